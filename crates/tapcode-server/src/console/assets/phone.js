@@ -27,7 +27,7 @@ const KINDS = ["begin", "send", "receipt", "fallback", "check", "expire", "refus
 const DELIVERY_HELP = {
   normal: "Messages arrive and receipts come back at once.",
   never: "The provider accepts the message, but it never arrives and no receipt comes.",
-  late: "The message arrives, but its receipt comes only after the wait for a fallback.",
+  late: "The message arrives, but its receipt comes 15 s later, when the fallback has begun.",
   duplicate: "Every receipt comes twice. The second one must change nothing.",
   provider_down: "Every call to the provider fails, so nothing is sent.",
 };
@@ -210,7 +210,7 @@ function drawMessages(card, messages) {
 }
 
 function drawPane(card, pane, messages) {
-  const sender = messages.at(-1)?.sender || brand;
+  const sender = (messages.at(-1) ?? card.messages.at(-1))?.sender || brand;
   pane.part.sender.textContent = sender;
   pane.part.initial.textContent = [...sender][0] ?? "";
 
@@ -239,7 +239,7 @@ function drawPane(card, pane, messages) {
   pane.part.empty.hidden = messages.length > 0;
   pane.part.empty.textContent = absent ? "This number is not on WhatsApp." : "No messages yet";
   pane.root.classList.toggle("is-absent", absent && messages.length === 0);
-  if (pane === card.whatsapp) pane.part.kind.textContent = onWhatsapp ? "WhatsApp" : "WhatsApp · not on it";
+  if (pane === card.whatsapp) pane.part.kind.textContent = onWhatsapp ? "WhatsApp" : "WhatsApp · no account";
 
   if (grew) pane.body.scrollTop = pane.body.scrollHeight;
   // A region that scrolls must be reachable by keyboard; one that does not would be an idle tab stop.
