@@ -202,6 +202,7 @@ function drawMessages(card, messages) {
     if (!kept.has(id)) {
       drawn.node.remove();
       card.drawn.delete(id);
+      card.reading.delete(id);
     }
   }
   drawPane(card, card.whatsapp, messages.filter((message) => message.channel === "whatsapp"));
@@ -335,10 +336,11 @@ function unread(card) {
 
 async function markRead(card) {
   for (const { id } of unread(card)) {
+    // Once asked is enough: the stream says when it is so.
     if (card.reading.has(id)) continue;
     card.reading.add(id);
-    await post("read", { message_id: id });
-    card.reading.delete(id);
+    const answer = await post("read", { message_id: id });
+    if (!answer.ok) card.reading.delete(id);
   }
 }
 
