@@ -1,1 +1,15 @@
-//! Placeholder.
+//! What does Tapcode decide? The pure core: verifications, recipients, plans, limits, codes and the log of decisions.
+//!
+//! Nothing in this crate reads a clock, draws a random number, does IO or knows how anything is stored or sent.
+#![warn(missing_docs)]
+
+pub mod code;
+pub mod delivery;
+pub mod entry;
+pub mod id;
+pub mod number;
+pub mod plan;
+pub mod recipient;
+pub mod step;
+pub mod time;
+pub mod verification;

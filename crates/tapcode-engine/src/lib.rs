@@ -1,1 +1,4 @@
-//! Placeholder.
+//! How is what the core decides made durable and then done? Apply an input, commit, call, listen, tell.
+#![warn(missing_docs)]
+
+pub mod contract;

@@ -1,0 +1,278 @@
+//! What must a store do? Keep one document per recipient, replace it by compare-and-swap, and write what belongs to
+//! a decision in the same commit.
+//!
+//! Every guarantee that Tapcode gives — single use, the check limit, the send limits, no double send — is one guarantee
+//! here: of two commits that expect the same version of the same document, at most one is written, and it is written
+//! whole and durably before its `Ok` is returned. Nothing needs a lock, a lease or a transaction over several documents.
+//! A store is whatever passes the one conformance suite in `tapcode-store`.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::entry::Entry;
+use tapcode_core::id::{KeyId, MessageId, VerificationId};
+use tapcode_core::number::{Country, Masked};
+use tapcode_core::recipient::{Mode, PlainMessage, Recipient, RecipientKey, Scope, ServiceName};
+use tapcode_core::time::Timestamp;
+use tapcode_core::verification::{Purpose, Sealed, Status, Verification};
+
+/// Most commits that a store is handed in one batch.
+pub const BATCH_MAX: usize = 256;
+/// Most rows that one call of [`Store::browse`] looks at, so that a filter nothing matches is bounded too.
+pub const BROWSE_ROWS_MAX: usize = 10_000;
+/// Most receipts that wait for their message at once; the next one is refused with [`StoreError::Unavailable`].
+pub const PARKED_MAX: usize = 100_000;
+/// Most receipts that wait for one message.
+pub const PARKED_PER_MESSAGE_MAX: usize = 16;
+
+/// How often a document has been replaced. The first commit of a document writes version 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// A document and the version it was read at.
+#[derive(Clone, Debug)]
+pub struct Versioned<T> {
+    /// The document.
+    pub value: T,
+    /// Its version.
+    pub version: Version,
+}
+
+/// What is to be written together, or not at all.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Which document.
+    pub key: RecipientKey,
+    /// The version the decision was made on; `None`: there must be no document.
+    pub expected: Option<Version>,
+    /// The next document; `None`: it is deleted. The version of a key that is written again after a deletion starts at 1.
+    pub next: Option<Recipient>,
+    /// When the document next needs attention: its place in the due index. `None` takes it out.
+    pub due_at: Option<Timestamp>,
+    /// Provider's names of messages that lead to this document from now on.
+    pub handles: Vec<ProviderHandle>,
+    /// Verifications and plain messages as they stand now: inserted, or replacing what was there under their id.
+    pub snapshots: Vec<Snapshot>,
+    /// Log entries, appended in this order. The log's order is the order of commits.
+    pub entries: Vec<Entry>,
+    /// The answer to remember for an idempotency key. A key that is remembered already makes the commit a conflict.
+    pub remembered: Option<Remembered>,
+}
+
+/// A provider's name for one of our messages: keyed by sender, so that two providers' ids never mix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProviderHandle {
+    /// `whatsapp` or `sms` and the sender's number, such as `whatsapp:1`.
+    pub sender: Box<str>,
+    /// The provider's message id.
+    pub provider_message_id: Box<str>,
+    /// Our message.
+    pub message: MessageId,
+}
+
+/// A verification or plain message as history keeps it, after its document has forgotten it too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The document it belongs or belonged to.
+    pub key: RecipientKey,
+    /// Whose it is.
+    pub scope: Scope,
+    /// The number, as it is shown.
+    pub masked: Masked,
+    /// The number's country.
+    pub country: Country,
+    /// The thing itself.
+    pub subject: Subject,
+}
+
+/// What a snapshot shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// A verification.
+    Verification(Verification),
+    /// A plain message, without its payload.
+    Message(PlainMessage),
+}
+
+/// Names a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubjectId {
+    /// A verification's id.
+    Verification(VerificationId),
+    /// A plain message's id.
+    Message(MessageId),
+}
+
+/// An answer to give again to the same request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// Keyed hash of scope, route and the caller's idempotency key.
+    pub key: [u8; 32],
+    /// Keyed hash of the request's body.
+    pub fingerprint: [u8; 32],
+    /// Status and body of the answer, sealed.
+    pub answer: Sealed,
+    /// When it may be forgotten.
+    pub expires_at: Timestamp,
+}
+
+/// Which verifications to list, newest first.
+#[derive(Clone, Debug)]
+pub struct Browse {
+    /// Whose.
+    pub scope: Scope,
+    /// Of this number only.
+    pub key: Option<RecipientKey>,
+    /// In this status only.
+    pub status: Option<Status>,
+    /// For this purpose only.
+    pub purpose: Option<Purpose>,
+    /// Created at or after this moment.
+    pub after: Option<Timestamp>,
+    /// Created before this moment.
+    pub before: Option<Timestamp>,
+    /// Older than this one: where the last page ended.
+    pub cursor: Option<VerificationId>,
+    /// Most to return.
+    pub limit: usize,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The verifications, newest first.
+    pub snapshots: Vec<Snapshot>,
+    /// Where the next page starts; `None` when this was the last. A page may be short, or empty, and not the last.
+    pub next: Option<VerificationId>,
+}
+
+/// Place in the log: entries have increasing places without a gap that could still be filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(pub u64);
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Right {
+    /// Begin, resend, check, cancel.
+    Verify,
+    /// Send plain messages.
+    Messages,
+    /// Read verifications, messages and events, full numbers included.
+    Read,
+    /// Administer.
+    Admin,
+}
+
+/// An API key as it is kept: never the key itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiKey {
+    /// Its name.
+    pub id: KeyId,
+    /// Keyed hash of the key.
+    pub digest: [u8; 32],
+    /// The service it belongs to; `None` for an admin key.
+    pub service: Option<ServiceName>,
+    /// Live or test.
+    pub mode: Mode,
+    /// What it may do.
+    pub rights: Vec<Right>,
+    /// What people call it.
+    pub label: Box<str>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What a sweep may remove.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// The moment of the sweep: what expired before it goes.
+    pub now: Timestamp,
+    /// Snapshots of finished things and log entries written before this moment go.
+    pub history_before: Timestamp,
+    /// Most rows to remove in one call, over everything.
+    pub limit: usize,
+}
+
+/// Why a store could not do its work. Two next moves, so two variants.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else was first: load and decide again.
+    #[error("the document is no longer at the version that was read")]
+    Conflict,
+    /// It cannot be known, or could not be done: answer 503, approve nothing, send nothing.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// An unavailable store, with its reason.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+}
+
+/// See the module's documentation. Every method may be called at any time from any task; a dropped call is harmless:
+/// what it was about to write is either written whole or not at all.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// The document of a recipient.
+    async fn load(&self, key: &RecipientKey) -> Result<Option<Versioned<Recipient>>, StoreError>;
+
+    /// Writes a batch: each commit is decided on its own, in order, and sees what the ones before it wrote; all that
+    /// are `Ok` are durable when this returns. One result per commit, in order. If the batch could not be made durable
+    /// every result is `Unavailable`, and each of its commits may or may not be found written later.
+    async fn commit(&self, batch: Vec<Commit>) -> Vec<Result<(), StoreError>>;
+
+    /// The document and message that a provider's message id leads to.
+    async fn find(&self, sender: &str, provider_message_id: &str) -> Result<Option<(RecipientKey, MessageId)>, StoreError>;
+
+    /// Keeps a receipt until its message is known. Repeating one is harmless.
+    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Receipts that were parked for a message, oldest first. They stay until a sweep: a receipt twice is one fact.
+    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError>;
+
+    /// Documents that are due at `now`, the longest due first. Claiming one is the commit itself: two callers may both
+    /// see it, both decide, and one of the two commits is a conflict.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RecipientKey>, StoreError>;
+
+    /// How many documents are due within the due index at all, for people and metrics.
+    async fn scheduled(&self) -> Result<u64, StoreError>;
+
+    /// A verification or plain message as it stands or ended.
+    async fn snapshot(&self, id: SubjectId) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Verifications, newest first.
+    async fn browse(&self, browse: &Browse) -> Result<Page, StoreError>;
+
+    /// Log entries behind `after` (`None`: from the oldest), in order, at most `limit`. An entry that is returned is
+    /// durable, and none with a smaller place will ever appear later.
+    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError>;
+
+    /// The place of the newest entry; `None` while the log is empty.
+    async fn newest(&self) -> Result<Option<Place>, StoreError>;
+
+    /// The entries about one verification or message, oldest first, at most `limit`.
+    async fn timeline(&self, id: SubjectId, limit: usize) -> Result<Vec<Entry>, StoreError>;
+
+    /// The answer that is remembered under an idempotency key and has not expired at `now`.
+    async fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<Remembered>, StoreError>;
+
+    /// Writes an API key, or replaces the one with the same id.
+    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+
+    /// The key with this digest.
+    async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError>;
+
+    /// All keys, oldest first.
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Removes what is past keeping, at most `sweep.limit` rows; returns how many went. Less than the limit: nothing is left.
+    async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError>;
+
+    /// Whether it can be written to right now.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
