@@ -377,8 +377,17 @@ mod tests {
             // Written by a child: while this process holds a file open for writing, a fork in another
             // test's thread would hold it too, and starting the program would fail as "text file busy".
             let mut writer = Command::new("sh");
-            writer.args(["-ec", r#"printf '#!/bin/sh\n%s\n' "$2" >"$1"; chmod 755 "$1""#, "writer"]);
-            child::run("writing a program", PROBE_BOUND, writer.arg(&path).arg(script)).unwrap();
+            writer.args([
+                "-ec",
+                r#"printf '#!/bin/sh\n%s\n' "$2" >"$1"; chmod 755 "$1""#,
+                "writer",
+            ]);
+            child::run(
+                "writing a program",
+                PROBE_BOUND,
+                writer.arg(&path).arg(script),
+            )
+            .unwrap();
             path
         }
     }

@@ -7,6 +7,8 @@ mod environment;
 mod steps;
 mod workspace;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -44,8 +46,18 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Line::parse().command {
+fn main() -> ExitCode {
+    match obey(Line::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Test { arguments } if arguments.is_empty() => steps::test_everything(),
         Command::Test { arguments } => steps::test_some(&arguments),
         Command::Env => steps::print_environment(),
