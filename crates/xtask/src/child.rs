@@ -50,12 +50,12 @@ fn finish(what: &str, bound: Duration, command: &mut Command) -> Result<Output> 
     };
     let output = output.with_context(|| what.to_owned())?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        // Some tools complain on standard output; what went to the terminal is not here to be repeated.
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
         bail!(
-            "{what}: {}{}{}",
-            output.status,
-            if said.is_empty() { "" } else { "\n" },
-            said.trim_end()
+            "{}",
+            format!("{what}: {}\n{said}", output.status).trim_end()
         );
     }
     Ok(output)
@@ -125,13 +125,16 @@ mod tests {
 
     #[test]
     fn a_child_that_fails_is_an_error_that_says_what_and_why() {
-        let error = read("the probe", GRACE, &mut shell("echo because >&2; exit 3"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("the probe") && error.contains('3') && error.contains("because"),
-            "{error}"
-        );
+        let error = read(
+            "the probe",
+            GRACE,
+            &mut shell("echo because >&2; echo therefore; exit 3"),
+        )
+        .unwrap_err()
+        .to_string();
+        for part in ["the probe", "exit status: 3", "because", "therefore"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
     }
 
     #[test]
