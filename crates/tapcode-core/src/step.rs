@@ -19,6 +19,8 @@ use crate::verification::{Attempt, Binding, ClientHints, CodeSource, Limits, Pur
 /// Entries written about one verification or message before refusals and repetitions are no longer written down.
 /// What changes a state is always written.
 pub const ENTRIES_MAX: u16 = 100;
+/// How long a message waits when its route is busy, before its call is tried again. Milliseconds.
+pub const CALL_PUT_OFF_MS: u64 = 250;
 
 /// The number an input is about, for a document that does not exist yet or has forgotten it.
 #[derive(Clone, Debug)]
@@ -620,12 +622,18 @@ impl Run<'_> {
     }
 
     /// Marks a message's call as started, if one may start now. The commit of this mark is what the call waits for.
+    /// Otherwise it is put off a little, so that a busy route's messages do not stand in front of what else is due.
     fn claim(&mut self, delivery: &mut Delivery, message: MessageRef, decisions: &mut Vec<Decision>) {
         let now = self.context.now;
-        if delivery.waits_for_call() && delivery.not_before <= now && (self.context.may_call)(&message.route) {
+        if !delivery.waits_for_call() || delivery.not_before > now {
+            return;
+        }
+        if (self.context.may_call)(&message.route) {
             delivery.claimed_at = Some(now);
             self.calls.push(message.id);
             decisions.push(Decision::Claimed { message });
+        } else {
+            delivery.not_before = now.plus_millis(CALL_PUT_OFF_MS);
         }
     }
 

@@ -1,4 +1,20 @@
 //! How is what the core decides made durable and then done? Apply an input, commit, call, listen, tell.
 #![warn(missing_docs)]
 
+pub mod access;
+mod call;
+pub mod clock;
+pub mod committer;
 pub mod contract;
+pub mod egress;
+pub mod engine;
+pub mod entropy;
+pub mod keyring;
+pub mod locale;
+pub mod receive;
+pub mod requests;
+pub mod service;
+mod telemetry;
+mod text;
+pub mod timers;
+pub mod waiters;

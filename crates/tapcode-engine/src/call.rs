@@ -1,0 +1,195 @@
+//! What is done once a claim is durable? One call to the provider, and its outcome written down.
+
+use std::sync::Arc;
+
+use tapcode_core::delivery::{CALL_ANSWER_MS, Failure, FailureClass, SendOutcome};
+use tapcode_core::id::MessageId;
+use tapcode_core::recipient::{Recipient, RecipientKey};
+use tapcode_core::step::Input;
+use tapcode_core::time::Timestamp;
+
+use crate::contract::provider::{Content, Message, Reference};
+use crate::egress::EgressError;
+use crate::engine::{Engine, Permit, route_of};
+use crate::keyring::Use;
+use crate::service::{Provider, Sender, sender_name};
+
+/// How long to wait before an outcome that could not be written is written again; doubled each time. Milliseconds.
+const REWRITE_FIRST_MS: u64 = 50;
+/// The longest such wait. Milliseconds.
+const REWRITE_LAST_MS: u64 = 2_000;
+/// How long a call that certainly sent nothing waits for its retry. Milliseconds.
+const NOT_SENT_RETRY_MS: u32 = 500;
+
+/// A plain message's content, as it is sealed: a tag byte and the text.
+pub(crate) mod payload {
+    use crate::contract::provider::Content;
+
+    /// Packs a plain message's content for sealing.
+    pub(crate) fn pack(content: &Content) -> Option<Vec<u8>> {
+        match content {
+            Content::Code { .. } => None,
+            Content::Text(text) => Some([b"s", text.as_bytes()].concat()),
+            Content::Template { name, language, components } => {
+                serde_json::to_vec(&(name, language, components)).ok().map(|json| [b"t", &json[..]].concat())
+            }
+        }
+    }
+
+    /// Unpacks what [`pack`] packed.
+    pub(crate) fn unpack(bytes: &[u8]) -> Option<Content> {
+        match bytes.split_first()? {
+            (b's', text) => String::from_utf8(text.to_vec()).ok().map(Content::Text),
+            (b't', json) => {
+                let (name, language, components) = serde_json::from_slice(json).ok()?;
+                Some(Content::Template { name, language, components })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Starts the one call of a claim. The task belongs to the engine: no caller's departure stops it.
+    pub(crate) fn start_call(&self, key: RecipientKey, document: &Recipient, id: MessageId, permit: Permit) {
+        let engine = self.clone();
+        let message = self.compose(key, document, id);
+        let sender = route_of(document, id).and_then(|r| self.directory().sender(r.channel, r.sender).cloned());
+        self.inner.tasks.spawn(async move {
+            let outcome = match (sender, message) {
+                (Some(sender), Some(message)) => engine.call(&sender, message).await,
+                (None, _) => ours("sender_gone", "the sender of this route is no longer configured"),
+                (_, None) => ours("cannot_compose", "the message's seal does not open under this master key"),
+            };
+            drop(permit);
+            engine.write_outcome(key, id, outcome).await;
+        });
+    }
+
+    /// The message as the provider gets it: the number is opened and the code made here, and nowhere earlier.
+    fn compose(&self, key: RecipientKey, document: &Recipient, id: MessageId) -> Option<Message> {
+        let keyring = &self.inner.keyring;
+        let now = self.now();
+        let to = keyring.open_number(document.number.as_ref()?)?;
+        let reference = Reference { key, message: id };
+        if let Some((verification, attempt)) = document.attempt(id) {
+            let code = keyring.code(verification)?;
+            let directory = self.directory();
+            let service = directory.service(&document.scope.service)?;
+            let useful_ms = verification.expires_at.millis_since(now);
+            let expires_minutes = u32::try_from(verification.expires_at.millis_since(attempt.delivery.queued_at).div_ceil(60_000)).ok()?;
+            let binding = verification.binding.as_ref().and_then(|b| keyring.open_text(Use::Binding, &b.sealed));
+            let text = crate::text::of_code(verification, service, &code, expires_minutes, binding.as_ref().map(|b| b.as_str()));
+            let content =
+                Content::Code { code, text, locale: verification.locale.clone(), expires_minutes, brand: service.brand.clone() };
+            return Some(Message { reference, to, content, useful_ms });
+        }
+        let plain = document.message(id)?;
+        let content = payload::unpack(&keyring.open(Use::Payload, plain.payload.as_ref()?)?)?;
+        Some(Message { reference, to, content, useful_ms: PLAIN_USEFUL_MS })
+    }
+
+    async fn call(&self, sender: &Arc<Sender>, message: Message) -> SendOutcome {
+        let started = self.now();
+        let outcome = match &sender.provider {
+            Provider::Http(provider) => match self.inner.egress.send(provider.request(&message), sender.deadline_ms).await {
+                Ok(response) => provider.outcome(&response),
+                Err(error @ EgressError::NotSent(_)) => {
+                    tracing::warn!(provider.id = provider.manifest().id, sender.id = sender.id, error = %chain(&error), "a call could not be sent");
+                    SendOutcome::Failed {
+                        failure: Failure::new(FailureClass::RetryHere { after_ms: NOT_SENT_RETRY_MS }, "not_sent", &chain(&error)),
+                        provider_message_id: None,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(provider.id = provider.manifest().id, sender.id = sender.id, error = %chain(&error), "a call went unanswered");
+                    SendOutcome::Unclear { detail: chain(&error).into() }
+                }
+            },
+            Provider::Session(provider) => {
+                let deadline = std::time::Duration::from_millis(sender.deadline_ms);
+                match tokio::time::timeout(deadline, provider.send(message)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => SendOutcome::Unclear { detail: "the session did not answer in time".into() },
+                }
+            }
+        };
+        metrics::histogram!("tapcode_provider_call_ms", "provider" => sender.provider.id())
+            .record(millis_f64(self.now().millis_since(started)));
+        outcome
+    }
+
+    /// Writes an outcome down, trying again while the store is unavailable. After [`CALL_ANSWER_MS`] the claim counts as
+    /// unclear anyway, and the outcome can no longer change what is done.
+    async fn write_outcome(&self, key: RecipientKey, id: MessageId, outcome: SendOutcome) {
+        let give_up = self.now().plus_millis(CALL_ANSWER_MS);
+        let mut wait_ms = REWRITE_FIRST_MS;
+        loop {
+            let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Outcome { message: id, outcome: outcome.clone() });
+            match self.apply(key, None, input).await {
+                Ok(applied) => {
+                    if let crate::engine::Applied::Now { document: Some(document), .. } = applied {
+                        self.take_parked(key, &document, id, &outcome).await;
+                    }
+                    return;
+                }
+                Err(error) if self.now() < give_up => {
+                    tracing::warn!(message.id = %id, error = %chain(&error), "an outcome could not be written yet");
+                    self.inner.clock.sleep(wait_ms).await;
+                    wait_ms = (wait_ms * 2).min(REWRITE_LAST_MS);
+                }
+                Err(error) => {
+                    tracing::error!(message.id = %id, error = %chain(&error), "an outcome is lost; the message counts as unclear");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Receipts that came before our own record of the provider's id: applied now that the id leads somewhere.
+    async fn take_parked(&self, key: RecipientKey, document: &Recipient, id: MessageId, outcome: &SendOutcome) {
+        let (SendOutcome::Accepted { provider_message_id }
+        | SendOutcome::Failed { provider_message_id: Some(provider_message_id), .. }) = outcome
+        else {
+            return;
+        };
+        let Some(route) = route_of(document, id) else { return };
+        let sender = sender_name(route.channel, route.sender);
+        let parked = match self.inner.store.parked(&sender, provider_message_id).await {
+            Ok(parked) => parked,
+            Err(error) => {
+                tracing::warn!(message.id = %id, error = %chain(&error), "parked receipts could not be read");
+                return;
+            }
+        };
+        for kind in parked {
+            if let Err(error) = self.apply_receipt(&sender, key, id, kind).await {
+                tracing::warn!(message.id = %id, error = %chain(&error), "a parked receipt could not be applied");
+            }
+        }
+    }
+}
+
+/// How long a plain message is of use: providers that can should drop it afterwards. Milliseconds.
+const PLAIN_USEFUL_MS: u64 = 600_000;
+
+fn ours(code: &str, detail: &str) -> SendOutcome {
+    SendOutcome::Failed { failure: Failure::new(FailureClass::OurMistake, code, detail), provider_message_id: None }
+}
+
+/// An error with its causes, innermost last.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a duration in milliseconds is far below 2^52")]
+pub(crate) const fn millis_f64(millis: u64) -> f64 {
+    millis as f64
+}

@@ -1,0 +1,386 @@
+//! How does an input become durable, and what is done then? Load, decide, commit — and only then call, tell, answer.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tapcode_core::delivery::SendOutcome;
+use tapcode_core::entry::{Entry, Refusal};
+use tapcode_core::id::{Fresh, MessageId};
+use tapcode_core::plan::Route;
+use tapcode_core::recipient::{Recipient, RecipientKey};
+use tapcode_core::step::{Answer, Context, Decided, Input, due_at, step};
+use tapcode_core::time::Timestamp;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::committer::Committer;
+use crate::contract::store::{Commit, ProviderHandle, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Version};
+use crate::egress::Egress;
+use crate::entropy::{Entropy, sixteen};
+use crate::keyring::{Keyring, Use};
+use crate::service::{Directory, sender_name};
+use crate::waiters::Waiters;
+
+/// How often a decision is made again because somebody else was first, before the request is given up as unavailable.
+/// Within one process requests for one number queue up instead, so only other nodes can make a decision stale.
+pub const CONFLICTS_MAX: usize = 64;
+/// Queues for numbers within this process; two numbers share one with a chance of 1 in 1,024.
+const QUEUES: usize = 1_024;
+/// How long an answer is remembered for its idempotency key. Milliseconds.
+pub const REMEMBERED_MS: u64 = 86_400_000;
+
+/// What the engine is made of.
+pub struct Parts {
+    /// Keeps.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Makes codes and seals.
+    pub keyring: Keyring,
+    /// Leaves the process.
+    pub egress: Egress,
+    /// What is configured.
+    pub directory: Directory,
+    /// How long history is kept. Milliseconds.
+    pub history_ms: u64,
+}
+
+/// The engine. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) keyring: Keyring,
+    pub(crate) egress: Egress,
+    pub(crate) directory: RwLock<Arc<Directory>>,
+    pub(crate) history_ms: u64,
+    pub(crate) committer: Committer,
+    queues: Box<[Mutex<()>]>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) log_grew: watch::Sender<u64>,
+    /// Calls to providers under way and the engine's own loops.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) key_cache: crate::access::KeyCache,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+/// Why a request got no decision.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store cannot be asked, or did not say what became of the commit. Nothing was approved, nothing was sent.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] StoreError),
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+/// The status and body that an idempotent request is answered with.
+pub type Rendered = (u16, Vec<u8>);
+
+/// What to remember of an idempotent request.
+pub struct Remember<'a> {
+    /// Keyed hash of scope, route and key.
+    pub key: [u8; 32],
+    /// Keyed hash of the body.
+    pub fingerprint: [u8; 32],
+    /// Writes the answer, from the document and the moment of the decision. It is stored in the same commit.
+    pub render: &'a (dyn Fn(&Recipient, &Answer, Timestamp) -> Rendered + Sync),
+}
+
+/// What became of an input.
+#[derive(Debug)]
+pub enum Applied {
+    /// It was decided now.
+    Now {
+        /// The decision.
+        answer: Result<Answer, Refusal>,
+        /// The document after it.
+        document: Option<Recipient>,
+        /// The moment of the decision.
+        at: Timestamp,
+        /// The answer as it was remembered.
+        rendered: Option<Rendered>,
+    },
+    /// The same request was answered before, like this.
+    Before(Rendered),
+}
+
+impl Engine {
+    /// An engine that does nothing by itself until [`Engine::start`] is called, and answers from the first moment.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let tasks = TaskTracker::new();
+        let (committer, writing) = Committer::new(Arc::clone(&parts.store));
+        // Not tracked: it ends by itself when the last committer is gone, and must outlive every task that commits.
+        #[expect(clippy::disallowed_methods, reason = "the engine owns its tasks; this one ends when the engine is dropped")]
+        tokio::spawn(writing);
+        let (log_grew, _) = watch::channel(0);
+        Self {
+            inner: Arc::new(Inner {
+                store: parts.store,
+                clock: parts.clock,
+                entropy: parts.entropy,
+                keyring: parts.keyring,
+                egress: parts.egress,
+                directory: RwLock::new(Arc::new(parts.directory)),
+                history_ms: parts.history_ms,
+                committer,
+                queues: (0..QUEUES).map(|_| Mutex::new(())).collect(),
+                waiters: Arc::default(),
+                log_grew,
+                tasks,
+                stop: CancellationToken::new(),
+                key_cache: crate::access::KeyCache::default(),
+            }),
+        }
+    }
+
+    /// What is configured now.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.inner.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The moment, by the engine's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// The engine's keys.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
+    }
+
+    /// The engine's randomness.
+    #[must_use]
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.inner.entropy
+    }
+
+    /// The store, for readers: every write goes through [`Engine::apply`].
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// Changes whenever the log has grown; read the log for what is new.
+    #[must_use]
+    pub fn log_grew(&self) -> watch::Receiver<u64> {
+        self.inner.log_grew.subscribe()
+    }
+
+    /// Applies an input to a document: loads it, decides, commits, and starts the calls that the decision allows.
+    ///
+    /// `input` is asked again whenever the document turned out to be stale; it sees the document that the decision is
+    /// made on and may refuse. When this returns `Ok`, what it returns is durable. A dropped future leaves either
+    /// nothing or everything: calls belong to the engine, not to the caller.
+    ///
+    /// # Errors
+    /// [`EngineError`]; then nothing was approved and no call was started by this request.
+    pub async fn apply<I>(&self, key: RecipientKey, remember: Option<Remember<'_>>, input: I) -> Result<Applied, EngineError>
+    where
+        I: Fn(Option<&Recipient>, Timestamp) -> Result<Input, Refusal> + Send + Sync,
+    {
+        let queue = &self.inner.queues[usize::from(u16::from_be_bytes([key.0[0], key.0[1]])) % QUEUES];
+        let _turn = queue.lock().await;
+        for _ in 0..CONFLICTS_MAX {
+            if let Some(remember) = &remember {
+                let known = self.inner.store.remembered(&remember.key, self.now()).await?;
+                if let Some(known) = known {
+                    return self.replay(&known, remember).map(Applied::Before);
+                }
+            }
+            let loaded = self.inner.store.load(&key).await?;
+            let at = self.now();
+            let (document, version) = loaded.map_or((None, None), |l| (Some(l.value), Some(l.version)));
+            let input = match input(document.as_ref(), at) {
+                Ok(input) => input,
+                Err(refusal) => return Ok(Applied::Now { answer: Err(refusal), document, at, rendered: None }),
+            };
+            let (decided, permits) = self.decide(document, &input, at);
+            if !decided.changed {
+                return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered: None });
+            }
+            let (commit, rendered) = self.commit_of(key, version, &input, &decided, remember.as_ref(), at);
+            match self.inner.committer.commit(commit).await {
+                Ok(()) => {
+                    self.after_commit(key, &decided, permits);
+                    return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered });
+                }
+                Err(StoreError::Conflict) => metrics::counter!("tapcode_commit_conflicts_total").increment(1),
+                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
+            }
+        }
+        Err(EngineError::Unavailable(StoreError::Conflict))
+    }
+
+    fn decide(&self, document: Option<Recipient>, input: &Input, at: Timestamp) -> (Decided, Vec<Permit>) {
+        let directory = self.directory();
+        let permits = RefCell::new(Vec::new());
+        let may_call = |route: &Route| {
+            let Some(sender) = directory.sender(route.channel, route.sender) else {
+                // Nobody to call: the call is made all the same, and settles the message as failed.
+                permits.borrow_mut().push(None);
+                return true;
+            };
+            match Arc::clone(&sender.calls).try_acquire_owned() {
+                Ok(permit) => {
+                    permits.borrow_mut().push(Some(permit));
+                    true
+                }
+                Err(_) => false,
+            }
+        };
+        let context = Context { now: at, fresh: Fresh(sixteen(&*self.inner.entropy)), may_call: &may_call };
+        let decided = step(document, input, &context);
+        (decided, permits.into_inner())
+    }
+
+    fn commit_of(
+        &self,
+        key: RecipientKey,
+        version: Option<Version>,
+        input: &Input,
+        decided: &Decided,
+        remember: Option<&Remember<'_>>,
+        at: Timestamp,
+    ) -> (Commit, Option<Rendered>) {
+        let rendered = match (remember, &decided.next, &decided.answer) {
+            (Some(remember), Some(document), Ok(answer)) => Some((remember.render)(document, answer, at)),
+            _ => None,
+        };
+        let remembered = remember.zip(rendered.as_ref()).map(|(remember, (status, body))| Remembered {
+            key: remember.key,
+            fingerprint: remember.fingerprint,
+            answer: {
+                let mut text = status.to_be_bytes().to_vec();
+                text.extend_from_slice(body);
+                self.inner.keyring.seal(Use::Answer, &text, &*self.inner.entropy)
+            },
+            expires_at: at.plus_millis(REMEMBERED_MS),
+        });
+        let next = decided.next.as_ref();
+        let commit = Commit {
+            key,
+            expected: version,
+            next: decided.next.clone(),
+            due_at: next.and_then(due_at),
+            handles: handles_of(input, next),
+            snapshots: snapshots_of(key, next, &decided.entries),
+            entries: decided.entries.clone(),
+            remembered,
+        };
+        (commit, rendered)
+    }
+
+    fn after_commit(&self, key: RecipientKey, decided: &Decided, permits: Vec<Permit>) {
+        if let Some(document) = &decided.next {
+            for (message, permit) in decided.calls.iter().zip(permits) {
+                self.start_call(key, document, *message, permit);
+            }
+        }
+        for entry in &decided.entries {
+            crate::telemetry::count(entry);
+            if let Some(id) = subject_of(entry) {
+                self.inner.waiters.tell(id);
+            }
+        }
+        if !decided.entries.is_empty() {
+            self.inner.log_grew.send_modify(|n| *n = n.wrapping_add(1));
+        }
+    }
+
+    fn replay(&self, known: &Remembered, remember: &Remember<'_>) -> Result<Rendered, EngineError> {
+        if !crate::keyring::same(&known.fingerprint, &remember.fingerprint) {
+            return Err(EngineError::KeyReused);
+        }
+        let text = self.inner.keyring.open(Use::Answer, &known.answer);
+        let split = text.as_ref().and_then(|t| t.split_first_chunk::<2>());
+        let (status, body) =
+            split.ok_or_else(|| StoreError::unavailable("a remembered answer was sealed under another master key"))?;
+        Ok((u16::from_be_bytes(*status), body.to_vec()))
+    }
+}
+
+/// A place among the calls of a sender; `None` for a route whose sender is no longer configured.
+pub(crate) type Permit = Option<OwnedSemaphorePermit>;
+
+pub(crate) fn subject_of(entry: &Entry) -> Option<SubjectId> {
+    entry.verification.map(SubjectId::Verification).or(entry.message.map(SubjectId::Message))
+}
+
+fn handles_of(input: &Input, next: Option<&Recipient>) -> Vec<ProviderHandle> {
+    let Input::Outcome { message, outcome } = input else { return Vec::new() };
+    let named = match outcome {
+        SendOutcome::Accepted { provider_message_id } => Some(provider_message_id),
+        SendOutcome::Failed { provider_message_id, .. } => provider_message_id.as_ref(),
+        SendOutcome::Unclear { .. } => None,
+    };
+    let route = next.and_then(|document| route_of(document, *message));
+    named
+        .zip(route)
+        .map(|(id, route)| ProviderHandle {
+            sender: sender_name(route.channel, route.sender).into(),
+            provider_message_id: id.clone(),
+            message: *message,
+        })
+        .into_iter()
+        .collect()
+}
+
+/// The route of a message in a document.
+pub(crate) fn route_of(document: &Recipient, message: MessageId) -> Option<&Route> {
+    let of_attempt = document.attempt(message).and_then(|(v, a)| v.plan.step(a.step)).map(|s| &s.route);
+    of_attempt.or_else(|| document.message(message).map(|m| &m.route))
+}
+
+fn snapshots_of(key: RecipientKey, next: Option<&Recipient>, entries: &[Entry]) -> Vec<Snapshot> {
+    let Some(document) = next else { return Vec::new() };
+    let mut ids: Vec<SubjectId> = Vec::with_capacity(1);
+    for id in entries.iter().filter_map(subject_of) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids.into_iter()
+        .filter_map(|id| match id {
+            SubjectId::Verification(id) => document.verification(id).cloned().map(Subject::Verification),
+            SubjectId::Message(id) => document.message(id).cloned().map(|mut m| {
+                m.payload = None;
+                Subject::Message(m)
+            }),
+        })
+        .map(|subject| Snapshot {
+            key,
+            scope: document.scope.clone(),
+            masked: document.masked.clone(),
+            country: document.country,
+            subject,
+        })
+        .collect()
+}

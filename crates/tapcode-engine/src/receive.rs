@@ -1,0 +1,125 @@
+//! What does a provider's hook or session tell, and where does it belong?
+
+use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::entry::Refusal;
+use tapcode_core::id::MessageId;
+use tapcode_core::recipient::{Recipient, RecipientKey};
+use tapcode_core::step::Input;
+use tapcode_core::time::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::call::chain;
+use crate::contract::provider::{HookError, InboundHook, Receipt};
+use crate::engine::{Engine, EngineError, route_of};
+use crate::service::{Provider, Sender, sender_name};
+
+/// How long a receipt waits for its message to be known. Milliseconds.
+pub const PARKED_MS: u64 = 600_000;
+/// Receipts of one hook applied at once: enough to fill a batch, few enough to leave room for callers.
+const RECEIPTS_AT_ONCE: usize = 128;
+
+/// Why a hook was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// It is not what it should be: it is refused, and changes nothing.
+    #[error("the hook is refused")]
+    Refused(#[from] HookError),
+    /// The provider has no hooks.
+    #[error("this sender's provider calls no hooks")]
+    NoHooks,
+    /// What it tells could not be made durable: the provider is asked to come again.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] EngineError),
+}
+
+impl Engine {
+    /// Takes a hook: once this returns `Ok`, every receipt in it is durable. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`ReceiveError`]. A hook that was taken in part and is sent again does no harm: a receipt twice is one fact.
+    pub async fn hook(&self, sender: &Sender, hook: &InboundHook) -> Result<usize, ReceiveError> {
+        let Provider::Http(provider) = &sender.provider else { return Err(ReceiveError::NoHooks) };
+        let receipts = provider.receipts(hook)?;
+        let taken = receipts.len();
+        let name = sender_name(sender.channel, sender.id);
+        if taken == 1 {
+            for receipt in receipts {
+                self.receive(&name, receipt).await.map_err(ReceiveError::Unavailable)?;
+            }
+            return Ok(taken);
+        }
+        let mut applying = JoinSet::new();
+        for receipt in receipts {
+            if applying.len() >= RECEIPTS_AT_ONCE {
+                applied(applying.join_next().await)?;
+            }
+            let (engine, name) = (self.clone(), name.clone());
+            applying.spawn(async move { engine.receive(&name, receipt).await });
+        }
+        while !applying.is_empty() {
+            applied(applying.join_next().await)?;
+        }
+        Ok(taken)
+    }
+
+    /// Applies one receipt, or keeps it until its message is known.
+    pub(crate) async fn receive(&self, sender: &str, receipt: Receipt) -> Result<(), EngineError> {
+        let store = &self.inner.store;
+        let id = &receipt.provider_message_id;
+        let found = match receipt.reference {
+            Some(reference) => Some((reference.key, reference.message)),
+            None => store.find(sender, id).await?,
+        };
+        if let Some((key, message)) = found {
+            return self.apply_receipt(sender, key, message, receipt.kind).await;
+        }
+        let until = self.now().plus_millis(PARKED_MS);
+        store.park(sender, id, &receipt.kind, until).await?;
+        metrics::counter!("tapcode_receipts_parked_total").increment(1);
+        // The id may have become known between the look-up and the parking: whoever writes second sees the other.
+        if let Some((key, message)) = store.find(sender, id).await? {
+            self.apply_receipt(sender, key, message, receipt.kind).await?;
+        } else {
+            tracing::debug!(sender.id = sender, receipt.status = kind_word(&receipt.kind), "a receipt came before its message");
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Applies a receipt that `sender` told of: about a message that went another way it changes nothing.
+    pub(crate) async fn apply_receipt(&self, sender: &str, key: RecipientKey, id: MessageId, kind: ReceiptKind) -> Result<(), EngineError> {
+        let input = |document: Option<&Recipient>, _: Timestamp| {
+            let route = document.and_then(|d| route_of(d, id));
+            if route.is_some_and(|r| sender_name(r.channel, r.sender) == sender) {
+                Ok(Input::Receipt { message: id, kind: kind.clone() })
+            } else {
+                metrics::counter!("tapcode_receipts_foreign_total").increment(1);
+                Err(Refusal::UnknownVerification)
+            }
+        };
+        self.apply(key, None, input).await.map(|_| ())
+    }
+}
+
+fn applied(result: Option<Result<Result<(), EngineError>, tokio::task::JoinError>>) -> Result<(), ReceiveError> {
+    match result {
+        None | Some(Ok(Ok(()))) => Ok(()),
+        Some(Ok(Err(error))) => Err(ReceiveError::Unavailable(error)),
+        Some(Err(panic)) => {
+            metrics::counter!("tapcode_panics_total").increment(1);
+            tracing::error!(error = %chain(&panic), "applying a receipt panicked");
+            let error = crate::contract::store::StoreError::unavailable("applying a receipt panicked");
+            Err(ReceiveError::Unavailable(error.into()))
+        }
+    }
+}
+
+const fn kind_word(kind: &ReceiptKind) -> &'static str {
+    match kind {
+        ReceiptKind::Sent => "sent",
+        ReceiptKind::Delivered => "delivered",
+        ReceiptKind::Read => "read",
+        ReceiptKind::Failed(_) => "failed",
+    }
+}

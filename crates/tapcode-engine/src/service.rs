@@ -1,0 +1,233 @@
+//! What is configured: services with their policy, senders with their providers, and how a workflow becomes a plan.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tapcode_core::code::Code;
+use tapcode_core::number::{Country, Number};
+use tapcode_core::plan::{Channel, Plan, Route, Step};
+use tapcode_core::recipient::{Mode, ServiceName};
+use tapcode_core::verification::Limits;
+use tokio::sync::Semaphore;
+
+use crate::contract::provider::{HttpProvider, SessionProvider};
+
+/// Calls to one sender's provider that are under way at once, unless the configuration says otherwise.
+pub const CALLS_PER_SENDER: usize = 256;
+/// How long a call to a provider may take, unless the configuration says otherwise. Milliseconds; below the core's
+/// `CALL_ANSWER_MS`, so that an answer that comes is always the first to be written down.
+pub const CALL_DEADLINE_MS: u64 = 10_000;
+/// The sender of test mode: never a configured one, those start at 1.
+pub const SANDBOX_SENDER: u32 = 0;
+/// The wait of a step that names none, in milliseconds: the ten seconds of the document that this project started from.
+pub const WAIT_MS_DEFAULT: u32 = 10_000;
+
+/// One step of a workflow, as configured or asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkflowStep {
+    /// The medium.
+    pub channel: Channel,
+    /// The sender; `None`: the service's own for that channel.
+    pub sender: Option<u32>,
+    /// The wait; `None`: [`WAIT_MS_DEFAULT`].
+    pub wait_ms: Option<u32>,
+}
+
+/// An application or brand with its own policy.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// What its messages call it.
+    pub brand: Box<str>,
+    /// The language of its messages where neither request nor country tells, BCP 47.
+    pub default_locale: Box<str>,
+    /// Digits of its codes.
+    pub code_length: u8,
+    /// How long its codes live. Milliseconds.
+    pub code_ttl_ms: u64,
+    /// Its limits.
+    pub limits: Limits,
+    /// Whether callers may bring their own codes.
+    pub own_codes: bool,
+    /// Its workflow.
+    pub workflow: Vec<WorkflowStep>,
+    /// Its workflow in some countries.
+    pub workflows: Vec<(Vec<Country>, Vec<WorkflowStep>)>,
+    /// Numbers whose code is fixed under a test key.
+    pub test_numbers: Vec<(Number, Code)>,
+}
+
+/// Whoever carries a sender's messages.
+#[derive(Clone, Debug)]
+pub enum Provider {
+    /// Spoken to by HTTP requests.
+    Http(Arc<dyn HttpProvider>),
+    /// Spoken to over a session.
+    Session(Arc<dyn SessionProvider>),
+}
+
+impl Provider {
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Http(provider) => provider.manifest().id,
+            Self::Session(provider) => provider.manifest().id,
+        }
+    }
+}
+
+/// A WhatsApp account or an SMS number of ours.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// Its medium.
+    pub channel: Channel,
+    /// Its id in the configuration.
+    pub id: u32,
+    /// Who carries its messages.
+    pub provider: Provider,
+    /// How many calls may be under way at once.
+    pub calls: Arc<Semaphore>,
+    /// How long a call may take. Milliseconds.
+    pub deadline_ms: u64,
+    /// Whether it carries codes only.
+    pub codes_only: bool,
+    /// Its number or name, as people know it.
+    pub number: Option<Box<str>>,
+    /// Names of templates that may be sent from it as plain messages and the languages they have; empty: any.
+    pub template: Option<Box<str>>,
+}
+
+impl Sender {
+    /// A sender with the default bounds.
+    #[must_use]
+    pub fn new(channel: Channel, id: u32, provider: Provider) -> Self {
+        Self {
+            channel,
+            id,
+            provider,
+            calls: Arc::new(Semaphore::new(CALLS_PER_SENDER)),
+            deadline_ms: CALL_DEADLINE_MS,
+            codes_only: false,
+            number: None,
+            template: None,
+        }
+    }
+
+    /// Its route.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        Route { channel: self.channel, sender: self.id, provider: self.provider.id().into() }
+    }
+}
+
+/// How a route's sender is named in a store's handles.
+#[must_use]
+pub fn sender_name(channel: Channel, id: u32) -> String {
+    format!("{channel}:{id}")
+}
+
+/// Why a workflow is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The service has nobody on this channel.
+    #[error("no sender is configured for the channel {0}; leave the step out or configure one")]
+    NoSender(Channel),
+    /// That sender is not configured.
+    #[error("no sender {1} is configured for the channel {0}")]
+    UnknownSender(Channel, u32),
+    /// No step, too many, or too long a wait.
+    #[error("a workflow has 1 to 8 steps, each with a wait_ms of at most 600000")]
+    Size,
+}
+
+/// Everything that is configured and that a decision looks at. Replaced as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    services: HashMap<ServiceName, Arc<Service>>,
+    senders: HashMap<(Channel, u32), Arc<Sender>>,
+}
+
+impl Directory {
+    /// From services and senders. A sender with id [`SANDBOX_SENDER`] per channel serves test mode.
+    #[must_use]
+    pub fn new(services: Vec<Service>, senders: Vec<Sender>) -> Self {
+        Self {
+            services: services.into_iter().map(|s| (s.name.clone(), Arc::new(s))).collect(),
+            senders: senders.into_iter().map(|s| ((s.channel, s.id), Arc::new(s))).collect(),
+        }
+    }
+
+    /// A service by name.
+    #[must_use]
+    pub fn service(&self, name: &ServiceName) -> Option<&Arc<Service>> {
+        self.services.get(name)
+    }
+
+    /// All services, by name.
+    #[must_use]
+    pub fn services(&self) -> Vec<&Arc<Service>> {
+        let mut all: Vec<_> = self.services.values().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// A sender.
+    #[must_use]
+    pub fn sender(&self, channel: Channel, id: u32) -> Option<&Arc<Sender>> {
+        self.senders.get(&(channel, id))
+    }
+
+    /// All senders, by channel and id.
+    #[must_use]
+    pub fn senders(&self) -> Vec<&Arc<Sender>> {
+        let mut all: Vec<_> = self.senders.values().collect();
+        all.sort_by_key(|s| (s.channel, s.id));
+        all
+    }
+
+    /// The plan of a new verification: the workflow asked for, else the country's, else the service's; in test mode
+    /// every step goes to the sandbox. A phone known to have no WhatsApp skips WhatsApp where something else is left.
+    ///
+    /// # Errors
+    /// [`PlanError`] names the step that cannot be taken.
+    pub fn plan(
+        &self,
+        service: &Service,
+        mode: Mode,
+        country: Country,
+        asked: Option<&[WorkflowStep]>,
+        whatsapp_installed: Option<bool>,
+    ) -> Result<Plan, PlanError> {
+        let by_country = || service.workflows.iter().find(|(countries, _)| countries.contains(&country)).map(|(_, steps)| &steps[..]);
+        let workflow = asked.or_else(by_country).unwrap_or(&service.workflow);
+        let mut steps = Vec::with_capacity(workflow.len());
+        for step in workflow {
+            let sender = match (mode, step.sender) {
+                (Mode::Test, _) => self.sender(step.channel, SANDBOX_SENDER).ok_or(PlanError::NoSender(step.channel))?,
+                (Mode::Live, Some(id)) => self
+                    .sender(step.channel, id)
+                    .filter(|s| s.id != SANDBOX_SENDER)
+                    .ok_or(PlanError::UnknownSender(step.channel, id))?,
+                (Mode::Live, None) => self.own_sender(service, step.channel).ok_or(PlanError::NoSender(step.channel))?,
+            };
+            steps.push(Step { route: sender.route(), wait_ms: step.wait_ms.unwrap_or(WAIT_MS_DEFAULT) });
+        }
+        if whatsapp_installed == Some(false) && steps.iter().any(|s| s.route.channel != Channel::Whatsapp) {
+            steps.retain(|s| s.route.channel != Channel::Whatsapp);
+        }
+        Plan::new(steps).ok_or(PlanError::Size)
+    }
+
+    /// The sender that a service's own workflows use on a channel, else the only configured one.
+    fn own_sender(&self, service: &Service, channel: Channel) -> Option<&Arc<Sender>> {
+        let of_workflows = std::iter::once(&service.workflow).chain(service.workflows.iter().map(|(_, steps)| steps));
+        let named = of_workflows.flatten().find(|s| s.channel == channel).and_then(|s| s.sender);
+        if let Some(id) = named {
+            return self.sender(channel, id);
+        }
+        let mut all = self.senders.values().filter(|s| s.channel == channel && s.id != SANDBOX_SENDER);
+        all.next().filter(|_| all.next().is_none())
+    }
+}

@@ -1,0 +1,141 @@
+//! What is due? Due times are an index in the store; these loops look at it, hand on receipts of sessions, and sweep.
+
+use std::collections::HashMap;
+
+use tapcode_core::recipient::Recipient;
+use tapcode_core::step::Input;
+use tapcode_core::time::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::call::chain;
+use crate::contract::store::Sweep;
+use crate::engine::Engine;
+use crate::service::{Provider, sender_name};
+
+/// How often the due index is looked at. Milliseconds: the lateness of a timer on an idle machine.
+pub const LOOK_MS: u64 = 50;
+/// Documents taken from the due index at once.
+pub const DUE_MAX: usize = 512;
+/// How long to wait after the store could not be asked. Milliseconds.
+const STORE_GONE_MS: u64 = 500;
+/// How often expired history is swept. Milliseconds.
+const SWEEP_EVERY_MS: u64 = 30_000;
+/// Rows removed at once, so that a sweep never holds the store for long.
+const SWEEP_ROWS: usize = 500;
+/// Pause between two removals of one sweep. Milliseconds.
+const SWEEP_PAUSE_MS: u64 = 20;
+/// Receipts of sessions that may wait at once; a session with more waits to be heard.
+const SESSION_RECEIPTS: usize = 1_024;
+
+impl Engine {
+    /// Starts what happens without a caller: timers, sessions, sweeps. Call once.
+    pub fn start(&self) {
+        let engine = self.clone();
+        self.inner.tasks.spawn(async move { engine.until_stopped(engine.look_at_due()).await });
+        let engine = self.clone();
+        self.inner.tasks.spawn(async move { engine.until_stopped(engine.keep_sweeping()).await });
+        self.start_sessions();
+    }
+
+    /// Stops gracefully: no new timer fires, calls under way end and are written down. Whatever is left is in the store.
+    pub async fn stop(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    async fn until_stopped(&self, work: impl Future<Output = ()>) {
+        tokio::select! {
+            () = work => {}
+            () = self.inner.stop.cancelled() => {}
+        }
+    }
+
+    async fn look_at_due(&self) {
+        loop {
+            let now = self.now();
+            let wait_ms = match self.inner.store.due(now, DUE_MAX).await {
+                Ok(due) => {
+                    let taken = due.len();
+                    let mut ticks = JoinSet::new();
+                    for key in due {
+                        let engine = self.clone();
+                        ticks.spawn(async move {
+                            let tick = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Tick);
+                            engine.apply(key, None, tick).await
+                        });
+                    }
+                    let mut unavailable = false;
+                    while let Some(ticked) = ticks.join_next().await {
+                        match ticked {
+                            Ok(Ok(_)) => {}
+                            Ok(Err(error)) => {
+                                unavailable = true;
+                                tracing::warn!(error = %chain(&error), "a timer could not be applied yet");
+                            }
+                            Err(panic) => {
+                                metrics::counter!("tapcode_panics_total").increment(1);
+                                tracing::error!(error = %panic, "applying a timer panicked");
+                                unavailable = true;
+                            }
+                        }
+                    }
+                    match (unavailable, taken == DUE_MAX) {
+                        (true, _) => STORE_GONE_MS,
+                        (false, true) => 0,
+                        (false, false) => LOOK_MS,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "the due index could not be read");
+                    STORE_GONE_MS
+                }
+            };
+            if wait_ms > 0 {
+                self.inner.clock.sleep(wait_ms).await;
+            }
+        }
+    }
+
+    async fn keep_sweeping(&self) {
+        loop {
+            self.inner.clock.sleep(SWEEP_EVERY_MS).await;
+            loop {
+                let now = self.now();
+                let sweep = Sweep { now, history_before: now.minus_millis(self.inner.history_ms), limit: SWEEP_ROWS };
+                match self.inner.store.sweep(&sweep).await {
+                    Ok(gone) if gone >= SWEEP_ROWS => self.inner.clock.sleep(SWEEP_PAUSE_MS).await,
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(error = %chain(&error), "sweeping could not be done");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_sessions(&self) {
+        // One provider may serve several senders (the sandbox does): it is run once, and its receipts carry references.
+        let mut running: HashMap<*const (), ()> = HashMap::new();
+        for sender in self.directory().senders() {
+            let Provider::Session(provider) = &sender.provider else { continue };
+            if running.insert(std::sync::Arc::as_ptr(provider).cast(), ()).is_some() {
+                continue;
+            }
+            let (heard, mut receipts) = mpsc::channel(SESSION_RECEIPTS);
+            let (session, stop) = (std::sync::Arc::clone(provider), self.inner.stop.clone());
+            self.inner.tasks.spawn(async move { session.run(heard, stop).await });
+            let engine = self.clone();
+            let name = sender_name(sender.channel, sender.id);
+            self.inner.tasks.spawn(async move {
+                while let Some(receipt) = receipts.recv().await {
+                    if let Err(error) = engine.receive(&name, receipt).await {
+                        tracing::warn!(sender.id = name, error = %chain(&error), "a session's receipt could not be applied");
+                    }
+                }
+            });
+        }
+    }
+}
