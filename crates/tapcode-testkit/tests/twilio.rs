@@ -119,8 +119,15 @@ async fn a_send_out_of_order_gets_the_error_it_deserves() {
         assert!(answer["message"].is_string());
         assert_eq!(answer["more_info"], format!("https://www.twilio.com/docs/errors/{code}"));
     }
-    let as_json = request(&sms, &otp()).json(&json!({ "To": TO })).send().await.unwrap();
-    assert_eq!(as_json.json::<Value>().await.unwrap()["code"], 21_604, "JSON is not read");
+    // A form in all but name.
+    let config = sms.config();
+    let mislabelled = reqwest::Client::new()
+        .post(format!("{}/2010-04-01/Accounts/{}/Messages.json", sms.base_url(), config.account_sid))
+        .basic_auth(&config.account_sid, Some(&config.auth_token))
+        .header("content-type", "application/json")
+        .body("To=%2B31612345678&From=Acme&Body=123456");
+    let mislabelled = mislabelled.send().await.unwrap();
+    assert_eq!(mislabelled.json::<Value>().await.unwrap()["code"], 21_604, "only forms are read");
     assert_eq!(sms.requests().len(), cases.len() + 1);
     assert!(sms.messages().is_empty());
 }
@@ -176,24 +183,29 @@ async fn callbacks_are_signed_over_address_and_parameters() {
 }
 
 #[tokio::test]
-async fn the_signature_agrees_with_twilios_published_example() {
-    // The example of Twilio's security page: https://www.twilio.com/docs/usage/security (from memory, *unconfirmed*).
+async fn the_signature_agrees_with_twilios_own_numbers() {
+    // https://github.com/twilio/twilio-python/blob/main/tests/unit/test_request_validator.py (read 2026-11-23)
     let sms = Twilio::start(TwilioConfig {
         auth_token: "12345".to_owned(),
         ..TwilioConfig::default()
     })
     .await
     .unwrap();
-    let parameters = [
+    let sign = |url: &str, pairs: &[(&str, &str)]| {
+        let parameters: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        sms.sign(url, &parameters)
+    };
+    let call = [
         ("Digits", "1234"),
         ("To", "+18005551212"),
-        ("From", "+14158675310"),
-        ("Caller", "+14158675310"),
+        ("From", "+14158675309"),
+        ("Caller", "+14158675309"),
         ("CallSid", "CA1234567890ABCDE"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let signature = sms.sign("https://mycompany.com/myapp.php?foo=1&bar=2", &parameters);
-    assert_eq!(signature, "0/KCTR6DLpKmkAf8muzZqo1nDgQ=");
+    ];
+    let twice = [("Digits", "5678"), ("Sid", "CA123"), ("SidAccount", "AC123"), ("Digits", "1234"), ("Digits", "1234")];
+    assert_eq!(sign("https://mycompany.com/myapp.php?foo=1&bar=2", &call), "RSOYDt4T1cUTdK1PDd93/VVr8B8=");
+    assert_eq!(sign("http://mycompany.com:1234/myapp.php?foo=1&bar=2", &call), "Zmvh+3yNM1Phv2jhDCwEM3q5ebU=");
+    assert_eq!(sign("https://mycompany.com/myapp.php?foo=1&bar=2", &twice), "IK+Dwps556ElfBT0I3Rgjkr1wJU=");
 }
 
 #[tokio::test]
@@ -319,6 +331,7 @@ async fn faults_do_what_they_say() {
     assert_eq!((sms.requests().len(), sms.counts().unread), (read, 1));
     sms.come_back().await.unwrap();
     assert_eq!(send(&sms, &form).await.0, 201);
+    assert_eq!(sink.drain(), 0, "no message, no receipt");
 }
 
 #[tokio::test]
