@@ -2,6 +2,8 @@
 
 mod sink;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -70,7 +72,9 @@ async fn a_send_in_order_is_accepted_and_remembered() {
     assert_eq!(answer["contacts"], json!([{ "input": TO, "wa_id": "31612345678" }]));
     assert_eq!(answer["messages"][0]["message_status"], "accepted");
     let wamid = answer["messages"][0]["id"].as_str().unwrap();
-    assert!(wamid.starts_with("wamid.HBgLMzE2MTIzNDU2NzgVAgARGBI"), "{wamid}");
+    let inside = STANDARD.decode(wamid.strip_prefix("wamid.").unwrap()).unwrap();
+    assert!(inside.starts_with(b"\x1c\x18\x0b31612345678\x15\x02\x00\x11\x18\x12"), "{wamid}");
+    assert_eq!(inside.len(), 39);
 
     let seen = meta.messages();
     assert_eq!(seen.len(), 1);
