@@ -1,4 +1,4 @@
-//! What time is it, and how does a stand-in wait? The only place of this crate that reads a clock or sleeps.
+//! What time is it, and how does a stand-in wait? Real time, from one place: what is talked to over sockets cannot be simulated.
 
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -14,8 +14,8 @@
 //!
 //! Time here is real time: the stand-ins talk over sockets, so a test that uses them must not pause tokio's clock.
 
-pub mod cloud_api;
 mod clock;
+pub mod cloud_api;
 mod fault;
 mod listener;
 mod log;

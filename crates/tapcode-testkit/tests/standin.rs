@@ -18,9 +18,16 @@ async fn it_prints_its_addresses_and_counts_what_it_sees() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(LIMIT, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let line = tokio::time::timeout(LIMIT, lines.next_line())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     let addresses: Value = serde_json::from_str(&line).unwrap();
-    let (meta, sms) = (addresses["cloud_api"].as_str().unwrap(), addresses["twilio"].as_str().unwrap());
+    let (meta, sms) = (
+        addresses["cloud_api"].as_str().unwrap(),
+        addresses["twilio"].as_str().unwrap(),
+    );
 
     let client = reqwest::Client::new();
     let code = serde_json::json!([{ "type": "text", "text": "123456" }]);
@@ -41,7 +48,16 @@ async fn it_prints_its_addresses_and_counts_what_it_sees() {
     assert_eq!(sent.status(), 200, "{}", sent.text().await.unwrap());
     let counts = |url: String| {
         let client = client.clone();
-        async move { client.get(format!("{url}/stand-in/counts")).send().await.unwrap().json::<Value>().await.unwrap() }
+        async move {
+            client
+                .get(format!("{url}/stand-in/counts"))
+                .send()
+                .await
+                .unwrap()
+                .json::<Value>()
+                .await
+                .unwrap()
+        }
     };
     assert_eq!(counts(meta.to_owned()).await["messages"], 1);
     assert_eq!(counts(sms.to_owned()).await["messages"], 0);

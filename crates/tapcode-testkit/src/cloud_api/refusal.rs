@@ -58,7 +58,11 @@ impl Refusal {
         let envelope = Envelope {
             error: Error {
                 message,
-                r#type: if self.subcode == Some(33) { "GraphMethodException" } else { "OAuthException" },
+                r#type: if self.subcode == Some(33) {
+                    "GraphMethodException"
+                } else {
+                    "OAuthException"
+                },
                 code: self.code,
                 error_subcode: self.subcode,
                 error_data: details.map(|details| ErrorData {

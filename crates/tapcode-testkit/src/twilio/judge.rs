@@ -66,19 +66,31 @@ pub(super) fn judge(form: &Form, senders: &[String]) -> Result<(), Refusal> {
     }
     match (form.value("From"), form.value("MessagingServiceSid")) {
         (None, None) => return refuse(21_603, "A 'From' phone number is required."),
-        (_, Some(service)) if !is_sid(service, "MG") => return refuse(21_701, "The Messaging Service does not exist."),
-        (Some(from), _) if !is_sender(from) => return refuse(21_212, "Invalid 'From' Phone Number"),
-        (Some(from), _) if !senders.is_empty() && !senders.iter().any(|sender| sender == from) => {
-            return refuse(21_606, "The 'From' phone number provided is not a valid, message-capable number of this account.");
+        (_, Some(service)) if !is_sid(service, "MG") => {
+            return refuse(21_701, "The Messaging Service does not exist.");
         }
-        (Some(from), _) if from == to => return refuse(21_266, "'To' and 'From' number cannot be the same."),
+        (Some(from), _) if !is_sender(from) => {
+            return refuse(21_212, "Invalid 'From' Phone Number");
+        }
+        (Some(from), _) if !senders.is_empty() && !senders.iter().any(|sender| sender == from) => {
+            return refuse(
+                21_606,
+                "The 'From' phone number provided is not a valid, message-capable number of this account.",
+            );
+        }
+        (Some(from), _) if from == to => {
+            return refuse(21_266, "'To' and 'From' number cannot be the same.");
+        }
         _ => {}
     }
     let Some(body) = form.value("Body") else {
         return refuse(21_602, "Message body is required.");
     };
     if body.chars().count() > BODY_MAX_CHARS {
-        return refuse(21_617, "The concatenated message body exceeds the 1600 character limit.");
+        return refuse(
+            21_617,
+            "The concatenated message body exceeds the 1600 character limit.",
+        );
     }
     if let Some(callback) = form.value("StatusCallback") {
         let is_http = callback.starts_with("http://") || callback.starts_with("https://");
@@ -87,7 +99,9 @@ pub(super) fn judge(form: &Form, senders: &[String]) -> Result<(), Refusal> {
         }
     }
     if let Some(validity) = form.value("ValidityPeriod") {
-        let is_fine = validity.parse::<u32>().is_ok_and(|seconds| (1..=VALIDITY_MAX_S).contains(&seconds));
+        let is_fine = validity
+            .parse::<u32>()
+            .is_ok_and(|seconds| (1..=VALIDITY_MAX_S).contains(&seconds));
         if !is_fine {
             return refuse(21_620, "Invalid 'ValidityPeriod'.");
         }
@@ -97,15 +111,20 @@ pub(super) fn judge(form: &Form, senders: &[String]) -> Result<(), Refusal> {
 
 fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+        (7..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
 /// A number, a short code, or 1–11 letters, digits and spaces with at least one letter.
 fn is_sender(sender: &str) -> bool {
-    let is_short_code = (3..=8).contains(&sender.len()) && sender.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short_code =
+        (3..=8).contains(&sender.len()) && sender.bytes().all(|byte| byte.is_ascii_digit());
     let is_name = (1..=11).contains(&sender.len())
-        && sender.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
+        && sender
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
         && sender.bytes().any(|byte| byte.is_ascii_alphabetic());
     is_e164(sender) || is_short_code || is_name
 }

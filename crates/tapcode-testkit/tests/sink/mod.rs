@@ -89,7 +89,11 @@ async fn take(
 ) -> impl IntoResponse {
     let challenge = query
         .as_deref()
-        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("hub.challenge=")))
+        .and_then(|query| {
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix("hub.challenge="))
+        })
         .unwrap_or_default()
         .to_owned();
     keep.received
