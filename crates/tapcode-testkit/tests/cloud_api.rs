@@ -810,7 +810,9 @@ async fn a_fault_before_the_reading_leaves_nothing() {
     let address = meta.base_url().replace("http://", "");
     let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
     let read = tokio::time::timeout(LIMIT, silent.read(&mut [0])).await;
-    let bytes = read.expect("closed without a word from the caller").unwrap();
+    let bytes = read
+        .expect("closed without a word from the caller")
+        .unwrap();
     assert_eq!(bytes, 0);
     meta.slam(false);
     assert_eq!(send(&meta, &body).await.0, 200);
