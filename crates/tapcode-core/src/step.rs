@@ -634,7 +634,8 @@ impl Run<'_> {
     }
 
     fn claim_waiting(&mut self, at: usize, decisions: &mut Vec<Decision>) {
-        if self.recipient.verifications[at].status != Status::Pending {
+        let verification = &self.recipient.verifications[at];
+        if verification.status != Status::Pending || self.context.now >= verification.expires_at {
             return;
         }
         for attempt in 0..self.recipient.verifications[at].attempts.len() {
