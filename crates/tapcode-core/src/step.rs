@@ -668,19 +668,21 @@ impl Run<'_> {
         if !failed && !silent {
             return;
         }
-        let class = current.delivery.failure.as_ref().map(|f| f.class);
-        if failed && class == Some(FailureClass::NoFallback) {
-            if current.fallback_at.is_some() {
-                self.give_up_fallback(at, NoFallback::FailureForbids, decisions);
-            }
-            return;
-        }
+        let forbidden = failed && current.delivery.failure.as_ref().is_some_and(|f| f.class == FailureClass::NoFallback);
+        let given_up = current.fallback_at.is_none();
         let Some(next) = verification.next_step() else {
             self.fail_if_every_route_has(at, decisions);
             return;
         };
-        if self.recipient.sends_left(verification.limits.max_sends_per_hour, now) == 0 {
-            if current.fallback_at.is_some() {
+        if forbidden {
+            if !given_up {
+                self.give_up_fallback(at, NoFallback::FailureForbids, decisions);
+            }
+            return;
+        }
+        // Given up is given up: a send that leaves the hour later must not start what the log says is not made.
+        if given_up || self.recipient.sends_left(verification.limits.max_sends_per_hour, now) == 0 {
+            if !given_up {
                 self.give_up_fallback(at, NoFallback::HourlyLimit, decisions);
             }
             self.fail_if_every_route_has(at, decisions);
