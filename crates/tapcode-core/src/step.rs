@@ -856,6 +856,9 @@ impl Run<'_> {
 
     fn entry(&mut self, at: Option<usize>, input: InputRecord, decisions: Vec<Decision>) -> Entry {
         let id = EventId::new(self.context.now, self.fresh());
+        // The announcements made from an entry count up from its id, at most one per decision: none of those ids may
+        // be the id of anything else.
+        self.made = self.made.saturating_add(u32::try_from(decisions.len()).unwrap_or(u32::MAX));
         let recipient = &self.recipient;
         let verification = at.map(|at| &recipient.verifications[at]);
         Entry {
