@@ -218,8 +218,20 @@ fn a_callback_without_end_is_refused_before_it_is_hashed() {
     assert_eq!(told(&url, &url, &with(PARAMETERS_MAX - 2)), Err(HookError::Signature));
 }
 
-// The example of Twilio's page on the security of webhooks (https://www.twilio.com/docs/usage/webhooks/webhooks-security)
-// is made with a token that is not ours; what it shows is pinned by `parameters_are_signed_sorted_and_each_value_once`.
+// The example of Twilio's libraries and of https://www.twilio.com/docs/usage/webhooks/webhooks-security: it is about a call,
+// so that a signature that is found right leads to "another account" and not to a receipt.
+#[test]
+fn twilios_own_example_is_rightly_signed() {
+    let provider = Twilio::new(TwilioConfig { auth_token: Secret::from("12345"), ..config() }).unwrap();
+    let receipts = |signature: &[u8]| {
+        let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
+        let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
+        provider.receipts(&call(url, &[("x-twilio-signature", signature)], body))
+    };
+    assert_eq!(receipts(b"RSOYDt4T1cUTdK1PDd93/VVr8B8="), Err(HookError::Foreign));
+    assert_eq!(receipts(b"RSOYDt4T1cUTdK1PDd93/VVr8B9="), Err(HookError::Signature));
+}
+
 #[test]
 fn a_failure_says_why_in_our_words() {
     let url = hook_url();

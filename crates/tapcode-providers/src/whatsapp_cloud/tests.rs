@@ -295,12 +295,13 @@ fn the_handshake_is_answered_to_whoever_knows_the_word() {
     assert_eq!(get(right), Ok("1158201444".to_owned()));
     let long = right.replace("1158201444", &"1".repeat(CHALLENGE_MAX + 1));
     for wrong in [
-        "", "?", "?hub.mode=subscribe&hub.challenge=1", &right.replace("verify&", ""), &right.replace("-verify", "-verifi"),
+        "", "?", "?hub.mode=subscribe&hub.challenge=1", &right.replace("-verify", "-verifi"),
         &right.replace("canary-secret-verify", ""), &right.replace("subscribe", "unsubscribe"), &right.replace("1158201444", ""),
         &right.replace("1158201444", "%3Cscript%3E"), &format!("{right}&hub.verify_token=canary-secret-verify"),
         &format!("{right}&hub.challenge=2"), &long,
     ] {
-        assert!(*wrong == *right || get(wrong) == Err(HookError::Handshake), "{wrong}");
+        assert_ne!(wrong, right);
+        assert_eq!(get(wrong), Err(HookError::Handshake), "{wrong}");
     }
     assert_eq!(provider().handshake(&call(&format!("{HOOK_URL}{right}"), &[], "")), Err(HookError::Handshake), "not a GET");
 }
