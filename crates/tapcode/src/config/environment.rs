@@ -24,16 +24,22 @@ enum Name {
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
-        name.starts_with(PREFIX).then(|| (name, value.to_string_lossy().into_owned()))
+        name.starts_with(PREFIX)
+            .then(|| (name, value.to_string_lossy().into_owned()))
     })
 }
 
 /// Puts the variables that configure the server into the document. Values stay texts: whoever reads a setting knows its type.
-pub(super) fn apply(document: &mut Node, variables: impl Iterator<Item = (String, String)>) -> Vec<Finding> {
+pub(super) fn apply(
+    document: &mut Node,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut settings: BTreeMap<Vec<Name>, (String, String)> = BTreeMap::new();
     for (variable, value) in variables {
-        let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
+        let Some(rest) = variable.strip_prefix(PREFIX) else {
+            continue;
+        };
         match names(rest) {
             Some(path) if value.is_empty() => findings.push(finding(
                 &path,
@@ -62,7 +68,10 @@ pub(super) fn apply(document: &mut Node, variables: impl Iterator<Item = (String
     }
     for (path, (variable, value)) in settings {
         let place = Place::Variable(variable.clone());
-        let leaf = Node { value: Value::Text(value), place: place.clone() };
+        let leaf = Node {
+            value: Value::Text(value),
+            place: place.clone(),
+        };
         if let Err((wrong, instead)) = put(document, &path, &place, leaf) {
             findings.push(finding(&path, &variable, wrong, &instead));
         }
@@ -71,14 +80,20 @@ pub(super) fn apply(document: &mut Node, variables: impl Iterator<Item = (String
 }
 
 fn finding(path: &[Name], variable: &str, wrong: String, instead: &str) -> Finding {
-    Finding { path: path_text(path), place: Place::Variable(variable.into()), wrong, instead: instead.into() }
+    Finding {
+        path: path_text(path),
+        place: Place::Variable(variable.into()),
+        wrong,
+        instead: instead.into(),
+    }
 }
 
 fn names(rest: &str) -> Option<Vec<Name>> {
     let names: Vec<Name> = rest
         .split("__")
         .map(|name| {
-            let fits = (1..=64).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+            let fits = (1..=64).contains(&name.len())
+                && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
             match name.parse() {
                 _ if !fits => None,
                 Ok(index) => Some(Name::Index(index)),
@@ -115,7 +130,9 @@ fn put(node: &mut Node, path: &[Name], place: &Place, leaf: Node) -> Result<(), 
     }
     match (name, &mut node.value) {
         (Name::Key(key), Value::Table(entries)) => {
-            let entry = entries.entry(key.clone()).or_insert_with(|| container(rest, place));
+            let entry = entries
+                .entry(key.clone())
+                .or_insert_with(|| container(rest, place));
             put(entry, rest, place, leaf)
         }
         (Name::Index(index), Value::List(items)) => {
@@ -126,18 +143,25 @@ fn put(node: &mut Node, path: &[Name], place: &Place, leaf: Node) -> Result<(), 
                 Some(item) => put(item, rest, place, leaf),
                 None => Err((
                     format!("would be entry {index} of a list that has {}", items.len()),
-                    format!("indexes start at 0 and leave no gap; the next one is {}", items.len()),
+                    format!(
+                        "indexes start at 0 and leave no gap; the next one is {}",
+                        items.len()
+                    ),
                 )),
             }
         }
-        (Name::Index(_), Value::Table(_)) => {
-            Err(("is looked for in a section that is no list".into(), "leave the index out of the variable's name".into()))
-        }
+        (Name::Index(_), Value::Table(_)) => Err((
+            "is looked for in a section that is no list".into(),
+            "leave the index out of the variable's name".into(),
+        )),
         (Name::Key(_), Value::List(_)) => Err((
             "is looked for in a list".into(),
             format!("say which entry, from 0, as in {PREFIX}NUMBERS__0__AUTH_TOKEN"),
         )),
-        _ => Err(("is looked for inside a single value".into(), "shorten the variable's name to that of a setting".into())),
+        _ => Err((
+            "is looked for inside a single value".into(),
+            "shorten the variable's name to that of a setting".into(),
+        )),
     }
 }
 
@@ -147,5 +171,8 @@ fn container(rest: &[Name], place: &Place) -> Node {
         Some(Name::Index(_)) => Value::List(Vec::new()),
         _ => Value::Table(BTreeMap::new()),
     };
-    Node { value, place: place.clone() }
+    Node {
+        value,
+        place: place.clone(),
+    }
 }

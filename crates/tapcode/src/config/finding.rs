@@ -43,11 +43,21 @@ pub struct Problems {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subject = if self.path.is_empty() { "the configuration" } else { &self.path };
+        let subject = if self.path.is_empty() {
+            "the configuration"
+        } else {
+            &self.path
+        };
         match &self.place {
             Place::Absent => write!(f, "{subject} {}; {}", self.wrong, self.instead),
-            Place::Line(line) => write!(f, "{subject} (line {line}) {}; {}", self.wrong, self.instead),
-            Place::Variable(variable) => write!(f, "{subject} ({variable}) {}; {}", self.wrong, self.instead),
+            Place::Line(line) => write!(
+                f,
+                "{subject} (line {line}) {}; {}",
+                self.wrong, self.instead
+            ),
+            Place::Variable(variable) => {
+                write!(f, "{subject} ({variable}) {}; {}", self.wrong, self.instead)
+            }
         }
     }
 }
@@ -68,7 +78,11 @@ impl std::error::Error for Problems {}
 
 /// A person's text in quotes, short and without anything a terminal would act on.
 pub(super) fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(QUOTED_MAX).flat_map(char::escape_debug).collect();
+    let mut shown: String = text
+        .chars()
+        .take(QUOTED_MAX)
+        .flat_map(char::escape_debug)
+        .collect();
     if text.chars().count() > QUOTED_MAX {
         shown.push('…');
     }
@@ -77,7 +91,10 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// The environment variable that sets the value at a path.
 pub(super) fn variable(path: &str) -> String {
-    let words: Vec<String> =
-        path.split(['.', '[', ']']).filter(|part| !part.is_empty()).map(str::to_ascii_uppercase).collect();
+    let words: Vec<String> = path
+        .split(['.', '[', ']'])
+        .filter(|part| !part.is_empty())
+        .map(str::to_ascii_uppercase)
+        .collect();
     format!("TAPCODE__{}", words.join("__"))
 }

@@ -196,7 +196,10 @@ impl Service {
     /// The plan for a number's country.
     #[must_use]
     pub fn plan(&self, country: Country) -> &Plan {
-        self.workflows.iter().find(|w| w.countries.contains(&country)).map_or(&self.workflow, |w| &w.steps)
+        self.workflows
+            .iter()
+            .find(|w| w.countries.contains(&country))
+            .map_or(&self.workflow, |w| &w.steps)
     }
 
     /// The route on a channel for callers who name the channel only.
@@ -208,7 +211,10 @@ impl Service {
     /// The fixed code of a test number.
     #[must_use]
     pub fn test_code(&self, number: &Number) -> Option<&Code> {
-        self.test_numbers.iter().find(|test| test.number == *number).map(|test| &test.code)
+        self.test_numbers
+            .iter()
+            .find(|test| test.number == *number)
+            .map(|test| &test.code)
     }
 }
 
@@ -350,7 +356,16 @@ pub fn load(
     purpose: Purpose,
 ) -> Result<(Config, Vec<Warning>), Problems> {
     let Some(path) = path else {
-        return read(&Source { text: DEFAULT, in_file: false, folder: None, is_open: false }, variables, purpose);
+        return read(
+            &Source {
+                text: DEFAULT,
+                in_file: false,
+                folder: None,
+                is_open: false,
+            },
+            variables,
+            purpose,
+        );
     };
     let text = read_file(path).map_err(|why| Problems {
         problems: vec![Finding {
@@ -362,18 +377,32 @@ pub fn load(
         warnings: Vec::new(),
     })?;
     let folder = path.parent().map(Path::to_owned);
-    read(&Source { text: &text, in_file: true, folder, is_open: reader::is_open(path) }, variables, purpose)
+    read(
+        &Source {
+            text: &text,
+            in_file: true,
+            folder,
+            is_open: reader::is_open(path),
+        },
+        variables,
+        purpose,
+    )
 }
 
 fn read_file(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
-    file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(FILE_MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
     if bytes.len() as u64 > FILE_MAX_BYTES {
         return Err(format!("it has more than {FILE_MAX_BYTES} bytes"));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
         format!("line {line} is not UTF-8")
     })
 }
@@ -402,7 +431,10 @@ fn read_with(
 ) -> Result<(Config, Vec<Warning>), Problems> {
     // What cannot be parsed cannot be judged: guesses about the rest would be noise.
     let mut document =
-        node::document(source.text, source.in_file).map_err(|problems| Problems { problems, warnings: Vec::new() })?;
+        node::document(source.text, source.in_file).map_err(|problems| Problems {
+            problems,
+            warnings: Vec::new(),
+        })?;
     let from_environment = environment::apply(&mut document, variables);
     let config = sections::config(reading, reading.root(document));
     let (mut problems, warnings) = reading.findings();
@@ -410,7 +442,10 @@ fn read_with(
     match config {
         Some(config) if problems.is_empty() => Ok((config, warnings)),
         _ => {
-            assert!(!problems.is_empty(), "a configuration is refused only with a reason");
+            assert!(
+                !problems.is_empty(),
+                "a configuration is refused only with a reason"
+            );
             Err(Problems { problems, warnings })
         }
     }

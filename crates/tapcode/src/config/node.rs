@@ -55,8 +55,12 @@ pub(super) fn document(text: &str, in_file: bool) -> Result<Node, Vec<Finding>> 
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut findings: Vec<Finding> = Vec::new();
     for error in errors {
-        let place = error.span().map_or(Place::Absent, |span| Place::Line(line_of(text, span.start)));
-        if findings.len() < SYNTAX_ERRORS_MAX && findings.iter().all(|earlier| earlier.place != place) {
+        let place = error
+            .span()
+            .map_or(Place::Absent, |span| Place::Line(line_of(text, span.start)));
+        if findings.len() < SYNTAX_ERRORS_MAX
+            && findings.iter().all(|earlier| earlier.place != place)
+        {
             findings.push(not_toml(place, error.message()));
         }
     }
@@ -64,8 +68,17 @@ pub(super) fn document(text: &str, in_file: bool) -> Result<Node, Vec<Finding>> 
         return Err(findings);
     }
     let lines = Lines::of(text);
-    let place = |at: usize| if in_file { Place::Line(lines.line(at)) } else { Place::Absent };
-    let node = Node { value: table_value(table.into_inner(), &place), place: Place::Absent };
+    let place = |at: usize| {
+        if in_file {
+            Place::Line(lines.line(at))
+        } else {
+            Place::Absent
+        }
+    };
+    let node = Node {
+        value: table_value(table.into_inner(), &place),
+        place: Place::Absent,
+    };
     Ok(node)
 }
 
@@ -75,11 +88,17 @@ pub(super) fn value(text: &str, place: &Place) -> Option<Node> {
         return None;
     }
     let value = DeValue::parse(text).ok()?;
-    Some(Node { value: any_value(value.into_inner(), &|_| place.clone()), place: place.clone() })
+    Some(Node {
+        value: any_value(value.into_inner(), &|_| place.clone()),
+        place: place.clone(),
+    })
 }
 
 fn not_toml(place: Place, message: &str) -> Finding {
-    let wrong = format!("is not TOML here: {}", message.lines().collect::<Vec<_>>().join(", "));
+    let wrong = format!(
+        "is not TOML here: {}",
+        message.lines().collect::<Vec<_>>().join(", ")
+    );
     Finding {
         path: String::new(),
         place,
@@ -123,7 +142,10 @@ fn too_deep(text: &str) -> Option<usize> {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+    1 + text.as_bytes()[..at.min(text.len())]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
 }
 
 /// Where lines begin, so that a place is found without counting from the start each time.
@@ -131,7 +153,16 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn of(text: &str) -> Self {
-        Self(std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1)).collect())
+        Self(
+            std::iter::once(0)
+                .chain(
+                    text.bytes()
+                        .enumerate()
+                        .filter(|(_, b)| *b == b'\n')
+                        .map(|(at, _)| at + 1),
+                )
+                .collect(),
+        )
     }
 
     fn line(&self, at: usize) -> usize {
@@ -140,12 +171,20 @@ impl Lines {
 }
 
 fn table_value(table: DeTable<'_>, place: &dyn Fn(usize) -> Place) -> Value {
-    Value::Table(table.into_iter().map(|(key, value)| (key.into_inner().into_owned(), node(value, place))).collect())
+    Value::Table(
+        table
+            .into_iter()
+            .map(|(key, value)| (key.into_inner().into_owned(), node(value, place)))
+            .collect(),
+    )
 }
 
 fn node(value: Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> Place) -> Node {
     let at = value.span().start;
-    Node { value: any_value(value.into_inner(), place), place: place(at) }
+    Node {
+        value: any_value(value.into_inner(), place),
+        place: place(at),
+    }
 }
 
 fn any_value(value: DeValue<'_>, place: &dyn Fn(usize) -> Place) -> Value {
@@ -155,7 +194,9 @@ fn any_value(value: DeValue<'_>, place: &dyn Fn(usize) -> Place) -> Value {
         DeValue::Float(_) => Value::Other("a fraction"),
         DeValue::Boolean(boolean) => Value::Boolean(boolean),
         DeValue::Datetime(_) => Value::Other("a date or time"),
-        DeValue::Array(items) => Value::List(items.into_iter().map(|item| node(item, place)).collect()),
+        DeValue::Array(items) => {
+            Value::List(items.into_iter().map(|item| node(item, place)).collect())
+        }
         DeValue::Table(table) => table_value(table, place),
     }
 }

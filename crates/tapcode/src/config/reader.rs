@@ -80,17 +80,30 @@ impl Reading {
     }
 
     pub(super) fn problem(&self, at: &At, wrong: impl Into<String>, instead: impl Into<String>) {
-        self.problems.borrow_mut().push(found(at, wrong.into(), instead.into()));
+        self.problems
+            .borrow_mut()
+            .push(found(at, wrong.into(), instead.into()));
     }
 
     pub(super) fn warning(&self, at: &At, wrong: impl Into<String>, instead: impl Into<String>) {
-        self.warnings.borrow_mut().push(found(at, wrong.into(), instead.into()));
+        self.warnings
+            .borrow_mut()
+            .push(found(at, wrong.into(), instead.into()));
     }
 
     /// Begins at the document's root.
     pub(super) fn root(&self, document: Node) -> Table<'_> {
-        let at = At { path: String::new(), place: Place::Absent };
-        Item { at, node: document, reading: self }.table().expect("a document is a table")
+        let at = At {
+            path: String::new(),
+            place: Place::Absent,
+        };
+        Item {
+            at,
+            node: document,
+            reading: self,
+        }
+        .table()
+        .expect("a document is a table")
     }
 
     /// What was found, problems and warnings, each in the order of the file.
@@ -111,14 +124,27 @@ impl Reading {
 }
 
 fn found(at: &At, wrong: String, instead: String) -> Finding {
-    Finding { path: at.path.clone(), place: at.place.clone(), wrong, instead }
+    Finding {
+        path: at.path.clone(),
+        place: at.place.clone(),
+        wrong,
+        instead,
+    }
 }
 
 impl<'r> Table<'r> {
     /// Where a setting is, or would be.
     pub(super) fn at(&self, key: &str) -> At {
-        let place = self.entries.get(key).map_or(&self.at.place, |node| &node.place).clone();
-        let path = if self.at.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.at.path) };
+        let place = self
+            .entries
+            .get(key)
+            .map_or(&self.at.place, |node| &node.place)
+            .clone();
+        let path = if self.at.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.at.path)
+        };
         At { path, place }
     }
 
@@ -139,7 +165,11 @@ impl<'r> Table<'r> {
     fn ask(&mut self, key: &str) {
         self.asked.insert(key.to_owned());
         let path = self.at(key).path;
-        let general: String = path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect::<Vec<_>>().join("[]");
+        let general: String = path
+            .split('[')
+            .map(|part| part.split_once(']').map_or(part, |(_, rest)| rest))
+            .collect::<Vec<_>>()
+            .join("[]");
         self.reading.asked.borrow_mut().insert(general);
     }
 
@@ -148,7 +178,11 @@ impl<'r> Table<'r> {
         self.ask(key);
         let at = self.at(key);
         let node = self.entries.remove(key)?;
-        Some(Item { at, node, reading: self.reading })
+        Some(Item {
+            at,
+            node,
+            reading: self.reading,
+        })
     }
 
     /// A section below this one; an empty one where it is missing.
@@ -156,12 +190,21 @@ impl<'r> Table<'r> {
         let at = self.at(key);
         self.take(key)
             .and_then(Item::table)
-            .unwrap_or_else(|| Table { at, entries: BTreeMap::new(), asked: BTreeSet::new(), reading: self.reading })
+            .unwrap_or_else(|| Table {
+                at,
+                entries: BTreeMap::new(),
+                asked: BTreeSet::new(),
+                reading: self.reading,
+            })
     }
 
     /// The sections of a list of sections; none where it is missing.
     pub(super) fn sections(&mut self, key: &str) -> Vec<Table<'r>> {
-        self.list(key).unwrap_or_default().into_iter().filter_map(Item::table).collect()
+        self.list(key)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(Item::table)
+            .collect()
     }
 
     /// The entries of a list.
@@ -186,12 +229,16 @@ impl<'r> Table<'r> {
 
     /// A number within bounds; the default where it is missing or wrong.
     pub(super) fn number(&mut self, key: &str, default: u32, bounds: &Bounds) -> u32 {
-        self.take(key).map_or(Some(default), |item| item.number(bounds)).unwrap_or(default)
+        self.take(key)
+            .map_or(Some(default), |item| item.number(bounds))
+            .unwrap_or(default)
     }
 
     /// True or false; the default where it is missing or wrong.
     pub(super) fn boolean(&mut self, key: &str, default: bool) -> bool {
-        self.take(key).map_or(Some(default), Item::boolean).unwrap_or(default)
+        self.take(key)
+            .map_or(Some(default), Item::boolean)
+            .unwrap_or(default)
     }
 
     /// One of a few words, as what it stands for.
@@ -207,22 +254,36 @@ impl<'r> Table<'r> {
         let (inline, file) = (self.take(key), self.take(&file_key));
         let from_environment = |item: &Item<'_>| matches!(item.at.place, Place::Variable(_));
         let (inline, file) = match (inline, file) {
-            (Some(inline), Some(file)) => match (from_environment(&inline), from_environment(&file)) {
-                (true, false) => (Some(inline), None),
-                (false, true) => (None, Some(file)),
-                _ => {
-                    let instead = format!("give one of the two; `{file_key}` keeps the secret out of the configuration");
-                    self.problem(&inline.at, format!("is given, and `{file_key}` as well"), instead);
-                    return Given::Wrong;
+            (Some(inline), Some(file)) => {
+                match (from_environment(&inline), from_environment(&file)) {
+                    (true, false) => (Some(inline), None),
+                    (false, true) => (None, Some(file)),
+                    _ => {
+                        let instead = format!(
+                            "give one of the two; `{file_key}` keeps the secret out of the configuration"
+                        );
+                        self.problem(
+                            &inline.at,
+                            format!("is given, and `{file_key}` as well"),
+                            instead,
+                        );
+                        return Given::Wrong;
+                    }
                 }
-            },
+            }
             one_or_none => one_or_none,
         };
         let secret = match (inline, file) {
             (Some(inline), _) => {
                 if self.reading.file_is_open && matches!(inline.at.place, Place::Line(_)) {
-                    let instead = format!("run `chmod 600` on the file, or move the secret into one of its own and name that in `{file_key}`");
-                    self.reading.warning(&inline.at, "is a secret in a file that everybody on this machine can read", instead);
+                    let instead = format!(
+                        "run `chmod 600` on the file, or move the secret into one of its own and name that in `{file_key}`"
+                    );
+                    self.reading.warning(
+                        &inline.at,
+                        "is a secret in a file that everybody on this machine can read",
+                        instead,
+                    );
                 }
                 inline.text()
             }
@@ -231,7 +292,11 @@ impl<'r> Table<'r> {
         };
         match secret {
             Some((text, at)) if text.chars().any(char::is_control) => {
-                self.problem(&at, "has a line break or another control character in it", "write the secret alone, on one line");
+                self.problem(
+                    &at,
+                    "has a line break or another control character in it",
+                    "write the secret alone, on one line",
+                );
                 Given::Wrong
             }
             Some((text, at)) => Given::As(Secret::new(text), at),
@@ -246,7 +311,10 @@ impl<'r> Table<'r> {
             Given::Wrong => None,
             Given::Not => {
                 let at = self.at(key);
-                let instead = format!("name a file that holds it in `{key}_file`, or set {}", variable(&at.path));
+                let instead = format!(
+                    "name a file that holds it in `{key}_file`, or set {}",
+                    variable(&at.path)
+                );
                 self.problem(&at, "is missing", instead);
                 None
             }
@@ -257,7 +325,11 @@ impl<'r> Table<'r> {
     pub(super) fn unused(&mut self, keys: &[&str], why: &str) {
         for key in keys {
             if let Some(item) = self.take(key) {
-                self.reading.warning(&item.at, format!("is not used: {why}"), "remove it, or comment it out");
+                self.reading.warning(
+                    &item.at,
+                    format!("is not used: {why}"),
+                    "remove it, or comment it out",
+                );
             }
         }
     }
@@ -265,12 +337,33 @@ impl<'r> Table<'r> {
     /// Whatever is left was asked for by nobody.
     pub(super) fn finish(self) {
         for (key, node) in &self.entries {
-            let shown = if key.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') && key.len() <= 40 { key.clone() } else { quoted(key) };
-            let path = if self.at.path.is_empty() { shown } else { format!("{}.{shown}", self.at.path) };
-            let at = At { path, place: node.place.clone() };
-            let section = if self.at.path.is_empty() { "the configuration".to_owned() } else { format!("`{}`", self.at.path) };
-            let instead = match (nearest(key, self.asked.iter().map(String::as_str)), &node.place) {
-                (Some(meant), Place::Variable(_)) => format!("set {}", variable(&self.at(meant).path)),
+            let shown =
+                if key.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') && key.len() <= 40 {
+                    key.clone()
+                } else {
+                    quoted(key)
+                };
+            let path = if self.at.path.is_empty() {
+                shown
+            } else {
+                format!("{}.{shown}", self.at.path)
+            };
+            let at = At {
+                path,
+                place: node.place.clone(),
+            };
+            let section = if self.at.path.is_empty() {
+                "the configuration".to_owned()
+            } else {
+                format!("`{}`", self.at.path)
+            };
+            let instead = match (
+                nearest(key, self.asked.iter().map(String::as_str)),
+                &node.place,
+            ) {
+                (Some(meant), Place::Variable(_)) => {
+                    format!("set {}", variable(&self.at(meant).path))
+                }
                 (Some(meant), _) => format!("write `{meant}`"),
                 (None, _) => {
                     let known: Vec<&str> = self.asked.iter().map(String::as_str).collect();
@@ -293,14 +386,28 @@ pub(super) enum Given<T> {
 }
 
 /// Finds a text among words.
-pub(super) fn word<T: Copy>(reading: &Reading, text: &str, at: &At, words: &[(&'static str, T)]) -> Option<T> {
+pub(super) fn word<T: Copy>(
+    reading: &Reading,
+    text: &str,
+    at: &At,
+    words: &[(&'static str, T)],
+) -> Option<T> {
     if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
         return Some(*meaning);
     }
-    let all: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    let all: Vec<String> = words
+        .iter()
+        .map(|(word, _)| format!("\"{word}\""))
+        .collect();
+    let all = match &all[..] {
+        [but_last @ .., last] if !but_last.is_empty() => {
+            format!("{} or {last}", but_last.join(", "))
+        }
+        _ => all.concat(),
+    };
     let instead = match nearest(text, words.iter().map(|(word, _)| *word)) {
         Some(meant) => format!("write \"{meant}\""),
-        None => format!("write {}", all.join(" or ")),
+        None => format!("write {all}"),
     };
     reading.problem(at, format!("is {}", quoted(text)), instead);
     None
@@ -315,7 +422,7 @@ impl<'r> Item<'r> {
         self.reading
     }
 
-    fn from_environment(&self) -> bool {
+    fn is_from_environment(&self) -> bool {
         matches!(self.node.place, Place::Variable(_))
     }
 
@@ -323,13 +430,22 @@ impl<'r> Item<'r> {
     pub(super) fn text(self) -> Option<(String, At)> {
         match self.node.value {
             Value::Text(text) if text.trim().is_empty() => {
-                self.reading.problem(&self.at, "is empty", "give it a value, or remove it");
+                self.reading
+                    .problem(&self.at, "is empty", "give it a value, or remove it");
                 None
             }
             Value::Text(text) => Some((text, self.at)),
             other => {
-                let instead = if matches!(other, Value::List(_) | Value::Table(_)) { "write one text in quotes" } else { "write it in quotes" };
-                self.reading.problem(&self.at, format!("is {}, and a text belongs here", other.kind()), instead);
+                let instead = if matches!(other, Value::List(_) | Value::Table(_)) {
+                    "write one text in quotes"
+                } else {
+                    "write it in quotes"
+                };
+                self.reading.problem(
+                    &self.at,
+                    format!("is {}, and a text belongs here", other.kind()),
+                    instead,
+                );
                 None
             }
         }
@@ -340,13 +456,18 @@ impl<'r> Item<'r> {
         let (least, most) = (*bounds.range.start(), *bounds.range.end());
         let value = match &self.node.value {
             Value::Integer(value) => Some(*value),
-            Value::Text(text) if self.from_environment() => match text.trim().replace('_', "").parse() {
-                Ok(value) => Some(value),
-                Err(_) => {
-                    self.problem("is no whole number", format!("write {least} to {most} {}", bounds.unit));
-                    return None;
+            Value::Text(text) if self.is_from_environment() => {
+                match text.trim().replace('_', "").parse() {
+                    Ok(value) => Some(value),
+                    Err(_) => {
+                        self.problem(
+                            "is no whole number",
+                            format!("write {least} to {most} {}", bounds.unit),
+                        );
+                        return None;
+                    }
                 }
-            },
+            }
             Value::Huge => None,
             other => {
                 self.problem(
@@ -356,22 +477,38 @@ impl<'r> Item<'r> {
                 return None;
             }
         };
-        if let Some(value) = value.and_then(|value| u32::try_from(value).ok()).filter(|value| bounds.range.contains(value)) {
+        if let Some(value) = value
+            .and_then(|value| u32::try_from(value).ok())
+            .filter(|value| bounds.range.contains(value))
+        {
             return Some(value);
         }
-        let because = if bounds.because.is_empty() { String::new() } else { format!(": {}", bounds.because) };
-        let wrong = value.map_or_else(|| "is out of range".to_owned(), |value| format!("is {value}"));
-        self.problem(wrong, format!("write {least} to {most} {}{because}", bounds.unit));
+        let because = if bounds.because.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", bounds.because)
+        };
+        let wrong = value.map_or_else(
+            || "is out of range".to_owned(),
+            |value| format!("is {value}"),
+        );
+        self.problem(
+            wrong,
+            format!("write {least} to {most} {}{because}", bounds.unit),
+        );
         None
     }
 
     fn boolean(self) -> Option<bool> {
         match &self.node.value {
             Value::Boolean(value) => Some(*value),
-            Value::Text(text) if self.from_environment() && text == "true" => Some(true),
-            Value::Text(text) if self.from_environment() && text == "false" => Some(false),
+            Value::Text(text) if self.is_from_environment() && text == "true" => Some(true),
+            Value::Text(text) if self.is_from_environment() && text == "false" => Some(false),
             other => {
-                self.problem(format!("is {}, and true or false belongs here", other.kind()), "write true or false, without quotes");
+                self.problem(
+                    format!("is {}, and true or false belongs here", other.kind()),
+                    "write true or false, without quotes",
+                );
                 None
             }
         }
@@ -379,7 +516,7 @@ impl<'r> Item<'r> {
 
     /// A variable may hold a list or a section as TOML.
     fn structured(mut self) -> Self {
-        if let (Value::Text(text), true) = (&self.node.value, self.from_environment())
+        if let (Value::Text(text), true) = (&self.node.value, self.is_from_environment())
             && let Some(read) = node::value(text, &self.node.place)
         {
             self.node = read;
@@ -392,7 +529,11 @@ impl<'r> Item<'r> {
         let Item { at, node, reading } = self.structured();
         match node.value {
             Value::List(items) if items.len() > LIST_MAX => {
-                reading.problem(&at, format!("has {} entries", items.len()), format!("at most {LIST_MAX} fit"));
+                reading.problem(
+                    &at,
+                    format!("has {} entries", items.len()),
+                    format!("at most {LIST_MAX} fit"),
+                );
                 None
             }
             Value::List(items) => Some(
@@ -400,17 +541,28 @@ impl<'r> Item<'r> {
                     .into_iter()
                     .enumerate()
                     .map(|(index, node)| {
-                        let at = At { path: format!("{}[{index}]", at.path), place: node.place.clone() };
+                        let at = At {
+                            path: format!("{}[{index}]", at.path),
+                            place: node.place.clone(),
+                        };
                         Item { at, node, reading }
                     })
                     .collect(),
             ),
             Value::Table(_) => {
-                reading.problem(&at, "is one section, and a list of sections belongs here", format!("write [[{}]] with two brackets", at.path));
+                reading.problem(
+                    &at,
+                    "is one section, and a list of sections belongs here",
+                    format!("write [[{}]] with two brackets", at.path),
+                );
                 None
             }
             other => {
-                reading.problem(&at, format!("is {}, and a list belongs here", other.kind()), "write it as [ …, … ]");
+                reading.problem(
+                    &at,
+                    format!("is {}, and a list belongs here", other.kind()),
+                    "write it as [ …, … ]",
+                );
                 None
             }
         }
@@ -420,13 +572,26 @@ impl<'r> Item<'r> {
     pub(super) fn table(self) -> Option<Table<'r>> {
         let Item { at, node, reading } = self.structured();
         match node.value {
-            Value::Table(entries) => Some(Table { at, entries, asked: BTreeSet::new(), reading }),
+            Value::Table(entries) => Some(Table {
+                at,
+                entries,
+                asked: BTreeSet::new(),
+                reading,
+            }),
             Value::List(_) => {
-                reading.problem(&at, "is a list, and one section belongs here", format!("write [{}] with one bracket, once", at.path));
+                reading.problem(
+                    &at,
+                    "is a list, and one section belongs here",
+                    format!("write [{}] with one bracket, once", at.path),
+                );
                 None
             }
             other => {
-                reading.problem(&at, format!("is {}, and a section belongs here", other.kind()), "write its settings as { key = value, … }");
+                reading.problem(
+                    &at,
+                    format!("is {}, and a section belongs here", other.kind()),
+                    "write its settings as { key = value, … }",
+                );
                 None
             }
         }
@@ -442,17 +607,29 @@ impl<'r> Item<'r> {
         };
         match read_bounded(&path) {
             Ok(text) if text.trim().is_empty() => {
-                reading.problem(&at, "names a file that is empty", "write the secret into that file");
+                reading.problem(
+                    &at,
+                    "names a file that is empty",
+                    "write the secret into that file",
+                );
                 None
             }
             Ok(text) => {
                 if is_open(&path) {
-                    reading.warning(&at, "names a file that everybody on this machine can read", "run `chmod 600` on that file");
+                    reading.warning(
+                        &at,
+                        "names a file that everybody on this machine can read",
+                        "run `chmod 600` on that file",
+                    );
                 }
                 Some((text.trim_end().to_owned(), at))
             }
             Err(why) => {
-                reading.problem(&at, format!("names a file that cannot be read: {why}"), "name a file that this user may read");
+                reading.problem(
+                    &at,
+                    format!("names a file that cannot be read: {why}"),
+                    "name a file that this user may read",
+                );
                 None
             }
         }
@@ -467,7 +644,9 @@ fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {
     }
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(SECRET_FILE_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(SECRET_FILE_MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
     if bytes.len() as u64 > SECRET_FILE_MAX_BYTES {
         return Err(format!("it has more than {SECRET_FILE_MAX_BYTES} bytes"));
     }

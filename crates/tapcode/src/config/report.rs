@@ -25,7 +25,12 @@ impl Report {
             Ok((config, warnings)) => (Some(summary(config)), Vec::new(), warnings.clone()),
             Err(found) => (None, found.problems.clone(), found.warnings.clone()),
         };
-        Self { file: file.map(Path::to_owned), summary, problems, warnings }
+        Self {
+            file: file.map(Path::to_owned),
+            summary,
+            problems,
+            warnings,
+        }
     }
 
     /// Whether the server would start.
@@ -40,20 +45,36 @@ impl Report {
         let mut text = String::new();
         for (kind, findings) in [("problem", &self.problems), ("warning", &self.warnings)] {
             for finding in findings {
-                let subject = if finding.path.is_empty() { "the configuration" } else { &finding.path };
+                let subject = if finding.path.is_empty() {
+                    "the configuration"
+                } else {
+                    &finding.path
+                };
                 let place = match &finding.place {
                     Place::Absent => String::new(),
                     Place::Line(line) => format!(" (line {line})"),
                     Place::Variable(variable) => format!(" ({variable})"),
                 };
-                write!(text, "{kind}: {subject}{place}\n  {}\n  → {}\n\n", finding.wrong, finding.instead).expect("a string takes everything");
+                write!(
+                    text,
+                    "{kind}: {subject}{place}\n  {}\n  → {}\n\n",
+                    finding.wrong, finding.instead
+                )
+                .expect("a string takes everything");
             }
         }
-        let name = self.file.as_ref().map_or_else(|| "The built-in configuration".to_owned(), |file| file.display().to_string());
+        let name = self.file.as_ref().map_or_else(
+            || "The built-in configuration".to_owned(),
+            |file| file.display().to_string(),
+        );
         let warnings = counted(self.warnings.len(), "warning");
         match &self.summary {
             Some(summary) => writeln!(text, "{name} is valid: {summary}; {warnings}."),
-            None => writeln!(text, "{name} has {} and {warnings}.", counted(self.problems.len(), "problem")),
+            None => writeln!(
+                text,
+                "{name} has {} and {warnings}.",
+                counted(self.problems.len(), "problem")
+            ),
         }
         .expect("a string takes everything");
         text
@@ -62,7 +83,8 @@ impl Report {
     /// For programs: `{valid, file, problems: [{path, line, variable, wrong, instead}], warnings: […]}`.
     #[must_use]
     pub fn json(&self) -> Value {
-        let findings = |findings: &[Finding]| -> Vec<Value> { findings.iter().map(finding_json).collect() };
+        let findings =
+            |findings: &[Finding]| -> Vec<Value> { findings.iter().map(finding_json).collect() };
         json!({
             "valid": self.is_valid(),
             "file": self.file.as_ref().map(|file| file.display().to_string()),

@@ -6,7 +6,9 @@ use tapcode_core::plan::Channel;
 
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
-use super::{SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
+use super::{
+    SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
+};
 
 /// The simulated phones.
 pub(super) const SANDBOX: &str = "sandbox";
@@ -66,7 +68,10 @@ pub(super) struct Senders {
 impl Senders {
     /// The senders on a channel.
     pub(super) fn on(&self, channel: Channel) -> Vec<&Known> {
-        self.known.iter().filter(|known| known.channel == channel).collect()
+        self.known
+            .iter()
+            .filter(|known| known.channel == channel)
+            .collect()
     }
 
     /// Whether anybody's phone can be reached.
@@ -77,7 +82,12 @@ impl Senders {
 
 /// Reads both lists.
 pub(super) fn read(reading: &Reading, root: &mut Table<'_>) -> Senders {
-    let mut senders = Senders { accounts: Vec::new(), numbers: Vec::new(), known: Vec::new(), unsure: BTreeSet::new() };
+    let mut senders = Senders {
+        accounts: Vec::new(),
+        numbers: Vec::new(),
+        known: Vec::new(),
+        unsure: BTreeSet::new(),
+    };
     let mut seen = Seen::default();
     for table in root.sections("whatsapp_accounts") {
         let account = account(reading, table, &mut senders, &mut seen);
@@ -96,7 +106,14 @@ pub(super) fn read(reading: &Reading, root: &mut Table<'_>) -> Senders {
 struct Seen(BTreeSet<(&'static str, String)>);
 
 impl Seen {
-    fn once(&mut self, reading: &Reading, what: &'static str, value: &str, at: &At, instead: &str) -> bool {
+    fn once(
+        &mut self,
+        reading: &Reading,
+        what: &'static str,
+        value: &str,
+        at: &At,
+        instead: &str,
+    ) -> bool {
         let new = self.0.insert((what, value.to_owned()));
         if !new {
             reading.problem(at, "is the same as of an entry before", instead);
@@ -114,39 +131,92 @@ fn head(
     senders: &mut Senders,
     seen: &mut Seen,
 ) -> (Option<u32>, Option<&'static str>) {
-    let bounds = Bounds { range: 1..=u32::MAX, unit: "as its id", because: "" };
+    let bounds = Bounds {
+        range: 1..=u32::MAX,
+        unit: "as its id",
+        because: "",
+    };
     let id = match table.take("id") {
         Some(item) => {
             let at = item.at.clone();
-            item.number(&bounds).filter(|id| seen.once(reading, "id", &id.to_string(), &at, "give each entry of the list an id of its own"))
+            item.number(&bounds).filter(|id| {
+                seen.once(
+                    reading,
+                    "id",
+                    &id.to_string(),
+                    &at,
+                    "give each entry of the list an id of its own",
+                )
+            })
         }
         None => {
-            table.problem(&table.at("id"), "is missing", "give it a number, by which workflows and callers name it");
+            table.problem(
+                &table.at("id"),
+                "is missing",
+                "give it a number, by which workflows and callers name it",
+            );
             None
         }
     };
     let names: Vec<&str> = providers.iter().map(|(name, _)| *name).collect();
-    let provider = table.needed_text("provider", &format!("write one of {}", names.join(", "))).and_then(|(text, at)| {
-        if NOT_YET.contains(&text.as_str()) {
-            reading.problem(&at, format!("is `{text}`, which this build does not have"), format!("write one of {}", names.join(", ")));
-            return None;
-        }
-        super::reader::word(reading, &text, &at, providers)
-    });
+    let provider = table
+        .needed_text("provider", &format!("write one of {}", names.join(", ")))
+        .and_then(|(text, at)| {
+            if NOT_YET.contains(&text.as_str()) {
+                reading.problem(
+                    &at,
+                    format!("is `{text}`, which this build does not have"),
+                    format!("write one of {}", names.join(", ")),
+                );
+                return None;
+            }
+            super::reader::word(reading, &text, &at, providers)
+        });
     match (id, provider) {
-        (Some(id), Some(provider)) => senders.known.push(Known { channel, id, provider }),
+        (Some(id), Some(provider)) => senders.known.push(Known {
+            channel,
+            id,
+            provider,
+        }),
         _ => drop(senders.unsure.insert(channel)),
     }
     (id, provider)
 }
 
-fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<WhatsappAccount> {
+fn account(
+    reading: &Reading,
+    mut table: Table<'_>,
+    senders: &mut Senders,
+    seen: &mut Seen,
+) -> Option<WhatsappAccount> {
     let providers = [(WHATSAPP_CLOUD, WHATSAPP_CLOUD), (SANDBOX, SANDBOX)];
-    let (id, provider) = head(reading, &mut table, Channel::Whatsapp, &providers, senders, seen);
-    let template = table.needed_text("template", "name the authentication template, such as \"login_otp\"").and_then(|(text, at)| {
-        let fits = text.len() <= TEMPLATE_NAME_MAX && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-        checked(reading, text, &at, fits, "is no name of a template", "Meta takes a-z, 0-9 and _, such as \"login_otp\"")
-    });
+    let (id, provider) = head(
+        reading,
+        &mut table,
+        Channel::Whatsapp,
+        &providers,
+        senders,
+        seen,
+    );
+    let template = table
+        .needed_text(
+            "template",
+            "name the authentication template, such as \"login_otp\"",
+        )
+        .and_then(|(text, at)| {
+            let fits = text.len() <= TEMPLATE_NAME_MAX
+                && text
+                    .bytes()
+                    .all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            checked(
+                reading,
+                text,
+                &at,
+                fits,
+                "is no name of a template",
+                "Meta takes a-z, 0-9 and _, such as \"login_otp\"",
+            )
+        });
     let language = match table.text("template_language") {
         None => Some("en".to_owned()),
         Some((text, at)) => {
@@ -156,7 +226,14 @@ fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen:
                 "write it as Meta does, such as \"en\", \"nl\" or \"pt_BR\"".into()
             };
             let fits = is_template_language(&text);
-            checked(reading, text, &at, fits, "is no language of a template", &instead)
+            checked(
+                reading,
+                text,
+                &at,
+                fits,
+                "is no language of a template",
+                &instead,
+            )
         }
     };
     let provider = match provider {
@@ -171,7 +248,12 @@ fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen:
         }
     };
     table.finish();
-    Some(WhatsappAccount { id: id?, provider: provider?, template: template?, template_language: language? })
+    Some(WhatsappAccount {
+        id: id?,
+        provider: provider?,
+        template: template?,
+        template_language: language?,
+    })
 }
 
 fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<WhatsappCloud> {
@@ -179,14 +261,42 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
     let api_version = match table.text("api_version") {
         None => Some("v25.0".to_owned()),
         Some((text, at)) => {
-            let fits = text.strip_prefix('v').and_then(|rest| rest.split_once('.')).is_some_and(|(major, minor)| is_digits(major, 3) && is_digits(minor, 3));
-            checked(reading, text, &at, fits, "is no version of the Graph API", "write one such as \"v25.0\"")
+            let fits = text
+                .strip_prefix('v')
+                .and_then(|rest| rest.split_once('.'))
+                .is_some_and(|(major, minor)| is_digits(major, 3) && is_digits(minor, 3));
+            checked(
+                reading,
+                text,
+                &at,
+                fits,
+                "is no version of the Graph API",
+                "write one such as \"v25.0\"",
+            )
         }
     };
-    let waba_id = meta_id(reading, table, "waba_id", "the WhatsApp Business Account's id from Meta's Business Manager");
+    let waba_id = meta_id(
+        reading,
+        table,
+        "waba_id",
+        "the WhatsApp Business Account's id from Meta's Business Manager",
+    );
     let phone_number_id_at = table.at("phone_number_id");
-    let phone_number_id = meta_id(reading, table, "phone_number_id", "the number's id from Meta's App Dashboard")
-        .filter(|id| seen.once(reading, "phone_number_id", id, &phone_number_id_at, "write each number of Meta's once; receipts could not tell the entries apart"));
+    let phone_number_id = meta_id(
+        reading,
+        table,
+        "phone_number_id",
+        "the number's id from Meta's App Dashboard",
+    )
+    .filter(|id| {
+        seen.once(
+            reading,
+            "phone_number_id",
+            id,
+            &phone_number_id_at,
+            "write each number of Meta's once; receipts could not tell the entries apart",
+        )
+    });
     let access_token = table.needed_secret("access_token");
     let app_secret = table.needed_secret("app_secret");
     let verify_token = table.needed_secret("verify_token");
@@ -201,7 +311,12 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
     })
 }
 
-fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<SmsNumber> {
+fn number(
+    reading: &Reading,
+    mut table: Table<'_>,
+    senders: &mut Senders,
+    seen: &mut Seen,
+) -> Option<SmsNumber> {
     let providers = [(TWILIO, TWILIO), (SANDBOX, SANDBOX)];
     let (id, provider) = head(reading, &mut table, Channel::Sms, &providers, senders, seen);
     let (number_at, number_given) = (table.at("number"), table.has("number"));
@@ -211,13 +326,26 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         Some((text, at)) => {
             let fits = is_sms_sender(&text);
             let instead = "write E.164 such as \"+3197010253000\", a short code of 3 to 8 digits, or up to 11 letters and digits";
-            match checked(reading, text, &at, fits, "is no sender of text messages", instead) {
-                Some(text) if seen.once(reading, "number", &text, &at, "write each number once") => Given::As(text, at),
+            match checked(
+                reading,
+                text,
+                &at,
+                fits,
+                "is no sender of text messages",
+                instead,
+            ) {
+                Some(text)
+                    if seen.once(reading, "number", &text, &at, "write each number once") =>
+                {
+                    Given::As(text, at)
+                }
                 _ => Given::Wrong,
             }
         }
     };
-    let dedicated_to_otp = table.word("dedicated_to", &[("otp", true)]).unwrap_or(false);
+    let dedicated_to_otp = table
+        .word("dedicated_to", &[("otp", true)])
+        .unwrap_or(false);
     let provider = match provider {
         Some(TWILIO) => twilio(reading, &mut table).map(SmsProvider::Twilio),
         Some(_) => {
@@ -232,42 +360,72 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
     let number = match (number, &provider) {
         (Given::As(number, _), _) => Some(Some(number)),
         (Given::Wrong, _) => None,
-        (Given::Not, Some(SmsProvider::Twilio(twilio))) if twilio.messaging_service_sid.is_some() => Some(None),
+        (Given::Not, Some(SmsProvider::Twilio(twilio)))
+            if twilio.messaging_service_sid.is_some() =>
+        {
+            Some(None)
+        }
         (Given::Not, _) => {
-            table.problem(&number_at, "is missing", "write the number that messages come from, such as \"+3197010253000\"");
+            table.problem(
+                &number_at,
+                "is missing",
+                "write the number that messages come from, such as \"+3197010253000\"",
+            );
             None
         }
     };
     table.finish();
-    Some(SmsNumber { id: id?, number: number?, provider: provider?, dedicated_to_otp })
+    Some(SmsNumber {
+        id: id?,
+        number: number?,
+        provider: provider?,
+        dedicated_to_otp,
+    })
 }
 
 fn twilio(reading: &Reading, table: &mut Table<'_>) -> Option<Twilio> {
     let base_url = base_url(reading, table, "https://api.twilio.com");
     let account_sid = table
-        .needed_text("account_sid", "write the account's SID from Twilio's console: AC and 32 hexadecimal digits")
+        .needed_text(
+            "account_sid",
+            "write the account's SID from Twilio's console: AC and 32 hexadecimal digits",
+        )
         .and_then(|(text, at)| sid(reading, text, &at, "AC"));
     let auth_token = table.needed_secret("auth_token");
     let (api_key_sid_at, api_key_sid_given) = (table.at("api_key_sid"), table.has("api_key_sid"));
-    let key_sid = table.text("api_key_sid").and_then(|(text, at)| sid(reading, text, &at, "SK"));
+    let key_sid = table
+        .text("api_key_sid")
+        .and_then(|(text, at)| sid(reading, text, &at, "SK"));
     let key_secret = match (&key_sid, table.secret("api_key_secret")) {
         (Some(_), Given::Not) => {
-            reading.problem(&api_key_sid_at, "is given, and its secret is not", "name a file that holds it in `api_key_secret_file`, or remove `api_key_sid`");
+            reading.problem(
+                &api_key_sid_at,
+                "is given, and its secret is not",
+                "name a file that holds it in `api_key_secret_file`, or remove `api_key_sid`",
+            );
             None
         }
         (None, Given::As(_, at)) if !api_key_sid_given => {
-            reading.problem(&at, "is given, and `api_key_sid` is not", "write the key's SID: SK and 32 hexadecimal digits");
+            reading.problem(
+                &at,
+                "is given, and `api_key_sid` is not",
+                "write the key's SID: SK and 32 hexadecimal digits",
+            );
             None
         }
         (_, Given::As(secret, _)) => Some(secret),
         (_, Given::Not | Given::Wrong) => None,
     };
-    let messaging_service_sid = table.text("messaging_service_sid").and_then(|(text, at)| sid(reading, text, &at, "MG"));
+    let messaging_service_sid = table
+        .text("messaging_service_sid")
+        .and_then(|(text, at)| sid(reading, text, &at, "MG"));
     Some(Twilio {
         base_url: base_url?,
         account_sid: account_sid?,
         auth_token: auth_token?,
-        api_key: key_sid.zip(key_secret).map(|(sid, secret)| TwilioApiKey { sid, secret }),
+        api_key: key_sid
+            .zip(key_secret)
+            .map(|(sid, secret)| TwilioApiKey { sid, secret }),
         messaging_service_sid,
     })
 }
@@ -287,7 +445,14 @@ fn skip(table: &mut Table<'_>, keys: &[&str]) {
 }
 
 /// The text if it fits; a problem that does not repeat it if not.
-fn checked(reading: &Reading, text: String, at: &At, fits: bool, wrong: &str, instead: &str) -> Option<String> {
+fn checked(
+    reading: &Reading,
+    text: String,
+    at: &At,
+    fits: bool,
+    wrong: &str,
+    instead: &str,
+) -> Option<String> {
     if !fits {
         reading.problem(at, wrong, instead);
     }
@@ -297,12 +462,28 @@ fn checked(reading: &Reading, text: String, at: &At, fits: bool, wrong: &str, in
 fn meta_id(reading: &Reading, table: &mut Table<'_>, key: &str, what: &str) -> Option<String> {
     let (text, at) = table.needed_text(key, &format!("write {what}, in quotes"))?;
     let fits = is_digits(&text, 32);
-    checked(reading, text, &at, fits, "is no id of Meta's, which are all digits", &format!("write {what}, in quotes"))
+    checked(
+        reading,
+        text,
+        &at,
+        fits,
+        "is no id of Meta's, which are all digits",
+        &format!("write {what}, in quotes"),
+    )
 }
 
 fn sid(reading: &Reading, text: String, at: &At, prefix: &str) -> Option<String> {
-    let fits = text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|c| c.is_ascii_hexdigit()));
-    checked(reading, text, at, fits, "is no SID of this kind", &format!("write {prefix} and 32 hexadecimal digits"))
+    let fits = text
+        .strip_prefix(prefix)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|c| c.is_ascii_hexdigit()));
+    checked(
+        reading,
+        text,
+        at,
+        fits,
+        "is no SID of this kind",
+        &format!("write {prefix} and 32 hexadecimal digits"),
+    )
 }
 
 fn is_digits(text: &str, most: usize) -> bool {
@@ -311,15 +492,24 @@ fn is_digits(text: &str, most: usize) -> bool {
 
 /// Two or three small letters, and `_` with two or three capitals or digits behind them where there is a region.
 fn is_template_language(text: &str) -> bool {
-    let (language, region) = text.split_once('_').map_or((text, None), |(language, region)| (language, Some(region)));
+    let (language, region) = text
+        .split_once('_')
+        .map_or((text, None), |(language, region)| (language, Some(region)));
     (2..=3).contains(&language.len())
         && language.bytes().all(|c| c.is_ascii_lowercase())
-        && region.is_none_or(|region| (2..=3).contains(&region.len()) && region.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()))
+        && region.is_none_or(|region| {
+            (2..=3).contains(&region.len())
+                && region
+                    .bytes()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+        })
 }
 
 fn is_sms_sender(text: &str) -> bool {
     if let Some(digits) = text.strip_prefix('+') {
-        return (7..=15).contains(&digits.len()) && is_digits(digits, 15) && !digits.starts_with('0');
+        return (7..=15).contains(&digits.len())
+            && is_digits(digits, 15)
+            && !digits.starts_with('0');
     }
     let short_code = (3..=8).contains(&text.len()) && is_digits(text, 8);
     let letters = text.len() <= ALPHANUMERIC_MAX
