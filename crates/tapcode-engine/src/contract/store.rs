@@ -23,8 +23,11 @@ pub const BATCH_MAX: usize = 256;
 pub const BROWSE_ROWS_MAX: usize = 10_000;
 /// Most receipts that wait for their message at once; the next one is refused with [`StoreError::Unavailable`].
 pub const PARKED_MAX: usize = 100_000;
-/// Most receipts that wait for one message.
+/// Most receipts that wait for one message; the next one is refused in the same way.
 pub const PARKED_PER_MESSAGE_MAX: usize = 16;
+/// How long an answer is remembered, in milliseconds: `expires_at` of a [`Remembered`] is at most this far behind the
+/// moment it was made, so that a store can tell without a clock that what it holds under a key had expired by then.
+pub const REMEMBERED_MS: u64 = 24 * 3_600_000;
 
 /// How often a document has been replaced. The first commit of a document writes version 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +59,8 @@ pub struct Commit {
     pub snapshots: Vec<Snapshot>,
     /// Log entries, appended in this order. The log's order is the order of commits.
     pub entries: Vec<Entry>,
-    /// The answer to remember for an idempotency key. A key that is remembered already makes the commit a conflict.
+    /// The answer to remember for an idempotency key. A key that is remembered already makes the commit a conflict,
+    /// unless what is remembered expired at or before the new one's `expires_at` less [`REMEMBERED_MS`]: that is replaced.
     pub remembered: Option<Remembered>,
 }
 
