@@ -1,8 +1,11 @@
 //! What can a caller with a key ask for? `/api/v1` and the open pages next to it.
 
+mod announce;
 mod answers;
 mod call;
+mod events;
 mod json;
+mod messages;
 mod operation;
 mod query;
 mod reader;
@@ -34,5 +37,5 @@ pub fn router(_app: &App) -> Router<App> {
 }
 
 fn routes(shared: &Arc<Shared>) -> Vec<Route> {
-    verifications::routes(shared)
+    [verifications::routes(shared), messages::routes(shared), events::routes(shared)].into_iter().flatten().collect()
 }
