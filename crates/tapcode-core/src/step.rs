@@ -233,7 +233,11 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
             Ok(Answer::Done)
         }
     };
-    let Run { recipient, calls, entries, .. } = run;
+    let Run { mut recipient, calls, entries, .. } = run;
+    // Only now: while the input is looked at, an empty document may be about to send its first message.
+    if recipient.verifications.is_empty() && recipient.messages.is_empty() {
+        recipient.number = None;
+    }
     let next = (!is_forgettable(&recipient, context.now)).then_some(recipient);
     let changed = next != before || !entries.is_empty();
     Decided { next, changed, calls, entries, answer }
@@ -793,9 +797,6 @@ impl Run<'_> {
             if until <= now {
                 self.recipient.lock = Lock::Open;
             }
-        }
-        if self.recipient.verifications.is_empty() && self.recipient.messages.is_empty() {
-            self.recipient.number = None;
         }
     }
 

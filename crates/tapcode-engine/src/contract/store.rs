@@ -23,8 +23,11 @@ pub const BATCH_MAX: usize = 256;
 pub const BROWSE_ROWS_MAX: usize = 10_000;
 /// Most receipts that wait for their message at once; the next one is refused with [`StoreError::Unavailable`].
 pub const PARKED_MAX: usize = 100_000;
-/// Most receipts that wait for one message.
+/// Most receipts that wait for one message; the next one is refused in the same way.
 pub const PARKED_PER_MESSAGE_MAX: usize = 16;
+/// How long an answer is remembered, in milliseconds: `expires_at` of a [`Remembered`] is at most this far behind the
+/// moment it was made, so that a store can tell without a clock that what it holds under a key had expired by then.
+pub const REMEMBERED_MS: u64 = 24 * 3_600_000;
 
 /// How often a document has been replaced. The first commit of a document writes version 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,16 +59,18 @@ pub struct Commit {
     pub snapshots: Vec<Snapshot>,
     /// Log entries, appended in this order. The log's order is the order of commits.
     pub entries: Vec<Entry>,
-    /// The answer to remember for an idempotency key. A key that is remembered already makes the commit a conflict.
+    /// The answer to remember for an idempotency key. A key that is remembered already makes the commit a conflict,
+    /// unless what is remembered expired at or before the new one's `expires_at` less [`REMEMBERED_MS`]: that is replaced.
     pub remembered: Option<Remembered>,
 }
 
-/// A provider's name for one of our messages: keyed by sender, so that two providers' ids never mix.
+/// A provider's name for one of our messages: keyed by sender, so that two providers' ids never mix. The store is only
+/// ever given a keyed digest of the name, because a name may hold the number itself (Meta's do, in base 64).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProviderHandle {
     /// `whatsapp` or `sms` and the sender's number, such as `whatsapp:1`.
     pub sender: Box<str>,
-    /// The provider's message id.
+    /// Keyed digest of the provider's message id, in hexadecimal.
     pub provider_message_id: Box<str>,
     /// Our message.
     pub message: MessageId,

@@ -1,0 +1,277 @@
+//! What does the contract mean, in the simplest words? Every store answers as this one does; it keeps nothing past the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::entry::Entry;
+use tapcode_core::id::{KeyId, MessageId, VerificationId};
+use tapcode_core::recipient::{Recipient, RecipientKey};
+use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::store::{
+    ApiKey, BROWSE_ROWS_MAX, Browse, Commit, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page, Place, REMEMBERED_MS, Remembered, Snapshot,
+    Store, StoreError, Subject, SubjectId, Sweep, Version, Versioned,
+};
+
+use crate::limits::Full;
+
+/// A store in memory: the executable definition of the contract, for tests, the simulation and a try-out.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    recipients: BTreeMap<RecipientKey, Row>,
+    due: BTreeSet<(Timestamp, RecipientKey)>,
+    handles: BTreeMap<Name, (RecipientKey, MessageId)>,
+    parked: BTreeMap<Name, Vec<(ReceiptKind, Timestamp)>>,
+    parked_count: usize,
+    verifications: BTreeMap<VerificationId, Snapshot>,
+    messages: BTreeMap<MessageId, Snapshot>,
+    log: BTreeMap<Place, Entry>,
+    /// Survives a sweep of the whole log: no place is given twice.
+    places_given: u64,
+    remembered: BTreeMap<[u8; 32], Remembered>,
+    keys: BTreeMap<KeyId, ApiKey>,
+}
+
+/// A provider's name for a message: sender and the provider's message id.
+type Name = (Box<str>, Box<str>);
+
+struct Row {
+    document: Recipient,
+    version: Version,
+    due_at: Option<Timestamp>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing below panics half-way through a change, so a poisoned state is a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryStore")
+    }
+}
+
+impl State {
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        if self.recipients.get(&commit.key).map(|row| row.version) != commit.expected {
+            return Err(StoreError::Conflict);
+        }
+        if let Some(new) = &commit.remembered {
+            let made_at = new.expires_at.minus_millis(REMEMBERED_MS);
+            if self.remembered.get(&new.key).is_some_and(|old| old.expires_at > made_at) {
+                return Err(StoreError::Conflict);
+            }
+        }
+        // Nothing was written so far, and nothing is refused from here on.
+        self.replace(&commit);
+        for handle in commit.handles {
+            self.handles.insert((handle.sender, handle.provider_message_id), (commit.key, handle.message));
+        }
+        for snapshot in commit.snapshots {
+            match &snapshot.subject {
+                Subject::Verification(v) => self.verifications.insert(v.id, snapshot),
+                Subject::Message(m) => self.messages.insert(m.id, snapshot),
+            };
+        }
+        for entry in commit.entries {
+            self.places_given += 1;
+            self.log.insert(Place(self.places_given), entry);
+        }
+        if let Some(remembered) = commit.remembered {
+            self.remembered.insert(remembered.key, remembered);
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, commit: &Commit) {
+        if let Some(Row { due_at: Some(at), .. }) = self.recipients.remove(&commit.key) {
+            self.due.remove(&(at, commit.key));
+        }
+        if let Some(document) = commit.next.clone() {
+            let version = Version(commit.expected.map_or(1, |v| v.0 + 1));
+            self.recipients.insert(commit.key, Row { document, version, due_at: commit.due_at });
+            if let Some(at) = commit.due_at {
+                self.due.insert((at, commit.key));
+            }
+        }
+    }
+
+    fn sweep(&mut self, sweep: &Sweep) -> usize {
+        let mut left = sweep.limit;
+        let mut take = |past: bool| {
+            let goes = past && left > 0;
+            left -= usize::from(goes);
+            goes
+        };
+        self.remembered.retain(|_, r| !take(r.expires_at <= sweep.now));
+        for receipts in self.parked.values_mut() {
+            receipts.retain(|(_, until)| !take(*until <= sweep.now));
+        }
+        self.parked.retain(|_, receipts| !receipts.is_empty());
+        self.parked_count = self.parked.values().map(Vec::len).sum();
+        self.handles.retain(|_, (_, message)| !take(message.made_at() < sweep.history_before));
+        self.verifications.retain(|id, s| !take(id.made_at() < sweep.history_before && is_past(s, sweep.history_before)));
+        self.messages.retain(|id, _| !take(id.made_at() < sweep.history_before));
+        self.log.retain(|_, entry| !take(entry.at < sweep.history_before));
+        sweep.limit - left
+    }
+}
+
+/// Whether a snapshot's verification ended before a moment. A plain message has no end: it is past by its age alone.
+fn is_past(snapshot: &Snapshot, before: Timestamp) -> bool {
+    match &snapshot.subject {
+        Subject::Verification(v) => v.status.is_final() && v.finished_at.is_some_and(|at| at < before),
+        Subject::Message(_) => true,
+    }
+}
+
+fn is_wanted(snapshot: &Snapshot, browse: &Browse) -> bool {
+    let Subject::Verification(verification) = &snapshot.subject else { return false };
+    let made_at = verification.id.made_at();
+    snapshot.scope == browse.scope
+        && browse.key.is_none_or(|key| snapshot.key == key)
+        && browse.status.is_none_or(|status| verification.status == status)
+        && browse.purpose.as_ref().is_none_or(|purpose| verification.purpose == *purpose)
+        && browse.after.is_none_or(|after| made_at >= after)
+        && browse.before.is_none_or(|before| made_at < before)
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn load(&self, key: &RecipientKey) -> Result<Option<Versioned<Recipient>>, StoreError> {
+        Ok(self.state().recipients.get(key).map(|row| Versioned { value: row.document.clone(), version: row.version }))
+    }
+
+    async fn commit(&self, batch: Vec<Commit>) -> Vec<Result<(), StoreError>> {
+        let mut state = self.state();
+        batch.into_iter().map(|commit| state.commit(commit)).collect()
+    }
+
+    async fn find(&self, sender: &str, provider_message_id: &str) -> Result<Option<(RecipientKey, MessageId)>, StoreError> {
+        Ok(self.state().handles.get(&(sender.into(), provider_message_id.into())).copied())
+    }
+
+    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
+        let state = &mut *self.state();
+        let name = (sender.into(), provider_message_id.into());
+        let waiting = state.parked.get_mut(&name);
+        if let Some((_, old)) = waiting.and_then(|receipts| receipts.iter_mut().find(|(known, _)| known == kind)) {
+            *old = until.max(*old);
+            return Ok(());
+        }
+        if state.parked_count >= PARKED_MAX {
+            return Err(StoreError::unavailable(Full::Parked));
+        }
+        if state.parked.get(&name).is_some_and(|receipts| receipts.len() >= PARKED_PER_MESSAGE_MAX) {
+            return Err(StoreError::unavailable(Full::ParkedForOneMessage));
+        }
+        state.parked.entry(name).or_default().push((kind.clone(), until));
+        state.parked_count += 1;
+        Ok(())
+    }
+
+    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+        let state = self.state();
+        let receipts = state.parked.get(&(sender.into(), provider_message_id.into()));
+        Ok(receipts.map(|all| all.iter().map(|(kind, _)| kind.clone()).collect()).unwrap_or_default())
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RecipientKey>, StoreError> {
+        Ok(self.state().due.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, key)| *key).collect())
+    }
+
+    async fn scheduled(&self) -> Result<u64, StoreError> {
+        Ok(u64::try_from(self.state().due.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn snapshot(&self, id: SubjectId) -> Result<Option<Snapshot>, StoreError> {
+        let state = self.state();
+        Ok(match id {
+            SubjectId::Verification(id) => state.verifications.get(&id),
+            SubjectId::Message(id) => state.messages.get(&id),
+        }
+        .cloned())
+    }
+
+    async fn browse(&self, browse: &Browse) -> Result<Page, StoreError> {
+        let state = self.state();
+        let mut page = Page { snapshots: Vec::new(), next: None };
+        let mut last = None;
+        let older = state.verifications.iter().rev().filter(|(id, _)| browse.cursor.is_none_or(|cursor| **id < cursor));
+        for (looked, (id, snapshot)) in older.enumerate() {
+            if looked == BROWSE_ROWS_MAX {
+                page.next = last;
+                break;
+            }
+            if is_wanted(snapshot, browse) {
+                if page.snapshots.len() == browse.limit.max(1) {
+                    page.next = last;
+                    break;
+                }
+                page.snapshots.push(snapshot.clone());
+            }
+            last = Some(*id);
+        }
+        Ok(page)
+    }
+
+    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+        let from = after.map_or(Place(0), |place| Place(place.0.saturating_add(1)));
+        Ok(self.state().log.range(from..).take(limit).map(|(place, entry)| (*place, entry.clone())).collect())
+    }
+
+    async fn newest(&self) -> Result<Option<Place>, StoreError> {
+        Ok(self.state().log.last_key_value().map(|(place, _)| *place))
+    }
+
+    async fn timeline(&self, id: SubjectId, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let about = |entry: &&Entry| match id {
+            SubjectId::Verification(id) => entry.verification == Some(id),
+            SubjectId::Message(id) => entry.message == Some(id),
+        };
+        Ok(self.state().log.values().filter(about).take(limit).cloned().collect())
+    }
+
+    async fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<Remembered>, StoreError> {
+        Ok(self.state().remembered.get(key).filter(|r| now < r.expires_at).cloned())
+    }
+
+    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.state().keys.insert(key.id, key.clone());
+        Ok(())
+    }
+
+    async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
+        Ok(self.state().keys.values().find(|key| key.digest == *digest).cloned())
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let mut keys: Vec<ApiKey> = self.state().keys.values().cloned().collect();
+        keys.sort_by_key(|key| (key.created_at, key.id));
+        Ok(keys)
+    }
+
+    async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {
+        Ok(self.state().sweep(sweep))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

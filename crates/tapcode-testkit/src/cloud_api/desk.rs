@@ -1,0 +1,486 @@
+//! How does the stand-in handle a request?
+
+use super::judge::{Sketch, judge};
+use super::receipts::Message;
+use super::refusal::Refusal;
+use super::script::{Answer, Script};
+use super::{CloudApiConfig, Counts, Fate, SendRequest, TemplateState, WebhookDelivery};
+use crate::fault::{garbage, html_page};
+use crate::listener::{AnswerBody, Desk, Reply, json_ok, read_body};
+use crate::log::Log;
+use crate::scripts::Scripts;
+use crate::webhook_client::WebhookClient;
+use crate::{Fault, clock};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode, header};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Where a benchmark in another process reads [`Counts`].
+const COUNTS_PATH: &str = "/stand-in/counts";
+
+pub(super) struct CloudDesk {
+    pub(super) config: CloudApiConfig,
+    pub(super) callback_url: RwLock<Option<String>>,
+    access_token: RwLock<String>,
+    templates: RwLock<HashMap<String, HashMap<String, TemplateState>>>,
+    pub(super) scripts: Scripts<Script>,
+    pub(super) requests: Log<SendRequest>,
+    pub(super) webhooks: Log<WebhookDelivery>,
+    pub(super) tally: Tally,
+    pub(super) client: WebhookClient,
+    pub(super) receipts: TaskTracker,
+    pub(super) stop: CancellationToken,
+    /// Makes the ids of two runs different.
+    salt: u64,
+    serial: AtomicU64,
+}
+
+#[derive(Default)]
+pub(super) struct Tally {
+    requests: AtomicU64,
+    messages: AtomicU64,
+    unread: AtomicU64,
+    pub(super) webhooks_taken: AtomicU64,
+    pub(super) webhooks_failed: AtomicU64,
+}
+
+impl CloudDesk {
+    pub(super) fn new(config: CloudApiConfig) -> Self {
+        let mut templates: HashMap<String, HashMap<String, TemplateState>> = HashMap::new();
+        for (name, language) in &config.templates {
+            templates
+                .entry(name.clone())
+                .or_default()
+                .insert(language.clone(), TemplateState::Approved);
+        }
+        Self {
+            callback_url: RwLock::new(config.callback_url.clone()),
+            access_token: RwLock::new(config.access_token.clone()),
+            config,
+            templates: RwLock::new(templates),
+            scripts: Scripts::new(),
+            requests: Log::new(),
+            webhooks: Log::new(),
+            tally: Tally::default(),
+            client: WebhookClient::new(),
+            receipts: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            salt: RandomState::new().build_hasher().finish(),
+            serial: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn config(&self) -> &CloudApiConfig {
+        &self.config
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub(super) fn set_callback_url(&self, url: String) {
+        *self.callback_url.write().expect("no holder panics") = Some(url);
+    }
+
+    pub(super) fn set_access_token(&self, token: String) {
+        *self.access_token.write().expect("no holder panics") = token;
+    }
+
+    pub(super) fn set_template(&self, name: &str, language: &str, state: TemplateState) {
+        self.templates
+            .write()
+            .expect("no holder panics")
+            .entry(name.to_owned())
+            .or_default()
+            .insert(language.to_owned(), state);
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            requests: read(&self.tally.requests),
+            messages: read(&self.tally.messages),
+            unread: read(&self.tally.unread),
+            webhooks_taken: read(&self.tally.webhooks_taken),
+            webhooks_failed: read(&self.tally.webhooks_failed),
+        }
+    }
+
+    /// What is wrong with who asks and where, before the body is looked at.
+    fn refuse_caller(&self, request: &Request<Incoming>, id: &str) -> Result<(), Refusal> {
+        let shown = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        let known = shown == Some(self.access_token.read().expect("no holder panics").as_str());
+        if !known {
+            // The HTTP status is *unconfirmed*.
+            return Err(Refusal::new(401, 190)
+                .text("Invalid OAuth access token - Cannot parse access token"));
+        }
+        if id != self.config.phone_number_id && id != self.config.waba_id {
+            return Err(Refusal::new(400, 100).subcode(Some(33)).text(format!(
+                "Unsupported {} request. Object with ID '{id}' does not exist, cannot be loaded due to missing permissions, \
+                 or does not support this operation",
+                request.method().as_str().to_ascii_lowercase()
+            )));
+        }
+        Ok(())
+    }
+
+    async fn take_send(
+        self: Arc<Self>,
+        version: &str,
+        id: &str,
+        request: Request<Incoming>,
+    ) -> Reply {
+        let caller = match self.refuse_caller(&request, id) {
+            // A WhatsApp Business account is an object too, but sends no messages.
+            Ok(()) if id != self.config.phone_number_id => Err(unknown_path(request.uri().path())),
+            other => other,
+        };
+        let is_json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| {
+                value
+                    .split(';')
+                    .next()
+                    .is_some_and(|kind| kind.trim() == "application/json")
+            });
+        let Some(body) = read_body(request).await else {
+            return Reply::Close;
+        };
+        // Meta reads other content types as forms, and finds no parameter in them.
+        let json = if is_json {
+            serde_json::from_slice(&body).unwrap_or(Value::Null)
+        } else {
+            Value::Null
+        };
+        let sketch = Sketch::of(&json);
+        let judged = caller.and_then(|()| {
+            judge(
+                &json,
+                &self.config.display_phone_number,
+                |name, language| {
+                    let templates = self.templates.read().expect("no holder panics");
+                    templates.get(name)?.get(language).copied()
+                },
+            )
+        });
+        if let Err(refusal) = judged {
+            let fate = Fate::Invalid {
+                code: refusal.code,
+                reason: refusal
+                    .details
+                    .clone()
+                    .or_else(|| refusal.text.clone())
+                    .unwrap_or_default(),
+            };
+            self.record(version, sketch, json, fate);
+            return self.refuse(&refusal);
+        }
+
+        let to = sketch
+            .to
+            .clone()
+            .expect("a request that was judged to be in order names its recipient");
+        let script = self.scripts.take(&to);
+        match &script.answer {
+            Answer::Fault(Fault::CloseBeforeRead) => {
+                self.tally.unread.fetch_add(1, Ordering::Relaxed);
+                Reply::Close
+            }
+            Answer::Error {
+                http,
+                code,
+                subcode,
+            } => {
+                let refusal = Refusal::new(*http, *code).subcode(*subcode);
+                self.record(version, sketch, json, Fate::Refused { code: *code });
+                clock::sleep(script.answer_delay).await;
+                self.refuse(&refusal)
+            }
+            Answer::Accept => {
+                self.accept(version, sketch, json, &to, &script, "accepted", None)
+                    .await
+            }
+            Answer::AcceptHeld => {
+                self.accept(
+                    version,
+                    sketch,
+                    json,
+                    &to,
+                    &script,
+                    "held_for_quality_assessment",
+                    None,
+                )
+                .await
+            }
+            Answer::AcceptPaused => {
+                self.accept(version, sketch, json, &to, &script, "paused", None)
+                    .await
+            }
+            Answer::Fault(fault) => {
+                self.accept(
+                    version,
+                    sketch,
+                    json,
+                    &to,
+                    &script,
+                    "accepted",
+                    Some(*fault),
+                )
+                .await
+            }
+        }
+    }
+
+    /// A message comes to exist.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller, and every argument is a different thing about the one message"
+    )]
+    async fn accept(
+        self: &Arc<Self>,
+        version: &str,
+        sketch: Sketch,
+        json: Value,
+        to: &str,
+        script: &Arc<Script>,
+        message_status: &str,
+        fault: Option<Fault>,
+    ) -> Reply {
+        let wa_id = wa_id(to);
+        let wamid = self.mint_wamid(&wa_id);
+        let callback_data = sketch.callback_data.clone();
+        let fate = match fault {
+            None => Fate::Accepted {
+                wamid: wamid.clone(),
+            },
+            Some(fault) => Fate::Faulted {
+                wamid: wamid.clone(),
+                fault,
+            },
+        };
+        // Only digits, base64 and known words are in it, so nothing needs escaping.
+        let answer = format!(
+            "{{\"messaging_product\":\"whatsapp\",\"contacts\":[{{\"input\":\"{to}\",\"wa_id\":\"{wa_id}\"}}],\
+             \"messages\":[{{\"id\":\"{wamid}\",\"message_status\":\"{message_status}\"}}]}}"
+        );
+        self.record(version, sketch, json, fate);
+
+        // Dropped when the caller goes away: then too the later receipts go out.
+        let mut _answered = None;
+        if !script.receipts.is_empty() {
+            let (early_tx, early_rx) = oneshot::channel();
+            let (answered_tx, answered_rx) = oneshot::channel();
+            let message = Message {
+                wamid,
+                wa_id,
+                callback_data,
+            };
+            let (desk, script) = (Arc::clone(self), Arc::clone(script));
+            self.receipts.spawn(async move {
+                let stop = desk.stop.clone();
+                stop.run_until_cancelled(desk.send_receipts(
+                    message,
+                    script,
+                    early_tx,
+                    answered_rx,
+                ))
+                .await;
+            });
+            // An error says that the stand-in is stopping.
+            let _ = early_rx.await;
+            _answered = Some(answered_tx);
+        }
+
+        clock::sleep(script.answer_delay).await;
+        match fault {
+            None => json_answer(200, answer.into()),
+            Some(Fault::CutShort) => {
+                let mut response = Response::new(AnswerBody::half(answer.into()));
+                response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+                Reply::Answer(response)
+            }
+            Some(Fault::Html(http)) => html_page(http),
+            Some(Fault::Garbage) => garbage(StatusCode::OK),
+            Some(Fault::ReadThenReset) => Reply::Reset,
+            Some(Fault::ReadThenHang(duration)) => {
+                drop(_answered);
+                clock::sleep(duration).await;
+                Reply::Close
+            }
+            Some(Fault::ReadThenClose | Fault::CloseBeforeRead) => Reply::Close,
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Reply {
+        let trace = format!("A{:022x}", self.next_serial());
+        json_answer(refusal.http, refusal.to_json(&trace).into())
+    }
+
+    fn record(&self, version: &str, sketch: Sketch, json: Value, fate: Fate) {
+        self.tally.requests.fetch_add(1, Ordering::Relaxed);
+        if matches!(fate, Fate::Accepted { .. } | Fate::Faulted { .. }) {
+            self.tally.messages.fetch_add(1, Ordering::Relaxed);
+        }
+        if !self.config.log {
+            return;
+        }
+        self.requests.push(|index| SendRequest {
+            index,
+            at: clock::wall(),
+            api_version: version.to_owned(),
+            to: sketch.to,
+            code: sketch.code,
+            template: sketch.template,
+            language: sketch.language,
+            biz_opaque_callback_data: sketch.callback_data,
+            json,
+            fate,
+        });
+    }
+
+    /// Fields of the number or the account, enough for a readiness probe.
+    /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/phone-numbers> (read 2026-11-22)
+    fn read_object(&self, id: &str, request: &Request<Incoming>) -> Reply {
+        if let Err(refusal) = self.refuse_caller(request, id) {
+            return self.refuse(&refusal);
+        }
+        let is_number = id == self.config.phone_number_id;
+        let fields = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+            .find(|(key, _)| key == "fields")
+            .map(|(_, fields)| fields.into_owned())
+            .unwrap_or_default();
+        let mut object = serde_json::Map::new();
+        for field in fields.split(',').filter(|field| !field.is_empty()) {
+            let value = match field {
+                "id" => continue,
+                "health_status" => json!({
+                    "can_send_message": "AVAILABLE",
+                    "entities": [{
+                        "entity_type": if is_number { "PHONE_NUMBER" } else { "WABA" },
+                        "id": id,
+                        "can_send_message": "AVAILABLE",
+                    }],
+                }),
+                "display_phone_number" if is_number => json!(self.config.display_phone_number),
+                "verified_name" if is_number => json!("Stand-in"),
+                "quality_rating" if is_number => json!("GREEN"),
+                "throughput" if is_number => json!({ "level": "STANDARD" }),
+                "whatsapp_business_manager_messaging_limit" if is_number => json!("TIER_2K"),
+                "status" if is_number => json!("CONNECTED"),
+                "name_status" if is_number => json!("APPROVED"),
+                "platform_type" if is_number => json!("CLOUD_API"),
+                unknown => {
+                    // The words are *unconfirmed*.
+                    return self.refuse(&Refusal::new(400, 100).text(format!(
+                        "(#100) Tried accessing nonexisting field ({unknown})"
+                    )));
+                }
+            };
+            object.insert(field.to_owned(), value);
+        }
+        object.insert("id".to_owned(), json!(id));
+        json_answer(200, Value::Object(object).to_string().into())
+    }
+
+    pub(super) fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// An id of the shape that Meta's example decodes to: it contains the recipient's number, readable by anybody.
+    fn mint_wamid(&self, wa_id: &str) -> String {
+        let unique = format!(
+            "{:010X}{:08X}",
+            self.salt & 0xff_ffff_ffff,
+            self.next_serial() & 0xffff_ffff
+        );
+        let mut bytes = Vec::with_capacity(48);
+        bytes.extend_from_slice(b"\x1c\x18");
+        bytes.push(u8::try_from(wa_id.len()).expect("a number has at most 17 digits"));
+        bytes.extend_from_slice(wa_id.as_bytes());
+        bytes.extend_from_slice(b"\x15\x02\x00\x11\x18\x12");
+        bytes.extend_from_slice(unique.as_bytes());
+        bytes.push(0);
+        format!("wamid.{}", STANDARD.encode(bytes))
+    }
+}
+
+/// A body of JSON as Meta labels it; the spelling is *unconfirmed*.
+const JSON: header::HeaderValue =
+    header::HeaderValue::from_static("application/json; charset=UTF-8");
+
+fn json_answer(http: u16, body: Bytes) -> Reply {
+    let mut response = Response::new(AnswerBody::whole(body));
+    *response.status_mut() =
+        StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    Reply::Answer(response)
+}
+
+fn unknown_path(path: &str) -> Refusal {
+    // The code and the words are *unconfirmed*.
+    Refusal::new(400, 2500).text(format!("Unknown path components: {path}"))
+}
+
+/// The number as WhatsApp spells it, which for some countries has other digits than were asked for.
+///
+/// Brazil and Mexico: <https://developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/phone-numbers>
+/// (read 2026-11-22). Which digit goes or comes, and Argentina's, is *unconfirmed*; that they differ is the point.
+pub(super) fn wa_id(to: &str) -> String {
+    let digits = to.trim_start_matches('+');
+    let (country, national) = digits.split_at(digits.len().min(2));
+    match (country, national.len()) {
+        ("55", 11) if national[2..].starts_with('9') => {
+            format!("55{}{}", &national[..2], &national[3..])
+        }
+        ("52", 10) => format!("521{national}"),
+        ("54", 10) => format!("549{national}"),
+        _ => digits.to_owned(),
+    }
+}
+
+/// `/v25.0/ID` or `/v25.0/ID/messages`: the version, the id, and whether it is the send.
+fn parse_path(path: &str) -> Option<(&str, &str, bool)> {
+    let (version, rest) = path.strip_prefix('/')?.split_once('/')?;
+    let number = version.strip_prefix('v')?.strip_suffix(".0")?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    match rest.split_once('/') {
+        None => Some((version, rest, false)),
+        Some((id, "messages")) => Some((version, id, true)),
+        Some(_) => None,
+    }
+}
+
+impl Desk for CloudDesk {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
+        let path = request.uri().path().to_owned();
+        match (request.method(), parse_path(&path)) {
+            (&Method::POST, Some((version, id, true))) => {
+                self.take_send(version, id, request).await
+            }
+            (&Method::GET, Some((_, id, false))) => self.read_object(id, &request),
+            (&Method::GET, None) if path == COUNTS_PATH => {
+                json_ok(serde_json::to_string(&self.counts()).expect("counts are JSON"))
+            }
+            _ => self.refuse(&unknown_path(&path)),
+        }
+    }
+}
