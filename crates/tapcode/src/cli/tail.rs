@@ -9,7 +9,7 @@ use serde_json::Value;
 use tapcode_engine::clock::{Clock, SystemClock};
 
 use super::Screen;
-use super::client::{Client, Server, tell_problem, text};
+use super::client::{Client, Server, tell_problem};
 use super::screen::plain;
 
 /// Longest event that is taken, in bytes; a stream with a longer one is not this API's.
