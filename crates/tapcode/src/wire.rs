@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use tapcode::config::{self, Config, SmsProvider, WhatsappProvider};
 use tapcode_core::plan::{Channel, Plan};
-use tapcode_engine::clock::{Clock, SystemClock};
+use tapcode_engine::clock::SystemClock;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::Store;
 use tapcode_engine::egress::Egress;
@@ -122,7 +122,7 @@ where
         None => config.server.public_url.clone(),
     };
     let numbers = &config.sandbox.numbers;
-    let sandbox = Sandbox::new(&config.services[0].brand, numbers, Arc::new(|| SystemClock.now()));
+    let sandbox = Sandbox::new(&config.services[0].brand, numbers, Arc::new(SystemClock));
     let engine = engine(&config, store, directory(&config, &public_url, &sandbox)?)?;
     let stop = CancellationToken::new();
     let mut beside = JoinSet::new();
