@@ -11,5 +11,7 @@ pub mod number;
 pub mod plan;
 pub mod recipient;
 pub mod step;
+pub mod text;
 pub mod time;
 pub mod verification;
+pub mod words;
