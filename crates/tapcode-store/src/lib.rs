@@ -4,3 +4,5 @@
 
 mod limits;
 pub mod memory;
+pub mod record;
+pub mod sqlite;
