@@ -30,7 +30,7 @@ use crate::record::{Inconsistency, Stored, Unreadable};
 use crate::sqlite::checkpoint::{Checkpointer, Turnstile};
 use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::{Kind, SubjectKey, Write, scope_text, subject_key};
-pub use crate::sqlite::schema::OpenError;
+pub use crate::sqlite::schema::{OpenError, SCHEMA, schema_of};
 use crate::sqlite::writer::{Done, Work, Writer};
 
 /// Rows that one transaction of a sweep removes, so that commits wait for it only shortly.

@@ -43,6 +43,25 @@ pub enum OpenError {
     System(#[from] std::io::Error),
 }
 
+/// The newest schema that this release knows; every database that it has opened has it.
+#[expect(clippy::cast_possible_truncation, reason = "migrations are few")]
+pub const SCHEMA: u32 = MIGRATIONS.len() as u32;
+
+/// The schema of a database file as it stands, nothing being changed; `None`: there is no file, or an empty one.
+///
+/// # Errors
+/// [`OpenError`] when it is no database of ours, or cannot be read.
+pub fn schema_of(path: &Path) -> Result<Option<u32>, OpenError> {
+    if !path.try_exists()? {
+        return Ok(None);
+    }
+    let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY)?;
+    let ours = refuse_foreign(&connection)?;
+    let schema = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(ours.then_some(schema))
+}
+
 /// A connection that may write, its schema up to date.
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     create_private(path)?;
