@@ -17,7 +17,6 @@ use tapcode_core::recipient::{Mode, Scope, ServiceName};
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::engine::Engine;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use crate::App;
 
@@ -43,10 +42,8 @@ pub struct Console {
     pub phones: Arc<dyn Phones>,
     /// The service whose verifications the page begins.
     pub service: ServiceName,
-    /// Live or test.
+    /// Live where everything goes to the sandbox; test, which always does, beside real senders.
     pub mode: Mode,
-    /// Ends the page's streams, so that a server that stops does not wait for them.
-    pub closing: CancellationToken,
 }
 
 impl Console {

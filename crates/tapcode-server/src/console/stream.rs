@@ -34,12 +34,9 @@ pub(super) async fn stream(State(page): State<Page>) -> Response {
     let (tell, events) = mpsc::channel(EVENTS_MAX);
     let mut follower = JoinSet::new();
     follower.spawn(async move {
-        let closing = page.console.closing.clone();
         tokio::select! {
-            // Either the page has gone, or the server is going.
             _ = follow(page, &tell) => {}
             () = tell.closed() => {}
-            () = closing.cancelled() => {}
         }
     });
     let events = Events { events: ReceiverStream::new(events), _follower: follower, _place: place };

@@ -1,84 +1,55 @@
-//! Which server does the page come from? A development server of its own per story, on a free port of loopback.
+//! Which server does the page come from? From `tapcode dev`, one per story.
 
-use std::sync::Arc;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use tapcode_core::plan::Channel;
-use tapcode_core::recipient::{Mode, ServiceName};
-use tapcode_core::verification::Limits;
-use tapcode_engine::clock::SystemClock;
-use tapcode_engine::engine::{Engine, Parts};
-use tapcode_engine::entropy::OsEntropy;
-use tapcode_engine::keyring::Keyring;
-use tapcode_engine::service::{Directory, Provider, Sender, Service, WorkflowStep};
-use tapcode_providers::sandbox::Sandbox;
-use tapcode_server::App;
-use tapcode_server::console::Console;
-use tapcode_store::memory::MemoryStore;
-use tokio_util::sync::CancellationToken;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use super::chrome::PATIENCE;
 
 /// How long the server waits for WhatsApp before it falls back. Milliseconds: long enough to see that nothing comes at once.
 pub const WAIT_MS: u32 = 2_000;
 
+/// `tapcode dev`, as a developer starts it but for the port, the folder and a shorter wait.
 pub struct Dev {
     pub origin: String,
-    engine: Engine,
-    closing: CancellationToken,
-    serving: tokio::task::JoinSet<()>,
+    server: Child,
+    _folder: TempDir,
 }
 
 impl Dev {
     pub async fn start() -> Self {
-        let clock = Arc::new(SystemClock);
-        let now = { let clock = Arc::clone(&clock); move || tapcode_engine::clock::Clock::now(&*clock) };
-        let sandbox = Sandbox::new("Acme", &[], Arc::new(now));
-        let sender = |channel, from: &str| Sender::new(channel, 1, Provider::Session(Arc::new(sandbox.sender(channel, from))));
-        let service = ServiceName::parse("dev").unwrap();
-        let step = |channel, wait_ms| WorkflowStep { channel, sender: Some(1), wait_ms: Some(wait_ms) };
-        let directory = Directory::new(
-            vec![Service {
-                name: service.clone(),
-                brand: "Acme".into(),
-                default_locale: "en".into(),
-                code_length: 6,
-                code_ttl_ms: 300_000,
-                limits: Limits::default(),
-                own_codes: false,
-                workflow: vec![step(Channel::Whatsapp, WAIT_MS), step(Channel::Sms, WAIT_MS)],
-                workflows: Vec::new(),
-                test_numbers: Vec::new(),
-            }],
-            vec![sender(Channel::Whatsapp, "Acme"), sender(Channel::Sms, "Acme")],
-        );
-        let engine = Engine::new(Parts {
-            store: Arc::new(MemoryStore::new()),
-            clock,
-            entropy: Arc::new(OsEntropy::new()),
-            keyring: Keyring::new(&[7; 32]),
-            egress: tapcode_engine::egress::Egress::new().unwrap(),
-            directory,
-            history_ms: 3_600_000,
-        });
-        engine.start();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        let closing = CancellationToken::new();
-        let console = Console { phones: sandbox, service, mode: Mode::Live, closing: closing.clone() };
-        let app = App {
-            engine: engine.clone(),
-            public_url: origin.clone().into(),
-            console: Some(console),
-            metrics: Arc::new(String::new),
-            dev: true,
-            version: "test",
-        };
-        let mut serving = tokio::task::JoinSet::new();
-        serving.spawn(async move { axum::serve(listener, tapcode_server::router(app)).await.unwrap() });
-        Self { origin, engine, closing, serving }
+        Self::with_phones(&[]).await
+    }
+
+    /// One with these phones only.
+    pub async fn with_phones(numbers: &[&str]) -> Self {
+        Self::try_start(numbers).await.expect("the development server starts")
+    }
+
+    async fn try_start(numbers: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut server = Command::new(env!("CARGO_BIN_EXE_tapcode"))
+            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data"])
+            .arg(folder.path().join("data"))
+            .current_dir(folder.path())
+            .env("TAPCODE__SERVICES__0__NAME", "acme")
+            .env("TAPCODE__SERVICES__0__BRAND", "Acme")
+            .env("TAPCODE__SERVICES__0__WORKFLOW__0__WAIT_MS", WAIT_MS.to_string())
+            .envs(numbers.iter().enumerate().map(|(at, number)| (format!("TAPCODE__SANDBOX__NUMBERS__{at}"), number)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(server.stdout.take().expect("its output is piped")).lines();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("the server is never ready")??;
+        let ready: Value = serde_json::from_str(&line.context("the server ended at once")?)?;
+        let origin = ready["url"].as_str().context("an address")?.to_owned();
+        Ok(Self { origin, server, _folder: folder })
     }
 
     /// The address of the page.
@@ -115,10 +86,12 @@ impl Dev {
         bail!("the stream ended before its first event")
     }
 
+    /// Asks the server to stop, as a service manager does; a page that is still open must not keep it.
     pub async fn stop(mut self) {
-        self.closing.cancel();
-        self.serving.abort_all();
-        while self.serving.join_next().await.is_some() {}
-        self.engine.stop().await;
+        let id = self.server.id().expect("it runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill is there");
+        assert!(told.success());
+        let ended = tokio::time::timeout(PATIENCE, self.server.wait()).await.expect("it stops").expect("it was ours");
+        assert!(ended.success(), "{ended}");
     }
 }
