@@ -43,11 +43,32 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its texts cut to their bounds.
+    /// A failure with its texts cut to their bounds, and without any digits in the detail that could be a number or a
+    /// code: providers like to repeat what they were sent.
     #[must_use]
     pub fn new(class: FailureClass, code: &str, detail: &str) -> Self {
-        Self { class, code: cut(code, FAILURE_CODE_MAX).into(), detail: cut(detail, FAILURE_DETAIL_MAX).into() }
+        let detail = without_long_digits(cut(detail, FAILURE_DETAIL_MAX));
+        Self { class, code: cut(code, FAILURE_CODE_MAX).into(), detail: detail.into() }
     }
+}
+
+/// A text in which every run of four or more digits is a star per digit. Codes have four digits at least.
+fn without_long_digits(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for run in text.split_inclusive(|c: char| !c.is_numeric()) {
+        let (digits, rest) = match run.char_indices().next_back() {
+            Some((at, last)) if !last.is_numeric() => run.split_at(at),
+            _ => (run, ""),
+        };
+        let count = digits.chars().count();
+        if count >= 4 {
+            out.extend(std::iter::repeat_n('*', count));
+        } else {
+            out.push_str(digits);
+        }
+        out.push_str(rest);
+    }
+    out
 }
 
 /// The longest prefix of whole characters within `max` bytes.
@@ -149,7 +170,8 @@ pub struct Delivery {
     pub failed_at: Option<Timestamp>,
     /// Why it failed: the first reason that was told.
     pub failure: Option<Failure>,
-    /// The provider's name for it.
+    /// The provider's name for it, as it was handed in: the engine seals it first, because a name may hold the number
+    /// itself (Meta's do, in base 64).
     pub provider_message_id: Option<Box<str>>,
     /// Calls made again because nothing had been sent.
     pub retries: u8,
@@ -238,5 +260,19 @@ impl Delivery {
         let new = fact.is_none();
         fact.get_or_insert(now);
         new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_provider_repeats_is_starred_out() {
+        let told = |detail| Failure::new(FailureClass::NextRoute, "21211", detail).detail.into_string();
+        assert_eq!(told("The 'To' number +31611398058 is not valid."), "The 'To' number +*********** is not valid.");
+        assert_eq!(told("482913"), "******");
+        assert_eq!(told("part 2 of 10, 99% of \u{0661}\u{0662}\u{0663}\u{0664}"), "part 2 of 10, 99% of ****");
+        assert_eq!(told(""), "");
     }
 }

@@ -231,8 +231,8 @@ impl Recipient {
         let roomy = if within < max {
             now
         } else {
-            // The send whose leaving the window makes room for one more.
-            self.sends[self.sends.len() - max..].first().map_or(now, |at| at.plus_millis(HOUR_MS))
+            // The send whose leaving the window makes room for one more; where nothing is ever allowed, there is none.
+            self.sends[self.sends.len() - max..].first().copied().unwrap_or(now).plus_millis(HOUR_MS)
         };
         cooled.max(roomy).max(now)
     }

@@ -642,7 +642,8 @@ impl Run<'_> {
     }
 
     fn claim_waiting(&mut self, at: usize, decisions: &mut Vec<Decision>) {
-        if self.recipient.verifications[at].status != Status::Pending {
+        let verification = &self.recipient.verifications[at];
+        if verification.status != Status::Pending || self.context.now >= verification.expires_at {
             return;
         }
         for attempt in 0..self.recipient.verifications[at].attempts.len() {
@@ -675,19 +676,21 @@ impl Run<'_> {
         if !failed && !silent {
             return;
         }
-        let class = current.delivery.failure.as_ref().map(|f| f.class);
-        if failed && class == Some(FailureClass::NoFallback) {
-            if current.fallback_at.is_some() {
-                self.give_up_fallback(at, NoFallback::FailureForbids, decisions);
-            }
-            return;
-        }
+        let forbidden = failed && current.delivery.failure.as_ref().is_some_and(|f| f.class == FailureClass::NoFallback);
+        let given_up = current.fallback_at.is_none();
         let Some(next) = verification.next_step() else {
             self.fail_if_every_route_has(at, decisions);
             return;
         };
-        if self.recipient.sends_left(verification.limits.max_sends_per_hour, now) == 0 {
-            if current.fallback_at.is_some() {
+        if forbidden {
+            if !given_up {
+                self.give_up_fallback(at, NoFallback::FailureForbids, decisions);
+            }
+            return;
+        }
+        // Given up is given up: a send that leaves the hour later must not start what the log says is not made.
+        if given_up || self.recipient.sends_left(verification.limits.max_sends_per_hour, now) == 0 {
+            if !given_up {
                 self.give_up_fallback(at, NoFallback::HourlyLimit, decisions);
             }
             self.fail_if_every_route_has(at, decisions);
@@ -861,6 +864,9 @@ impl Run<'_> {
 
     fn entry(&mut self, at: Option<usize>, input: InputRecord, decisions: Vec<Decision>) -> Entry {
         let id = EventId::new(self.context.now, self.fresh());
+        // The announcements made from an entry count up from its id, at most one per decision: none of those ids may
+        // be the id of anything else.
+        self.made = self.made.saturating_add(u32::try_from(decisions.len()).unwrap_or(u32::MAX));
         let recipient = &self.recipient;
         let verification = at.map(|at| &recipient.verifications[at]);
         Entry {

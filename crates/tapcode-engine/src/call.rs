@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tapcode_core::delivery::{CALL_ANSWER_MS, Failure, FailureClass, SendOutcome};
+use tapcode_core::delivery::{CALL_ANSWER_MS, Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, SendOutcome, cut};
 use tapcode_core::id::MessageId;
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::step::Input;
 use tapcode_core::time::Timestamp;
 
 use crate::contract::provider::{Content, Message, Reference};
+use crate::contract::store::ProviderHandle;
 use crate::egress::EgressError;
 use crate::engine::{Engine, Permit, route_of};
 use crate::keyring::Use;
@@ -54,7 +55,9 @@ impl Engine {
     pub(crate) fn start_call(&self, key: RecipientKey, document: &Recipient, id: MessageId, permit: Permit) {
         let engine = self.clone();
         let message = self.compose(key, document, id);
-        let sender = route_of(document, id).and_then(|r| self.directory().sender(r.channel, r.sender).cloned());
+        let route = route_of(document, id).cloned();
+        let sender = route.as_ref().and_then(|r| self.directory().sender(r.channel, r.sender).cloned());
+        let name = route.map(|r| sender_name(r.channel, r.sender)).unwrap_or_default();
         self.inner.tasks.spawn(async move {
             let outcome = match (sender, message) {
                 (Some(sender), Some(message)) => engine.call(&sender, message).await,
@@ -62,7 +65,7 @@ impl Engine {
                 (_, None) => ours("cannot_compose", "the message's seal does not open under this master key"),
             };
             drop(permit);
-            engine.write_outcome(key, id, outcome).await;
+            engine.write_outcome(key, id, &name, outcome).await;
         });
     }
 
@@ -121,15 +124,20 @@ impl Engine {
 
     /// Writes an outcome down, trying again while the store is unavailable. After [`CALL_ANSWER_MS`] the claim counts as
     /// unclear anyway, and the outcome can no longer change what is done.
-    async fn write_outcome(&self, key: RecipientKey, id: MessageId, outcome: SendOutcome) {
+    async fn write_outcome(&self, key: RecipientKey, id: MessageId, sender: &str, outcome: SendOutcome) {
+        let (outcome, handle) = self.without_provider_name(sender, outcome);
+        let handles: Vec<_> = handle
+            .iter()
+            .map(|digest| ProviderHandle { sender: sender.into(), provider_message_id: digest.as_str().into(), message: id })
+            .collect();
         let give_up = self.now().plus_millis(CALL_ANSWER_MS);
         let mut wait_ms = REWRITE_FIRST_MS;
         loop {
             let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Outcome { message: id, outcome: outcome.clone() });
-            match self.apply(key, None, input).await {
-                Ok(applied) => {
-                    if let crate::engine::Applied::Now { document: Some(document), .. } = applied {
-                        self.take_parked(key, &document, id, &outcome).await;
+            match self.apply_with(key, None, handles.clone(), input).await {
+                Ok(_) => {
+                    if let Some(digest) = handle {
+                        self.take_parked(key, id, sender, &digest).await;
                     }
                     return;
                 }
@@ -146,16 +154,29 @@ impl Engine {
         }
     }
 
-    /// Receipts that came before our own record of the provider's id: applied now that the id leads somewhere.
-    async fn take_parked(&self, key: RecipientKey, document: &Recipient, id: MessageId, outcome: &SendOutcome) {
-        let (SendOutcome::Accepted { provider_message_id }
-        | SendOutcome::Failed { provider_message_id: Some(provider_message_id), .. }) = outcome
-        else {
-            return;
+    /// An outcome whose provider's message id is sealed, and the digest under which the store finds it.
+    fn without_provider_name(&self, sender: &str, outcome: SendOutcome) -> (SendOutcome, Option<String>) {
+        let keyring = &self.inner.keyring;
+        let hide = |id: &str| {
+            let id = cut(id, PROVIDER_MESSAGE_ID_MAX);
+            (keyring.seal_provider_message_id(id, &*self.inner.entropy), keyring.provider_handle(sender, id))
         };
-        let Some(route) = route_of(document, id) else { return };
-        let sender = sender_name(route.channel, route.sender);
-        let parked = match self.inner.store.parked(&sender, provider_message_id).await {
+        match outcome {
+            SendOutcome::Accepted { provider_message_id } => {
+                let (sealed, digest) = hide(&provider_message_id);
+                (SendOutcome::Accepted { provider_message_id: sealed }, Some(digest))
+            }
+            SendOutcome::Failed { failure, provider_message_id: Some(id) } => {
+                let (sealed, digest) = hide(&id);
+                (SendOutcome::Failed { failure, provider_message_id: Some(sealed) }, Some(digest))
+            }
+            outcome @ (SendOutcome::Failed { provider_message_id: None, .. } | SendOutcome::Unclear { .. }) => (outcome, None),
+        }
+    }
+
+    /// Receipts that came before our own record of the provider's id: applied now that the id leads somewhere.
+    async fn take_parked(&self, key: RecipientKey, id: MessageId, sender: &str, digest: &str) {
+        let parked = match self.inner.store.parked(sender, digest).await {
             Ok(parked) => parked,
             Err(error) => {
                 tracing::warn!(message.id = %id, error = %chain(&error), "parked receipts could not be read");
@@ -163,7 +184,7 @@ impl Engine {
             }
         };
         for kind in parked {
-            if let Err(error) = self.apply_receipt(&sender, key, id, kind).await {
+            if let Err(error) = self.apply_receipt(sender, key, id, kind).await {
                 tracing::warn!(message.id = %id, error = %chain(&error), "a parked receipt could not be applied");
             }
         }

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tapcode_core::delivery::SendOutcome;
 use tapcode_core::entry::{Entry, Refusal};
 use tapcode_core::id::{Fresh, MessageId};
 use tapcode_core::plan::Route;
@@ -21,7 +20,7 @@ use crate::contract::store::{Commit, ProviderHandle, Remembered, Snapshot, Store
 use crate::egress::Egress;
 use crate::entropy::{Entropy, sixteen};
 use crate::keyring::{Keyring, Use};
-use crate::service::{Directory, sender_name};
+use crate::service::Directory;
 use crate::waiters::Waiters;
 
 /// How often a decision is made again because somebody else was first, before the request is given up as unavailable.
@@ -206,6 +205,20 @@ impl Engine {
     where
         I: Fn(Option<&Recipient>, Timestamp) -> Result<Input, Refusal> + Send + Sync,
     {
+        self.apply_with(key, remember, Vec::new(), input).await
+    }
+
+    /// Like [`Self::apply`], with handles that lead to the document once it is committed.
+    pub(crate) async fn apply_with<I>(
+        &self,
+        key: RecipientKey,
+        remember: Option<Remember<'_>>,
+        handles: Vec<ProviderHandle>,
+        input: I,
+    ) -> Result<Applied, EngineError>
+    where
+        I: Fn(Option<&Recipient>, Timestamp) -> Result<Input, Refusal> + Send + Sync,
+    {
         let queue = &self.inner.queues[usize::from(u16::from_be_bytes([key.0[0], key.0[1]])) % QUEUES];
         let _turn = queue.lock().await;
         for _ in 0..CONFLICTS_MAX {
@@ -226,7 +239,7 @@ impl Engine {
             if !decided.changed {
                 return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered: None });
             }
-            let (commit, rendered) = self.commit_of(key, version, &input, &decided, remember.as_ref(), at);
+            let (commit, rendered) = self.commit_of(key, version, handles.clone(), &decided, remember.as_ref(), at);
             match self.inner.committer.commit(commit).await {
                 Ok(()) => {
                     self.after_commit(key, &decided, permits);
@@ -265,7 +278,7 @@ impl Engine {
         &self,
         key: RecipientKey,
         version: Option<Version>,
-        input: &Input,
+        handles: Vec<ProviderHandle>,
         decided: &Decided,
         remember: Option<&Remember<'_>>,
         at: Timestamp,
@@ -290,7 +303,7 @@ impl Engine {
             expected: version,
             next: decided.next.clone(),
             due_at: next.and_then(due_at),
-            handles: handles_of(input, next),
+            handles,
             snapshots: snapshots_of(key, next, &decided.entries),
             entries: decided.entries.clone(),
             remembered,
@@ -332,25 +345,6 @@ pub(crate) type Permit = Option<OwnedSemaphorePermit>;
 
 pub(crate) fn subject_of(entry: &Entry) -> Option<SubjectId> {
     entry.verification.map(SubjectId::Verification).or(entry.message.map(SubjectId::Message))
-}
-
-fn handles_of(input: &Input, next: Option<&Recipient>) -> Vec<ProviderHandle> {
-    let Input::Outcome { message, outcome } = input else { return Vec::new() };
-    let named = match outcome {
-        SendOutcome::Accepted { provider_message_id } => Some(provider_message_id),
-        SendOutcome::Failed { provider_message_id, .. } => provider_message_id.as_ref(),
-        SendOutcome::Unclear { .. } => None,
-    };
-    let route = next.and_then(|document| route_of(document, *message));
-    named
-        .zip(route)
-        .map(|(id, route)| ProviderHandle {
-            sender: sender_name(route.channel, route.sender).into(),
-            provider_message_id: id.clone(),
-            message: *message,
-        })
-        .into_iter()
-        .collect()
 }
 
 /// The route of a message in a document.

@@ -3,8 +3,10 @@
 //! One 32-byte master key; every use has a key of its own, derived with HMAC-SHA-256 from a label, so that no two uses
 //! can be played against each other. A thief of the database without the master key learns no number, no code and no key.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
@@ -37,6 +39,8 @@ pub enum Use {
     Payload,
     /// An answer kept for an idempotency key.
     Answer,
+    /// A provider's message id.
+    ProviderMessage,
 }
 
 impl Use {
@@ -47,6 +51,7 @@ impl Use {
             Self::Binding => b"binding",
             Self::Payload => b"payload",
             Self::Answer => b"answer",
+            Self::ProviderMessage => b"provider message",
         }
     }
 }
@@ -64,6 +69,8 @@ pub enum Digest {
     IdempotencyKey,
     /// The body of a request that carries an idempotency key.
     RequestBody,
+    /// A provider's message id with its sender.
+    ProviderMessage,
 }
 
 /// The keys. Prints nothing.
@@ -129,6 +136,7 @@ impl Keyring {
             Digest::OwnCode => b"own code",
             Digest::IdempotencyKey => b"idempotency key",
             Digest::RequestBody => b"request body",
+            Digest::ProviderMessage => b"provider message",
         };
         let mut all = Vec::with_capacity(parts.len() + 1);
         all.push(label);
@@ -171,6 +179,29 @@ impl Keyring {
     pub fn open_text(&self, r#use: Use, sealed: &Sealed) -> Option<Zeroizing<String>> {
         let bytes = self.open(r#use, sealed)?;
         String::from_utf8(bytes.to_vec()).ok().map(Zeroizing::new)
+    }
+
+    /// How a provider's message id is known to the store: 32 hexadecimal digits.
+    #[must_use]
+    pub fn provider_handle(&self, sender: &str, provider_message_id: &str) -> String {
+        let digest = self.digest(Digest::ProviderMessage, &[sender.as_bytes(), provider_message_id.as_bytes()]);
+        digest[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
+            let _always = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// A provider's message id as a document keeps it: sealed, in base 64.
+    #[must_use]
+    pub fn seal_provider_message_id(&self, id: &str, entropy: &dyn Entropy) -> Box<str> {
+        BASE64.encode(&self.seal(Use::ProviderMessage, id.as_bytes(), entropy).0).into()
+    }
+
+    /// The provider's message id that a document keeps.
+    #[must_use]
+    pub fn open_provider_message_id(&self, kept: &str) -> Option<String> {
+        let sealed = Sealed(BASE64.decode(kept).ok()?.into());
+        self.open_text(Use::ProviderMessage, &sealed).map(|text| text.to_string())
     }
 
     /// Decrypts a number.

@@ -1,6 +1,6 @@
 //! What does a provider's hook or session tell, and where does it belong?
 
-use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::delivery::{PROVIDER_MESSAGE_ID_MAX, ReceiptKind, cut};
 use tapcode_core::entry::Refusal;
 use tapcode_core::id::MessageId;
 use tapcode_core::recipient::{Recipient, RecipientKey};
@@ -65,7 +65,7 @@ impl Engine {
     /// Applies one receipt, or keeps it until its message is known.
     pub(crate) async fn receive(&self, sender: &str, receipt: Receipt) -> Result<(), EngineError> {
         let store = &self.inner.store;
-        let id = &receipt.provider_message_id;
+        let id = &self.inner.keyring.provider_handle(sender, cut(&receipt.provider_message_id, PROVIDER_MESSAGE_ID_MAX));
         let found = match receipt.reference {
             Some(reference) => Some((reference.key, reference.message)),
             None => store.find(sender, id).await?,

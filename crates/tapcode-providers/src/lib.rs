@@ -1,9 +1,18 @@
 //! Which providers can Tapcode speak to? One file per provider, each facts and pure functions, and the suite that holds for all.
 #![warn(missing_docs)]
 
+pub mod config_error;
+pub mod registry;
 pub mod sandbox;
 pub mod secret;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
+pub mod twilio;
+pub mod twilio_errors;
+pub mod whatsapp_cloud;
 pub mod whatsapp_errors;
+pub mod whatsapp_languages;
 pub mod whatsapp_wording;
 
+mod signature;
 mod vendor_text;

@@ -8,13 +8,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tapcode_core::delivery::{Failure, FailureClass, ReceiptKind, SendOutcome};
 use tapcode_core::number::Number;
 use tapcode_core::plan::Channel;
 use tapcode_core::time::Timestamp;
+use tapcode_engine::clock::Clock;
 use tapcode_engine::contract::phones::{
     Arrival, Deliver, LATE_MS, Network, PHONE_MESSAGES_MAX, PHONES_MAX, Phone, PhoneMessage, Phones,
 };
@@ -46,13 +46,10 @@ const LOOK_MS_MAX: u64 = 1_000;
 /// After how many milliseconds a refused send may be tried again.
 const RETRY_MS: u32 = 500;
 
-/// Says what time it is: the engine's clock.
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
 /// Simulated phones and the network around them.
 pub struct Sandbox {
     brand: Box<str>,
-    now: Now,
+    clock: Arc<dyn Clock>,
     world: Mutex<World>,
     changes: broadcast::Sender<Phone>,
 }
@@ -66,13 +63,13 @@ pub struct SandboxSender {
 impl Sandbox {
     /// A sandbox with a phone for each of `numbers`, at most [`PHONES_MAX`]. `brand` is who a template message is from.
     #[must_use]
-    pub fn new(brand: &str, numbers: &[Number], now: Now) -> Arc<Self> {
+    pub fn new(brand: &str, numbers: &[Number], clock: Arc<dyn Clock>) -> Arc<Self> {
         let mut world = World::default();
         for number in numbers {
             world.phone(number);
         }
         let changes = broadcast::Sender::new(CHANGES_MAX);
-        Arc::new(Self { brand: brand.into(), now, world: Mutex::new(world), changes })
+        Arc::new(Self { brand: brand.into(), clock, world: Mutex::new(world), changes })
     }
 
     /// A provider that sends to these phones. `from` is who an SMS is from; a WhatsApp message is from the brand.
@@ -129,7 +126,7 @@ impl Sandbox {
                 (Arrival::Lost, ReceiptKind::Failed(whatsapp_errors::reported(whatsapp_errors::UNDELIVERABLE, "")))
             }
         };
-        let now = (self.now)();
+        let now = self.clock.now();
         let mut world = self.world();
         if let Some((phone, message)) = world.find(&event.told.reference.message.to_string()) {
             phone.messages[message].shown.arrival = arrival;
@@ -160,7 +157,7 @@ impl Phones for Sandbox {
     }
 
     fn open(&self, message: &str) -> bool {
-        let now = (self.now)();
+        let now = self.clock.now();
         let mut world = self.world();
         let Some((phone, at)) = world.find(message) else { return false };
         let opened = &mut phone.messages[at];
@@ -193,7 +190,7 @@ impl SessionProvider for SandboxSender {
             let failure = Failure::new(FailureClass::OurMistake, "content", &detail);
             return SendOutcome::Failed { failure, provider_message_id: None };
         };
-        let now = (self.sandbox.now)();
+        let now = self.sandbox.clock.now();
         let mut world = self.sandbox.world();
         let phone = world.phone(&message.to);
         let network = phone.network;
@@ -242,12 +239,12 @@ impl SessionProvider for SandboxSender {
 
     async fn run(&self, receipts: mpsc::Sender<Receipt>, stop: CancellationToken) {
         loop {
-            let now = (self.sandbox.now)();
+            let now = self.sandbox.clock.now();
             let (event, wait_ms) = self.line.next(now);
             if let Some(event) = event {
                 let kind = self.sandbox.happen(&event);
                 for _ in 0..=u8::from(event.told.twice) {
-                    let receipt = event.told.receipt(kind.clone(), (self.sandbox.now)());
+                    let receipt = event.told.receipt(kind.clone(), self.sandbox.clock.now());
                     let sent = tokio::select! {
                         biased;
                         () = stop.cancelled() => return,
@@ -259,13 +256,11 @@ impl SessionProvider for SandboxSender {
                 }
                 continue;
             }
-            let look = Duration::from_millis(wait_ms.min(LOOK_MS_MAX));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                // Running out of time is how something becomes due; an idle line waits to be woken.
-                _ = tokio::time::timeout(look, self.line.woken.notified()), if wait_ms < u64::MAX => {}
-                () = self.line.woken.notified(), if wait_ms == u64::MAX => {}
+                () = self.line.woken.notified() => {}
+                () = self.sandbox.clock.sleep(wait_ms.min(LOOK_MS_MAX)), if wait_ms < u64::MAX => {}
             }
         }
     }

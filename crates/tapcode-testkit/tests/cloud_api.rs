@@ -15,6 +15,7 @@ use tapcode_testkit::cloud_api::{
     TemplateState,
 };
 use tapcode_testkit::{CallbackAnswer, Fault, Signing};
+use tokio::io::AsyncReadExt;
 
 /// A bound that fails a test, not a wait.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -725,12 +726,14 @@ async fn a_fault_after_the_reading_leaves_a_message_and_its_receipts() {
     ];
     for (before, fault) in faults.into_iter().enumerate() {
         meta.script(TO, Script::fault(fault).then(ReceiptStep::delivered()));
-        let outcome = match request(&meta, &body).send().await {
-            Ok(response) => {
-                assert_eq!((fault, response.status().as_u16()), (Fault::CutShort, 200));
+        let outcome = match (request(&meta, &body).send().await, fault) {
+            (Ok(response), Fault::CutShort) => {
+                assert_eq!(response.status(), 200, "the first half arrives");
                 response.bytes().await
             }
-            Err(error) => Err(error),
+            (Err(error), Fault::CutShort) => panic!("the first half is lost: {error:?}"),
+            (Ok(response), _) => panic!("{fault:?} was answered {}", response.status()),
+            (Err(error), _) => Err(error),
         };
         let error = format!("{:?}", outcome.expect_err("no whole answer"));
         assert_eq!(
@@ -804,18 +807,29 @@ async fn a_fault_before_the_reading_leaves_nothing() {
     meta.script(TO, Script::silent());
     meta.slam(true);
     request(&meta, &body).send().await.unwrap_err();
+    let address = meta.base_url().replace("http://", "");
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let read = tokio::time::timeout(LIMIT, silent.read(&mut [0])).await;
+    let bytes = read
+        .expect("closed without a word from the caller")
+        .unwrap();
+    assert_eq!(bytes, 0);
     meta.slam(false);
     assert_eq!(send(&meta, &body).await.0, 200);
 
     let kept_alive = reqwest::Client::new();
     let again = || kept_alive.execute(request(&meta, &body).build().unwrap());
     assert_eq!(again().await.unwrap().status(), 200);
+    meta.slam(true);
+    again().await.expect_err("an open connection is cut too");
+    meta.slam(false);
+    assert_eq!(again().await.unwrap().status(), 200);
     meta.go_down().await;
     assert!(again().await.unwrap_err().is_connect());
     assert!(request(&meta, &body).send().await.unwrap_err().is_connect());
     meta.come_back().await.unwrap();
     assert_eq!(again().await.unwrap().status(), 200);
-    assert_eq!(meta.requests().len(), 3);
+    assert_eq!(meta.requests().len(), 4);
 }
 
 #[tokio::test]
@@ -877,7 +891,11 @@ async fn a_callback_address_must_pass_the_handshake() {
         refused,
         Err(SubscribeError::Answer(CallbackAnswer::Status(403)))
     ));
+    let deaf = format!("{}/deaf", sink.base_url);
+    let echoless = meta.subscribe(&deaf, "s e/cret").await;
+    assert!(matches!(echoless, Err(SubscribeError::Challenge)));
     meta.subscribe(&url, "s e/cret").await.unwrap();
+    sink.next().await;
     sink.next().await;
     let shake = sink.next().await;
     assert_eq!(shake.method, "GET");

@@ -436,12 +436,14 @@ async fn faults_do_what_they_say() {
     ];
     for (before, fault) in faults.into_iter().enumerate() {
         sms.script(TO, Script::fault(fault).then(ReceiptStep::delivered()));
-        let outcome = match request(&sms, &form).send().await {
-            Ok(response) => {
-                assert_eq!((fault, response.status().as_u16()), (Fault::CutShort, 201));
+        let outcome = match (request(&sms, &form).send().await, fault) {
+            (Ok(response), Fault::CutShort) => {
+                assert_eq!(response.status(), 201, "the first half arrives");
                 response.bytes().await
             }
-            Err(error) => Err(error),
+            (Err(error), Fault::CutShort) => panic!("the first half is lost: {error:?}"),
+            (Ok(response), _) => panic!("{fault:?} was answered {}", response.status()),
+            (Err(error), _) => Err(error),
         };
         outcome.expect_err("no whole answer");
         assert_eq!(sms.messages().len(), before + 1, "{fault:?}");

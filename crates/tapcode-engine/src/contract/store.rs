@@ -64,12 +64,13 @@ pub struct Commit {
     pub remembered: Option<Remembered>,
 }
 
-/// A provider's name for one of our messages: keyed by sender, so that two providers' ids never mix.
+/// A provider's name for one of our messages: keyed by sender, so that two providers' ids never mix. The store is only
+/// ever given a keyed digest of the name, because a name may hold the number itself (Meta's do, in base 64).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProviderHandle {
     /// `whatsapp` or `sms` and the sender's number, such as `whatsapp:1`.
     pub sender: Box<str>,
-    /// The provider's message id.
+    /// Keyed digest of the provider's message id, in hexadecimal.
     pub provider_message_id: Box<str>,
     /// Our message.
     pub message: MessageId,

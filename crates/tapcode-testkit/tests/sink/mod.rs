@@ -36,7 +36,7 @@ struct Keep {
 }
 
 impl Sink {
-    /// Answers with these statuses, then 200 for ever. A `GET` is answered with its `hub.challenge`.
+    /// Answers with these statuses, then 200 for ever. A `GET` is answered with its `hub.challenge`, except at `/deaf`.
     pub async fn answering(answers: &[u16]) -> Self {
         let (sender, received) = mpsc::channel(1_000);
         let answers = Arc::new(Mutex::new(answers.iter().copied().collect::<VecDeque<_>>()));
@@ -94,6 +94,7 @@ async fn take(
                 .split('&')
                 .find_map(|pair| pair.strip_prefix("hub.challenge="))
         })
+        .filter(|_| uri.path() != "/deaf")
         .unwrap_or_default()
         .to_owned();
     keep.received

@@ -1,0 +1,868 @@
+//! What has happened so far, in books of the tests' own, and does each step agree with them?
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use tapcode_core::delivery::{CALL_ANSWER_MS, Delivery, FailureClass, MessageStatus, RETRIES_MAX, ReceiptKind, SendOutcome};
+use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, NoFallback, Refusal, SendCause};
+use tapcode_core::id::{MessageId, VerificationId};
+use tapcode_core::plan::Channel;
+use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX};
+use tapcode_core::step::{Answer, Begin, Decided, ENTRIES_MAX, Input};
+use tapcode_core::time::Timestamp;
+use tapcode_core::verification::{CodeSource, Limits, Purpose, Status};
+
+use crate::life::{Broken, Held, broken, hold};
+
+const CHECKS: &str = "1 checks are counted";
+const ROWS: &str = "2 failures in a row";
+const ONCE: &str = "3 a code is used once, in time and for its own";
+const FINAL: &str = "4 one end, in time";
+const CALLS: &str = "5 one call per attempt";
+const FALLBACK: &str = "6 the fallback starts exactly once";
+const RECEIPTS: &str = "7 facts accumulate";
+const LIMITS: &str = "8 send limits";
+const IDS: &str = "ids are unique";
+const BOUNDS: &str = "documents stay bounded";
+const ANSWERS: &str = "answers tell what happened";
+const LOG: &str = "the log tells what happened";
+
+#[derive(Default)]
+pub struct Ledger {
+    pub verifications: Vec<Known>,
+    pub messages: Vec<Message>,
+    /// How often each rare thing happened.
+    pub seen: BTreeMap<&'static str, u32>,
+    sends: Vec<Timestamp>,
+    requested_at: Option<Timestamp>,
+    failures: HashMap<Purpose, u16>,
+    lock: Option<Locked>,
+    ids: HashSet<String>,
+}
+
+/// A lock that holds until a moment, or for good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Locked {
+    Until(Timestamp),
+    ForGood,
+}
+
+pub struct Known {
+    pub id: VerificationId,
+    pub begin: Begin,
+    pub limits: Limits,
+    pub status: Status,
+    pub expires_at: Timestamp,
+    finished_at: Option<Timestamp>,
+    evaluated: u16,
+    /// Positions in the ledger's messages.
+    attempts: Vec<usize>,
+    /// Whether the current attempt's fallback was given up, and why.
+    given_up: Option<NoFallback>,
+    noise: u16,
+}
+
+pub struct Message {
+    pub id: MessageId,
+    pub in_flight_since: Option<Timestamp>,
+    verification: Option<usize>,
+    step: u8,
+    fallback_due: Option<Timestamp>,
+    not_before: Timestamp,
+    calls: u32,
+    retries: u32,
+    withdrawn: bool,
+    facts: Facts,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Facts {
+    accepted: Option<Timestamp>,
+    unclear: Option<Timestamp>,
+    sent: Option<Timestamp>,
+    delivered: Option<Timestamp>,
+    read: Option<Timestamp>,
+    failed: Option<Timestamp>,
+    class: Option<FailureClass>,
+}
+
+impl Facts {
+    fn of(delivery: &Delivery) -> Self {
+        Self {
+            accepted: delivery.accepted_at,
+            unclear: delivery.unclear_at,
+            sent: delivery.sent_at,
+            delivered: delivery.delivered_at,
+            read: delivery.read_at,
+            failed: delivery.failed_at,
+            class: delivery.failure.as_ref().map(|f| f.class),
+        }
+    }
+
+    fn any(self) -> bool {
+        self != Self::default()
+    }
+
+    fn arrived(self) -> bool {
+        self.delivered.is_some() || self.read.is_some()
+    }
+
+    fn dead(self) -> bool {
+        self.failed.is_some() && !self.arrived()
+    }
+
+    /// The highest-ranking fact, told from the facts alone.
+    fn status(self) -> MessageStatus {
+        let ranked = [
+            (self.read, MessageStatus::Read),
+            (self.delivered, MessageStatus::Delivered),
+            (self.failed, MessageStatus::Failed),
+            (self.sent, MessageStatus::Sent),
+            (self.accepted, MessageStatus::Accepted),
+            (self.unclear, MessageStatus::Unclear),
+        ];
+        ranked.into_iter().find(|(at, _)| at.is_some()).map_or(MessageStatus::Queued, |(_, status)| status)
+    }
+
+    fn fail(&mut self, now: Timestamp, class: FailureClass) {
+        if self.failed.is_none() {
+            (self.failed, self.class) = (Some(now), Some(class));
+        }
+    }
+}
+
+impl Ledger {
+    /// Reads one step and holds the laws against it.
+    pub fn read(&mut self, before: Option<&Recipient>, input: &Input, now: Timestamp, may_call: bool, decided: &Decided) -> Held {
+        let next = decided.next.as_ref();
+        if !decided.changed {
+            let nothing = decided.entries.is_empty() && decided.calls.is_empty() && next == before;
+            hold(LOG, nothing, || format!("not changed, and yet {decided:?}"))?;
+        }
+        let expected = self.expected_answer(input, now);
+        self.learn(next, input, now, &decided.entries);
+        let ended_before: Vec<bool> = self.verifications.iter().map(|v| v.status.is_final()).collect();
+        let mut claimed = Vec::new();
+        let mut queued_for = HashSet::new();
+        for entry in &decided.entries {
+            self.entry(entry, input, now, may_call, decided, &mut claimed, &mut queued_for)?;
+        }
+        hold(CALLS, claimed == decided.calls, || format!("claimed {claimed:?}, calls {:?}", decided.calls))?;
+        self.answer(input, now, &expected, decided)?;
+        self.document(next, now, &ended_before, matches!(input, Input::Begin(_)))?;
+        self.duties(next, input, now, may_call)
+    }
+
+    /// When a request to send is allowed, under these limits.
+    pub fn may_send_at(&self, limits: &Limits, now: Timestamp) -> Timestamp {
+        let mut at = now;
+        if let Some(requested) = self.requested_at {
+            at = at.max(requested.plus_millis(limits.resend_cooldown_ms.into()));
+        }
+        let max = usize::from(limits.max_sends_per_hour);
+        let mut leaving = self.sends.clone();
+        leaving.sort();
+        for sent in &leaving {
+            let within = |at: Timestamp| self.sends.iter().filter(|s| at < s.plus_millis(HOUR_MS)).count();
+            if within(at) >= max {
+                at = at.max(sent.plus_millis(HOUR_MS));
+            }
+        }
+        at
+    }
+
+    fn sends_within_hour(&self, now: Timestamp) -> usize {
+        self.sends.iter().filter(|s| now < s.plus_millis(HOUR_MS)).count()
+    }
+
+    fn locked(&self, now: Timestamp) -> bool {
+        match self.lock {
+            None => false,
+            Some(Locked::Until(until)) => now < until,
+            Some(Locked::ForGood) => true,
+        }
+    }
+
+    fn see(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    fn find(&self, id: VerificationId) -> Option<usize> {
+        self.verifications.iter().position(|v| v.id == id)
+    }
+
+    fn arrived(&self, v: usize) -> bool {
+        self.verifications[v].attempts.iter().any(|m| self.messages[*m].facts.arrived())
+    }
+
+    fn next_step(&self, v: usize) -> Option<u8> {
+        let known = &self.verifications[v];
+        let next = known.attempts.iter().map(|m| self.messages[*m].step + 1).max().unwrap_or(0);
+        known.begin.plan.step(next).map(|_| next)
+    }
+
+    /// What the caller must be told, decided from the books alone, before anything of the step is known.
+    fn expected_answer(&self, input: &Input, now: Timestamp) -> Expected {
+        // One that is forgotten by now is unknown; the document says which, and `document` says that it may.
+        match input {
+            Input::Begin(begin) => {
+                let pending = self.verifications.iter().position(|v| {
+                    v.status == Status::Pending && v.begin.purpose == begin.purpose && now < v.expires_at
+                });
+                let Some(v) = pending else {
+                    if let Some(refusal) = self.limit(&begin.limits, now) {
+                        return Expected::Refused(refusal);
+                    }
+                    return Expected::Begun(None);
+                };
+                let other = &self.verifications[v].begin;
+                let same_code = match (&other.code, &begin.code) {
+                    (CodeSource::Derived { .. }, CodeSource::Derived { .. }) => true,
+                    (CodeSource::Own { digest: a, .. }, CodeSource::Own { digest: b, .. }) => a == b,
+                    (CodeSource::Derived { .. }, CodeSource::Own { .. }) | (CodeSource::Own { .. }, CodeSource::Derived { .. }) => false,
+                };
+                if !same_code {
+                    Expected::Refused(Refusal::PendingWithOtherCode)
+                } else if other.binding.as_ref().map(|b| b.digest) != begin.binding.as_ref().map(|b| b.digest) {
+                    Expected::Refused(Refusal::PendingWithOtherBinding)
+                } else {
+                    self.expected_resend(v, None, now)
+                }
+            }
+            Input::Resend { verification, channel } => match self.find(*verification) {
+                Some(v) => self.expected_resend(v, *channel, now),
+                None => Expected::Refused(Refusal::UnknownVerification),
+            },
+            Input::Check { verification, code_matches, binding_matches } => {
+                let Some(v) = self.find(*verification) else { return Expected::Refused(Refusal::UnknownVerification) };
+                let known = &self.verifications[v];
+                let max = known.limits.max_checks;
+                let status = self.status_at(v, now);
+                let not_evaluated = match status {
+                    Status::Pending if self.locked(now) => Some(CheckReason::TooManyChecks),
+                    Status::Pending => None,
+                    Status::Approved => Some(CheckReason::AlreadyUsed),
+                    Status::Canceled => Some(CheckReason::Canceled),
+                    Status::MaxChecksReached => Some(CheckReason::TooManyChecks),
+                    Status::Expired | Status::Failed | Status::Blocked => Some(CheckReason::Expired),
+                };
+                if let Some(reason) = not_evaluated {
+                    return Expected::Checked { evaluated: false, reason: Some(reason), status, checks_left: max - known.evaluated };
+                }
+                let checks_left = max - known.evaluated - 1;
+                let reason = match (code_matches, binding_matches) {
+                    (true, true) => None,
+                    (false, true) => Some(CheckReason::IncorrectCode),
+                    (true | false, false) => Some(CheckReason::BindingMismatch),
+                };
+                let status = match reason {
+                    None => Status::Approved,
+                    Some(_) if checks_left == 0 => Status::MaxChecksReached,
+                    Some(_) => Status::Pending,
+                };
+                Expected::Checked { evaluated: true, reason, status, checks_left }
+            }
+            Input::Cancel { verification } => match self.find(*verification) {
+                None => Expected::Refused(Refusal::UnknownVerification),
+                Some(v) => match self.status_at(v, now) {
+                    Status::Pending | Status::Canceled => Expected::Canceled,
+                    status => Expected::Refused(Refusal::NotPending { status }),
+                },
+            },
+            Input::SendMessage(_) => Expected::Queued,
+            Input::Outcome { .. } | Input::Receipt { .. } | Input::Tick | Input::Unlock => Expected::Done,
+        }
+    }
+
+    fn status_at(&self, v: usize, now: Timestamp) -> Status {
+        let known = &self.verifications[v];
+        if known.status == Status::Pending && now >= known.expires_at { Status::Expired } else { known.status }
+    }
+
+    fn expected_resend(&self, v: usize, channel: Option<Channel>, now: Timestamp) -> Expected {
+        let status = self.status_at(v, now);
+        if status != Status::Pending {
+            return Expected::Refused(Refusal::NotPending { status });
+        }
+        let known = &self.verifications[v];
+        if channel.is_some_and(|c| known.begin.plan.steps().iter().all(|s| s.route.channel != c)) {
+            return Expected::Refused(Refusal::ChannelNotInPlan);
+        }
+        match self.limit(&known.limits, now) {
+            Some(refusal) => Expected::Refused(refusal),
+            None => Expected::Begun(Some(v)),
+        }
+    }
+
+    fn limit(&self, limits: &Limits, now: Timestamp) -> Option<Refusal> {
+        match self.lock {
+            Some(Locked::ForGood) => return Some(Refusal::Locked { until: None }),
+            Some(Locked::Until(until)) if now < until => return Some(Refusal::Locked { until: Some(until) }),
+            Some(Locked::Until(_)) | None => {}
+        }
+        let retry_at = self.may_send_at(limits, now);
+        if self.sends_within_hour(now) >= usize::from(limits.max_sends_per_hour) {
+            // Where nothing is ever allowed there is no moment to name.
+            let retry_at = if limits.max_sends_per_hour == 0 { now.plus_millis(HOUR_MS).max(retry_at) } else { retry_at };
+            return Some(Refusal::HourlyLimit { retry_at });
+        }
+        (retry_at > now).then_some(Refusal::ResendTooSoon { retry_at })
+    }
+
+    /// Takes down what the input itself tells of messages.
+    fn learn(&mut self, next: Option<&Recipient>, input: &Input, now: Timestamp, entries: &[Entry]) {
+        let held = |id: MessageId| next.is_some_and(|n| n.attempt(id).is_some() || n.message(id).is_some());
+        let retried = |id: MessageId| {
+            entries.iter().flat_map(|e| &e.decisions).any(|d| matches!(d, Decision::RetryAt { message, .. } if message.id == id))
+        };
+        match input {
+            Input::Outcome { message, outcome } if held(*message) && !retried(*message) => {
+                let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else { return };
+                match outcome {
+                    SendOutcome::Accepted { .. } => {
+                        known.facts.accepted.get_or_insert(now);
+                    }
+                    SendOutcome::Failed { failure, .. } => known.facts.fail(now, failure.class),
+                    SendOutcome::Unclear { .. } if !known.facts.any() => known.facts.unclear = Some(now),
+                    SendOutcome::Unclear { .. } => {}
+                }
+                known.in_flight_since = None;
+            }
+            Input::Receipt { message, kind } if held(*message) => {
+                let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else { return };
+                let late = known.verification.is_some_and(|v| self.verifications[v].status.is_final());
+                match kind {
+                    ReceiptKind::Sent => {
+                        known.facts.sent.get_or_insert(now);
+                    }
+                    ReceiptKind::Delivered => {
+                        known.facts.delivered.get_or_insert(now);
+                    }
+                    ReceiptKind::Read => {
+                        known.facts.read.get_or_insert(now);
+                    }
+                    ReceiptKind::Failed(failure) => known.facts.fail(now, failure.class),
+                }
+                if late {
+                    self.see("receipt after the end");
+                }
+            }
+            Input::Tick => {
+                let mut silent = 0;
+                for known in &mut self.messages {
+                    let over = known.in_flight_since.is_some_and(|at| at.plus_millis(CALL_ANSWER_MS) <= now);
+                    if over && !known.facts.any() && held(known.id) {
+                        known.facts.unclear = Some(now);
+                        silent += 1;
+                    }
+                }
+                if silent > 0 {
+                    self.see("call without an answer");
+                }
+            }
+            Input::Unlock => self.lock = None,
+            Input::Begin(_)
+            | Input::Resend { .. }
+            | Input::Check { .. }
+            | Input::Cancel { .. }
+            | Input::SendMessage(_)
+            | Input::Outcome { .. }
+            | Input::Receipt { .. } => {}
+        }
+    }
+
+    fn entry(
+        &mut self,
+        entry: &Entry,
+        input: &Input,
+        now: Timestamp,
+        may_call: bool,
+        decided: &Decided,
+        claimed: &mut Vec<MessageId>,
+        queued_for: &mut HashSet<usize>,
+    ) -> Held {
+        // Announcements made from an entry count up from its id, one per decision at most.
+        let first = u128::from_be_bytes(entry.id.as_bytes()[6..].try_into().unwrap());
+        for n in 0..entry.decisions.len() as u128 {
+            self.unique(format!("evt {}", first + n))?;
+        }
+        hold(LOG, entry.at == now && !entry.decisions.is_empty(), || format!("{entry:?}"))?;
+        let noise = |d: &Decision| matches!(d, Decision::Refused(_) | Decision::ReceiptRepeated { .. } | Decision::CheckNotEvaluated { .. });
+        let mut about = entry.verification.and_then(|id| self.find(id));
+        for decision in &entry.decisions {
+            if let Decision::Began { expires_at } = decision {
+                let Input::Begin(begin) = input else { return broken(LOG, format!("began on {input:?}")) };
+                let Some(id) = entry.verification else { return broken(LOG, "began nothing") };
+                self.unique(format!("vrf {id}"))?;
+                hold(FINAL, *expires_at == now.plus_millis(begin.ttl_ms), || format!("expires at {expires_at:?}"))?;
+                let twin = self.verifications.iter().find(|v| v.status == Status::Pending && v.begin.purpose == begin.purpose);
+                hold(ONCE, twin.is_none(), || "two are pending for one purpose".into())?;
+                about = Some(self.verifications.len());
+                self.verifications.push(Known {
+                    id,
+                    begin: (**begin).clone(),
+                    limits: begin.limits,
+                    status: Status::Pending,
+                    expires_at: *expires_at,
+                    finished_at: None,
+                    evaluated: 0,
+                    attempts: Vec::new(),
+                    given_up: None,
+                    noise: 0,
+                });
+            } else {
+                self.decision(decision, about, input, &entry.input, now, may_call, decided, claimed, queued_for)?;
+            }
+        }
+        if let Some(v) = about {
+            if entry.decisions.iter().all(noise) {
+                self.verifications[v].noise += 1;
+                let noise = self.verifications[v].noise;
+                hold(BOUNDS, noise <= ENTRIES_MAX, || format!("{noise} entries that change nothing"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn decision(
+        &mut self,
+        decision: &Decision,
+        about: Option<usize>,
+        input: &Input,
+        record: &InputRecord,
+        now: Timestamp,
+        may_call: bool,
+        decided: &Decided,
+        claimed: &mut Vec<MessageId>,
+        queued_for: &mut HashSet<usize>,
+    ) -> Held {
+        let known_message = |ledger: &Self, id: MessageId| match ledger.messages.iter().position(|m| m.id == id) {
+            Some(at) => Ok(at),
+            None => broken(LOG, format!("{id} was never queued")),
+        };
+        match decision {
+            Decision::Began { .. } | Decision::Alert { .. } => Ok(()),
+            Decision::Queued { message, cause: SendCause::Plain } => {
+                hold(LOG, matches!(input, Input::SendMessage(_)) && about.is_none(), || format!("plain message on {input:?}"))?;
+                self.unique(format!("msg {}", message.id))?;
+                self.messages.push(Message::queued(message.id, None, 0, now, None));
+                Ok(())
+            }
+            Decision::Queued { message, cause } => {
+                let Some(v) = about else { return broken(LOG, "a send of no verification") };
+                self.unique(format!("msg {}", message.id))?;
+                hold(FALLBACK, queued_for.insert(v), || "two sends of one verification in one step".into())?;
+                self.queued(v, message.id, cause, input, now, decided)
+            }
+            Decision::Claimed { message } => {
+                let at = known_message(self, message.id)?;
+                claimed.push(message.id);
+                let known = &self.messages[at];
+                hold(CALLS, may_call, || "called where none may start".into())?;
+                hold(CALLS, known.in_flight_since.is_none(), || "called while a call is under way".into())?;
+                hold(CALLS, !known.facts.any(), || format!("called after {:?}", known.facts))?;
+                hold(CALLS, known.calls <= known.retries, || {
+                    format!("call {} after {} retries", known.calls + 1, known.retries)
+                })?;
+                hold(CALLS, known.not_before <= now, || "called too early".into())?;
+                if let Some(v) = known.verification {
+                    let of = &self.verifications[v];
+                    hold(FINAL, of.status == Status::Pending && now < of.expires_at, || format!("called for {:?}", of.status))?;
+                }
+                let known = &mut self.messages[at];
+                known.calls += 1;
+                known.in_flight_since = Some(now);
+                Ok(())
+            }
+            Decision::RetryAt { message, at: retry_at, .. } => {
+                let at = known_message(self, message.id)?;
+                let nothing_sent = matches!(input, Input::Outcome { message: of, outcome: SendOutcome::Failed { failure, provider_message_id: None } }
+                    if *of == message.id && matches!(failure.class, FailureClass::RetryHere { .. }));
+                hold(CALLS, nothing_sent, || format!("retry on {input:?}"))?;
+                hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || "more retries than there may be".into())?;
+                hold(CALLS, !self.messages[at].facts.any(), || format!("retry after {:?}", self.messages[at].facts))?;
+                self.see("retry");
+                let known = &mut self.messages[at];
+                known.retries += 1;
+                known.in_flight_since = None;
+                known.not_before = *retry_at;
+                Ok(())
+            }
+            Decision::Message { message, status, .. } => {
+                let at = known_message(self, message.id)?;
+                let facts = self.messages[at].facts;
+                let fact = match status {
+                    MessageStatus::Queued => None,
+                    MessageStatus::Unclear => facts.unclear,
+                    MessageStatus::Accepted => facts.accepted,
+                    MessageStatus::Sent => facts.sent,
+                    MessageStatus::Failed => facts.failed,
+                    MessageStatus::Delivered => facts.delivered,
+                    MessageStatus::Read => facts.read,
+                };
+                hold(LOG, fact == Some(now), || format!("{status:?} is told of {facts:?}"))
+            }
+            Decision::ReceiptRepeated { message, .. } => {
+                let at = known_message(self, message.id)?;
+                self.see("repeated receipt");
+                hold(RECEIPTS, matches!(input, Input::Receipt { .. }) && self.messages[at].facts.any(), || "nothing was known".into())
+            }
+            Decision::Withdrawn { message } => {
+                let at = known_message(self, message.id)?;
+                let known = &mut self.messages[at];
+                hold(CALLS, known.in_flight_since.is_none() && !known.facts.any(), || "took back what had been called".into())?;
+                known.facts.fail(now, FailureClass::NextRoute);
+                known.withdrawn = true;
+                self.see("withdrawn");
+                Ok(())
+            }
+            Decision::NoFallback(why) => {
+                let Some(v) = about else { return broken(LOG, "no fallback of nothing") };
+                let current = self.current(v);
+                let used_up = self.sends_within_hour(now) >= usize::from(self.verifications[v].limits.max_sends_per_hour);
+                let forbidden = current.is_some_and(|m| m.facts.class == Some(FailureClass::NoFallback));
+                let (name, true_of_it) = match why {
+                    NoFallback::HourlyLimit => ("no fallback: hourly limit", used_up),
+                    NoFallback::FailureForbids => ("no fallback: failure forbids", forbidden),
+                };
+                hold(FALLBACK, true_of_it && self.verifications[v].given_up.is_none(), || format!("{why:?}"))?;
+                self.verifications[v].given_up = Some(*why);
+                self.see(name);
+                Ok(())
+            }
+            Decision::CheckFailed { reason, checks_left } => {
+                let same = matches!(&decided.answer, Ok(Answer::Checked { reason: Some(told), checks_left: left, .. })
+                    if told == reason && left == checks_left);
+                hold(LOG, same, || format!("{decision:?}, answered {:?}", decided.answer))
+            }
+            Decision::CheckNotEvaluated { reason } => {
+                let same = matches!(&decided.answer, Ok(Answer::Checked { reason: Some(told), .. }) if told == reason);
+                hold(LOG, same && *record == InputRecord::Check, || format!("{decision:?}, answered {:?}", decided.answer))
+            }
+            Decision::Ended { status, .. } => {
+                let Some(v) = about else { return broken(LOG, "an end of nothing") };
+                self.ended(v, *status, input, now)
+            }
+            Decision::Locked { until } => {
+                self.see(if until.is_some() { "locked" } else { "locked for good" });
+                hold(ROWS, matches!(input, Input::Check { .. }), || format!("locked on {input:?}"))
+            }
+            Decision::Unlocked => hold(ROWS, matches!(input, Input::Unlock), || format!("unlocked on {input:?}")),
+            Decision::Refused(refusal) => {
+                hold(LOG, decided.answer.as_ref() == Err(refusal), || format!("{refusal:?}, answered {:?}", decided.answer))
+            }
+        }
+    }
+
+    fn current(&self, v: usize) -> Option<&Message> {
+        self.verifications[v].attempts.last().map(|m| &self.messages[*m])
+    }
+
+    fn queued(&mut self, v: usize, id: MessageId, cause: &SendCause, input: &Input, now: Timestamp, decided: &Decided) -> Held {
+        let known = &self.verifications[v];
+        hold(FINAL, known.status == Status::Pending && now < known.expires_at, || format!("queued for {:?}", known.status))?;
+        let within = self.sends_within_hour(now);
+        hold(LIMITS, within < usize::from(known.limits.max_sends_per_hour), || format!("{within} sends within the hour, and one more"))?;
+        let Some((_, attempt)) = decided.next.as_ref().and_then(|n| n.attempt(id)) else {
+            return broken(LOG, "queued, and not in the document");
+        };
+        let step = attempt.step;
+        let taken = known.attempts.iter().any(|m| self.messages[*m].step == step);
+        match cause {
+            SendCause::Begun | SendCause::Requested => {
+                let asked = match input {
+                    Input::Begin(begin) => begin.purpose == known.begin.purpose,
+                    Input::Resend { verification, .. } => *verification == known.id,
+                    Input::Check { .. }
+                    | Input::Cancel { .. }
+                    | Input::SendMessage(_)
+                    | Input::Outcome { .. }
+                    | Input::Receipt { .. }
+                    | Input::Tick
+                    | Input::Unlock => false,
+                };
+                hold(CALLS, asked, || format!("{cause:?} on {input:?}"))?;
+                let cooled = self.requested_at.is_none_or(|at| at.plus_millis(known.limits.resend_cooldown_ms.into()) <= now);
+                hold(LIMITS, cooled, || "two requests within the cooldown".into())?;
+                hold(LIMITS, !self.locked(now), || "sent to a locked number".into())?;
+                if let Input::Resend { channel: Some(channel), .. } = input {
+                    let on = known.begin.plan.step(step).map(|s| s.route.channel);
+                    hold(ANSWERS, on == Some(*channel), || format!("asked for {channel}, sent on {on:?}"))?;
+                }
+                if taken {
+                    self.see("resend on a step taken before");
+                }
+                self.requested_at = Some(now);
+            }
+            SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. } => {
+                let Some(current) = self.current(v) else { return broken(FALLBACK, "fell back from nothing") };
+                hold(CALLS, !taken, || format!("step {step} was taken twice without a request"))?;
+                hold(FALLBACK, self.next_step(v) == Some(step), || format!("fell back to step {step}"))?;
+                hold(FALLBACK, !self.arrived(v), || "fell back after it had arrived".into())?;
+                hold(FALLBACK, known.given_up.is_none(), || "fell back after that was given up".into())?;
+                hold(FALLBACK, current.facts.class != Some(FailureClass::NoFallback), || "fell back though the failure forbids it".into())?;
+                let due = current.fallback_due.is_some_and(|due| due <= now);
+                // What still waited was taken back a moment ago, because its time was over.
+                let dead = current.facts.dead() && !current.withdrawn;
+                hold(FALLBACK, dead || due, || format!("fell back from {:?} before it was due", current.facts))?;
+                hold(FALLBACK, dead == (*cause == SendCause::FellBackOnFailure), || format!("{cause:?} from {:?}", current.facts))?;
+                self.see(if dead { "fallback on failure" } else { "fallback on silence" });
+            }
+            SendCause::Plain => return broken(LOG, "a plain send of a verification"),
+        }
+        let at = self.messages.len();
+        self.messages.push(Message::queued(id, Some(v), step, now, None));
+        let known = &mut self.verifications[v];
+        known.attempts.push(at);
+        known.given_up = None;
+        let wait = known.begin.plan.step(step).map(|s| u64::from(s.wait_ms));
+        self.messages[at].fallback_due = self.next_step(v).and(wait).map(|wait| now.plus_millis(wait));
+        self.sends.push(now);
+        Ok(())
+    }
+
+    fn ended(&mut self, v: usize, status: Status, input: &Input, now: Timestamp) -> Held {
+        let known = &self.verifications[v];
+        hold(FINAL, known.status == Status::Pending, || format!("{status:?} after {:?}", known.status))?;
+        let id = known.id;
+        let justified = match status {
+            Status::Pending | Status::Blocked => false,
+            Status::Approved => {
+                let right = matches!(input, Input::Check { verification, code_matches: true, binding_matches: true } if *verification == id);
+                hold(ONCE, right && now < known.expires_at, || format!("approved at {now:?} on {input:?}"))?;
+                known.evaluated < known.limits.max_checks && !self.locked(now)
+            }
+            Status::Expired => now >= known.expires_at,
+            Status::Canceled => matches!(input, Input::Cancel { verification } if *verification == id),
+            Status::MaxChecksReached => {
+                matches!(input, Input::Check { verification, .. } if *verification == id) && known.evaluated + 1 == known.limits.max_checks
+            }
+            Status::Failed => {
+                let no_route = self.next_step(v).is_none() || known.given_up == Some(NoFallback::HourlyLimit);
+                no_route && known.attempts.iter().all(|m| self.messages[*m].facts.dead())
+            }
+        };
+        hold(FINAL, justified, || format!("{status:?} on {input:?}"))?;
+        self.see(status.as_str());
+        let known = &mut self.verifications[v];
+        known.status = status;
+        known.finished_at = Some(now);
+        Ok(())
+    }
+
+    fn answer(&mut self, input: &Input, now: Timestamp, expected: &Expected, decided: &Decided) -> Held {
+        let about = match input {
+            Input::Check { verification, .. } | Input::Resend { verification, .. } | Input::Cancel { verification } => self.find(*verification),
+            Input::Begin(_) | Input::SendMessage(_) | Input::Outcome { .. } | Input::Receipt { .. } | Input::Tick | Input::Unlock => None,
+        };
+        if decided.answer == Err(Refusal::UnknownVerification) {
+            // Right for what never was, and for what may be forgotten by now.
+            let forgotten = about.is_none_or(|v| self.may_be_forgotten(v, now));
+            self.see("refused: unknown");
+            return hold(ANSWERS, forgotten, || "a live verification is unknown".into());
+        }
+        match (expected, &decided.answer) {
+            (Expected::Refused(refusal), Err(told)) => {
+                self.see(match refusal {
+                    Refusal::UnknownVerification => "refused: unknown",
+                    Refusal::ResendTooSoon { .. } => "refused: too soon",
+                    Refusal::HourlyLimit { .. } => "refused: hourly limit",
+                    Refusal::Locked { .. } => "refused: locked",
+                    Refusal::NotPending { .. } => "refused: not pending",
+                    Refusal::PendingWithOtherCode => "refused: other code",
+                    Refusal::PendingWithOtherBinding => "refused: other binding",
+                    Refusal::ChannelNotInPlan => "refused: channel",
+                    Refusal::TooManyPurposes | Refusal::TooManyPending | Refusal::TooManyMessages { .. } => "refused: too many",
+                });
+                let law = match refusal {
+                    Refusal::ResendTooSoon { .. } | Refusal::HourlyLimit { .. } | Refusal::Locked { .. } => LIMITS,
+                    Refusal::UnknownVerification
+                    | Refusal::NotPending { .. }
+                    | Refusal::PendingWithOtherCode
+                    | Refusal::PendingWithOtherBinding
+                    | Refusal::ChannelNotInPlan
+                    | Refusal::TooManyPurposes
+                    | Refusal::TooManyPending
+                    | Refusal::TooManyMessages { .. } => ANSWERS,
+                };
+                hold(law, refusal == told, || format!("{refusal:?} was right, told {told:?}"))
+            }
+            (Expected::Begun(again), Ok(Answer::Begun { verification, new })) => {
+                let at = self.find(*verification);
+                hold(ANSWERS, again.is_none() == *new && (again.is_none() || *again == at), || format!("{again:?}, told {verification}"))?;
+                let queued = decided.entries.iter().flat_map(|e| &e.decisions).any(|d| matches!(d, Decision::Queued { .. }));
+                hold(ANSWERS, queued, || "begun, and nothing is on its way".into())
+            }
+            (Expected::Checked { evaluated, reason, status, checks_left }, Ok(Answer::Checked { reason: a, status: b, checks_left: c })) => {
+                let v = about.expect("a check that was answered is of something known");
+                let law = if *evaluated { CHECKS } else { ONCE };
+                hold(law, (reason, status, checks_left) == (a, b, c), || {
+                    format!("{reason:?} {status:?} {checks_left} was right, told {a:?} {b:?} {c}")
+                })?;
+                if *evaluated {
+                    self.evaluated(v, reason.is_none(), now);
+                }
+                Ok(())
+            }
+            (Expected::Canceled, Ok(Answer::Canceled)) | (Expected::Done, Ok(Answer::Done)) => Ok(()),
+            (Expected::Queued, Ok(Answer::Queued { message })) => {
+                hold(ANSWERS, self.messages.last().is_some_and(|m| m.id == *message), || "another message".into())
+            }
+            (Expected::Queued, Err(Refusal::TooManyMessages { .. })) => Ok(()),
+            (expected, told) => {
+                let law = match expected {
+                    Expected::Begun(_) => LIMITS,
+                    Expected::Refused(Refusal::ResendTooSoon { .. } | Refusal::HourlyLimit { .. } | Refusal::Locked { .. }) => LIMITS,
+                    Expected::Refused(_) | Expected::Checked { .. } | Expected::Canceled | Expected::Queued | Expected::Done => ANSWERS,
+                };
+                broken(law, format!("{expected:?} was right, told {told:?}"))
+            }
+        }
+    }
+
+    fn evaluated(&mut self, v: usize, right: bool, now: Timestamp) {
+        let known = &mut self.verifications[v];
+        known.evaluated += 1;
+        let (purpose, limits) = (known.begin.purpose.clone(), known.limits);
+        if right {
+            self.failures.remove(&purpose);
+            return;
+        }
+        let in_a_row = self.failures.entry(purpose).or_default();
+        *in_a_row += 1;
+        if *in_a_row >= limits.lock_for_good_after {
+            self.lock = Some(Locked::ForGood);
+        } else if *in_a_row % limits.lock_after == 0 && self.lock != Some(Locked::ForGood) {
+            self.lock = Some(Locked::Until(now.plus_millis(limits.lock_ms.into())));
+        }
+    }
+
+    fn may_be_forgotten(&self, v: usize, now: Timestamp) -> bool {
+        let kept = |at: Timestamp| now < at.plus_millis(FINISHED_KEPT_MS);
+        let crowded = self.verifications.iter().filter(|v| v.finished_at.is_none_or(kept)).count() > VERIFICATIONS_MAX;
+        self.verifications[v].finished_at.is_some_and(|at| !kept(at) || crowded)
+    }
+
+    /// The document says what the books say.
+    fn document(&mut self, next: Option<&Recipient>, now: Timestamp, ended_before: &[bool], begin: bool) -> Held {
+        for (v, known) in self.verifications.iter().enumerate() {
+            let Some(doc) = next.and_then(|n| n.verification(known.id)) else {
+                hold(FINAL, self.may_be_forgotten(v, now) || (begin && ended_before.get(v) == Some(&true)), || {
+                    format!("{:?} was forgotten while {:?}", known.id, known.status)
+                })?;
+                continue;
+            };
+            let kept = known.finished_at.is_none_or(|at| now < at.plus_millis(FINISHED_KEPT_MS));
+            hold(BOUNDS, kept, || "kept longer than late receipts need it".into())?;
+            hold(FINAL, doc.status == known.status, || format!("{:?} in the books, {:?} in the document", known.status, doc.status))?;
+            hold(FINAL, doc.expires_at == known.expires_at, || "expires_at moved".into())?;
+            hold(FINAL, doc.finished_at == known.finished_at, || "finished_at moved".into())?;
+            hold(CHECKS, doc.checks_used == known.evaluated, || format!("{} evaluated, {} counted", known.evaluated, doc.checks_used))?;
+            hold(CHECKS, known.evaluated <= known.limits.max_checks, || format!("{} evaluated", known.evaluated))?;
+            let ids: Vec<MessageId> = known.attempts.iter().map(|m| self.messages[*m].id).collect();
+            hold(RECEIPTS, doc.attempts.iter().map(|a| a.id).eq(ids), || "attempts changed".into())?;
+            for (attempt, m) in doc.attempts.iter().zip(&known.attempts) {
+                self.messages[*m].agrees(&attempt.delivery)?;
+            }
+        }
+        let Some(next) = next else {
+            let nothing_left = self.failures.is_empty() && !self.locked(now) && self.sends_within_hour(now) == 0;
+            return hold(ROWS, nothing_left, || "a document that mattered is gone".into());
+        };
+        for plain in &next.messages {
+            if let Some(known) = self.messages.iter().find(|m| m.id == plain.id) {
+                known.agrees(&plain.delivery)?;
+            }
+        }
+        let counted: HashMap<Purpose, u16> = next.failures.iter().map(|f| (f.purpose.clone(), f.in_a_row)).collect();
+        hold(ROWS, counted == self.failures, || format!("{:?} in the books, {counted:?} in the document", self.failures))?;
+        hold(ROWS, next.lock.holds(now) == self.locked(now), || format!("{:?} in the books, {:?} in the document", self.lock, next.lock))?;
+        let within = self.sends_within_hour(now);
+        hold(LIMITS, next.sends_within_hour(now) == within, || format!("{within} sends, the document counts {}", next.sends_within_hour(now)))?;
+        let can_send = !next.verifications.is_empty() || !next.messages.is_empty();
+        hold(BOUNDS, next.number.is_some() == can_send, || "the number is kept exactly while something may need it".into())?;
+        hold(
+            BOUNDS,
+            next.verifications.len() <= VERIFICATIONS_MAX
+                && next.messages.len() <= MESSAGES_MAX
+                && next.failures.len() <= PURPOSES_MAX + VERIFICATIONS_MAX
+                && next.sends.len() == within,
+            || format!("{} verifications, {} messages, {} sends", next.verifications.len(), next.messages.len(), next.sends.len()),
+        )
+    }
+
+    /// What must have happened by now has happened.
+    fn duties(&self, next: Option<&Recipient>, input: &Input, now: Timestamp, may_call: bool) -> Held {
+        let tick = matches!(input, Input::Tick);
+        for (v, known) in self.verifications.iter().enumerate() {
+            if known.status != Status::Pending {
+                continue;
+            }
+            if now >= known.expires_at {
+                hold(FINAL, !tick, || "a tick after its expiry left it pending".into())?;
+                continue;
+            }
+            let Some(current) = self.current(v) else { return broken(LOG, "pending without an attempt") };
+            let more = self.next_step(v).is_some();
+            let forbidden = current.facts.class == Some(FailureClass::NoFallback) && current.facts.dead();
+            if !self.arrived(v) && more && known.given_up.is_none() {
+                hold(FALLBACK, !current.facts.dead(), || format!("no fallback after {:?}", current.facts))?;
+                let queued_now = current.not_before == now;
+                let due = current.fallback_due.is_some_and(|due| due <= now) && !queued_now;
+                hold(FALLBACK, !(tick && due), || "no fallback though it is due".into())?;
+            }
+            let all_dead = known.attempts.iter().all(|m| self.messages[*m].facts.dead());
+            let stuck = all_dead && (!more || (known.given_up == Some(NoFallback::HourlyLimit) && !forbidden));
+            hold(FINAL, !stuck, || "every route failed, and it is still pending".into())?;
+            for m in &known.attempts {
+                let message = &self.messages[*m];
+                let waits = message.in_flight_since.is_none() && !message.facts.any() && message.not_before <= now;
+                hold(CALLS, !(tick && may_call && waits), || "a tick did not call what waits".into())?;
+            }
+        }
+        if let (true, true, Some(next)) = (tick, may_call, next) {
+            let waiting = next.messages.iter().any(|m| m.delivery.waits_for_call() && m.delivery.not_before <= now);
+            hold(CALLS, !waiting, || "a tick did not call a plain message that waits".into())?;
+        }
+        Ok(())
+    }
+
+    fn unique(&mut self, id: String) -> Held {
+        let new = self.ids.insert(id.clone());
+        hold(IDS, new, || format!("{id} twice"))
+    }
+}
+
+impl Message {
+    fn queued(id: MessageId, verification: Option<usize>, step: u8, now: Timestamp, fallback_due: Option<Timestamp>) -> Self {
+        Self {
+            id,
+            in_flight_since: None,
+            verification,
+            step,
+            fallback_due,
+            not_before: now,
+            calls: 0,
+            retries: 0,
+            withdrawn: false,
+            facts: Facts::default(),
+        }
+    }
+
+    fn agrees(&self, delivery: &Delivery) -> Result<(), Broken> {
+        let facts = Facts::of(delivery);
+        hold(RECEIPTS, facts == self.facts, || format!("{:?} in the books, {facts:?} in the document", self.facts))?;
+        hold(RECEIPTS, delivery.status() == self.facts.status(), || format!("{:?} is told as {:?}", self.facts, delivery.status()))?;
+        let waits = self.in_flight_since.is_none() && !facts.any();
+        hold(CALLS, delivery.waits_for_call() == waits, || "the claim is not in the document".into())
+    }
+}
+
+#[derive(Debug)]
+enum Expected {
+    Begun(Option<usize>),
+    Checked { evaluated: bool, reason: Option<CheckReason>, status: Status, checks_left: u16 },
+    Canceled,
+    Queued,
+    Done,
+    Refused(Refusal),
+}

@@ -1,0 +1,370 @@
+//! What must hold for every provider that is spoken to by HTTP? The contract's laws, as functions that panic when one is broken.
+//!
+//! A provider's tests make a [`Subject`] of it and name it to [`provider_suite!`](crate::provider_suite). The subject knows how
+//! its vendor signs and which answers the vendor documents; the laws know everything else.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tapcode_core::code::Code;
+use tapcode_core::delivery::{FailureClass, ReceiptKind, SendOutcome};
+use tapcode_core::id::MessageId;
+use tapcode_core::number::Number;
+use tapcode_core::recipient::RecipientKey;
+use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::provider::{Content, HookError, HttpProvider, HttpResponse, InboundHook, Message, Receipt, Reference};
+
+/// The recipient of every message of the suite.
+pub const NUMBER: &str = "+31611398058";
+/// The code in every message of the suite.
+pub const CODE: &str = "739154";
+/// How a provider's secrets begin in the suite.
+pub const SECRET: &str = "canary-secret";
+/// Answers that each law about answers tries.
+const ANSWERS_TRIED: u32 = 2_000;
+/// Hooks that the law about any hook tries.
+const HOOKS_TRIED: u32 = 500;
+/// Longest run of arbitrary bytes in an answer or a hook.
+const BYTES_MAX: usize = 200;
+
+/// A provider and what the laws need to know of its vendor.
+pub struct Subject {
+    /// The provider. Its secrets contain [`SECRET`].
+    pub provider: Box<dyn HttpProvider>,
+    /// Answers as the vendor documents them.
+    pub answers: Vec<Answer>,
+    /// The id in a body of the shape that the vendor documents for an accepted message, written without the provider's code.
+    pub documented_id: fn(&[u8]) -> Option<String>,
+    /// Hooks as the vendor documents them, unsigned.
+    pub hooks: Vec<Hook>,
+    /// Hooks like them about somebody else's account.
+    pub foreign: Vec<Hook>,
+    /// The header of the signature.
+    pub signature: &'static str,
+    /// The right signature for an address and a body.
+    pub sign: fn(url: &str, body: &[u8]) -> String,
+    /// Whether the signature is over the body's bytes. Where it is over what they mean, a change that means the same passes.
+    pub over_raw_bytes: bool,
+}
+
+/// A recorded answer to a send call.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+    /// What it must mean, as [`meaning`] says it.
+    pub means: String,
+}
+
+/// A recorded call to our hook.
+pub struct Hook {
+    /// The address that is called.
+    pub url: String,
+    /// The body.
+    pub body: Vec<u8>,
+    /// What its receipts must tell, as [`told`] says it.
+    pub tells: Vec<String>,
+}
+
+/// An outcome in words: `accepted`, `unclear`, or a failure's class and code, such as `next_route 131026`.
+#[must_use]
+pub fn meaning(outcome: &SendOutcome) -> String {
+    match outcome {
+        SendOutcome::Accepted { .. } => "accepted".into(),
+        SendOutcome::Unclear { .. } => "unclear".into(),
+        SendOutcome::Failed { failure, .. } => format!("{} {}", class(failure.class), failure.code),
+    }
+}
+
+/// A receipt in words: `sent`, `delivered`, `read`, or a failure as [`meaning`] says it.
+#[must_use]
+pub fn told(kind: &ReceiptKind) -> String {
+    match kind {
+        ReceiptKind::Sent => "sent".into(),
+        ReceiptKind::Delivered => "delivered".into(),
+        ReceiptKind::Read => "read".into(),
+        ReceiptKind::Failed(failure) => format!("{} {}", class(failure.class), failure.code),
+    }
+}
+
+fn class(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::RetryHere { .. } => "retry_here",
+        FailureClass::NextRoute => "next_route",
+        FailureClass::TripBreaker => "trip_breaker",
+        FailureClass::OurMistake => "our_mistake",
+        FailureClass::NoFallback => "no_fallback",
+    }
+}
+
+/// The reference of every message of the suite.
+#[must_use]
+pub fn reference() -> Reference {
+    Reference { key: RecipientKey([0xa5; 16]), message: MessageId::new(Timestamp::from_millis(1_790_000_000_000), [0x5a; 16]) }
+}
+
+/// A message with this content to [`NUMBER`], of use for five minutes.
+#[must_use]
+pub fn message(content: Content) -> Message {
+    Message { reference: reference(), to: Number::parse(NUMBER).expect("a number"), content, useful_ms: 300_000 }
+}
+
+/// A message with [`CODE`] in it.
+#[must_use]
+pub fn code_message(locale: &str) -> Message {
+    message(Content::Code {
+        code: Code::own(CODE).expect("a code"),
+        text: format!("{CODE} is your Acme code."),
+        locale: locale.into(),
+        expires_minutes: 5,
+        brand: "Acme".into(),
+    })
+}
+
+/// An answer as the one HTTP client hands it on.
+///
+/// # Panics
+/// For a status that HTTP does not have.
+#[must_use]
+pub fn answer(status: u16, body: impl Into<Bytes>) -> HttpResponse {
+    let status = StatusCode::from_u16(status).expect("100 to 999");
+    HttpResponse { status, headers: HeaderMap::new(), body: body.into() }
+}
+
+/// A `POST` to our hook.
+///
+/// # Panics
+/// For a header that HTTP does not have.
+#[must_use]
+pub fn call(url: &str, headers: &[(&'static str, &[u8])], body: impl Into<Bytes>) -> InboundHook {
+    let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value).expect("a header")));
+    InboundHook { method: Method::POST, url: url.into(), headers: headers.collect(), body: body.into() }
+}
+
+impl Subject {
+    fn signed(&self, url: &str, body: &[u8]) -> InboundHook {
+        let signature = (self.sign)(url, body);
+        call(url, &[(self.signature, signature.as_bytes())], body.to_vec())
+    }
+
+    fn receipts(&self, hook: &Hook) -> Result<Vec<Receipt>, HookError> {
+        self.provider.receipts(&self.signed(&hook.url, &hook.body))
+    }
+}
+
+/// A recorded answer means what the vendor's documentation and our tables say.
+pub fn recorded_answers_mean_what_is_documented(subject: &Subject) {
+    assert!(!subject.answers.is_empty());
+    for recorded in &subject.answers {
+        let outcome = subject.provider.outcome(&answer(recorded.status, recorded.body.clone()));
+        assert_eq!(meaning(&outcome), recorded.means, "{}", String::from_utf8_lossy(&recorded.body));
+        let documented = (subject.documented_id)(&recorded.body);
+        if let SendOutcome::Accepted { provider_message_id } = outcome {
+            assert_eq!(documented.as_deref(), Some(&*provider_message_id));
+        }
+    }
+}
+
+/// Any bytes with any status give an outcome without a panic, and only a success that carries an id in the documented
+/// shape is ever taken for an acceptance.
+pub fn any_answer_is_an_outcome(subject: &Subject) {
+    let recorded: Vec<Vec<u8>> = subject.answers.iter().map(|a| a.body.clone()).collect();
+    runner(ANSWERS_TRIED)
+        .run(&(prop_oneof![3 => 100u16..=999, 2 => 200u16..=201, 1 => 400u16..=404], any_body(recorded)), |(status, body)| {
+            let outcome = subject.provider.outcome(&answer(status, body.clone()));
+            if let SendOutcome::Accepted { provider_message_id } = outcome {
+                prop_assert!((200..300).contains(&status), "accepted with {status}");
+                prop_assert_eq!((subject.documented_id)(&body), Some(provider_message_id.into_string()));
+            }
+            Ok(())
+        })
+        .unwrap_or_else(|broken| panic!("{broken}"));
+}
+
+/// Nobody is tried again when a provider holds the message, or may.
+pub fn a_retry_is_only_for_what_was_not_sent(subject: &Subject) {
+    for status in (200..300).chain(500..600) {
+        for body in ["", "{}", "null", "<html>busy</html>", "[]", "7"] {
+            let outcome = subject.provider.outcome(&answer(status, body));
+            assert!(matches!(outcome, SendOutcome::Unclear { .. }), "HTTP {status} {body}: {outcome:?}");
+        }
+    }
+    for recorded in &subject.answers {
+        let outcome = subject.provider.outcome(&answer(recorded.status, recorded.body.clone()));
+        if let SendOutcome::Failed { failure, provider_message_id: Some(_) } = outcome {
+            assert!(!matches!(failure.class, FailureClass::RetryHere { .. }), "{failure:?}");
+        }
+    }
+}
+
+/// A recorded hook that is rightly signed tells what the vendor's documentation says, and tells it again when repeated.
+pub fn a_repeated_hook_is_the_same_fact(subject: &Subject) {
+    assert!(!subject.hooks.is_empty());
+    for hook in &subject.hooks {
+        let receipts = subject.receipts(hook).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&hook.body)));
+        assert_eq!(receipts.iter().map(|r| told(&r.kind)).collect::<Vec<_>>(), hook.tells);
+        assert_eq!(subject.receipts(hook), Ok(receipts));
+    }
+}
+
+/// A hook without a signature, with two, with one of another body, address or key, or with one byte changed anywhere in
+/// body or signature, tells nothing.
+pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
+    let refused = |hook: &InboundHook, why: &str| {
+        let receipts = subject.provider.receipts(hook);
+        assert_eq!(receipts, Err(HookError::Signature), "{why}");
+    };
+    for Hook { url, body, .. } in &subject.hooks {
+        let right = subject.signed(url, body);
+        let facts = subject.provider.receipts(&right);
+        let signature = (subject.sign)(url, body).into_bytes();
+        refused(&call(url, &[], body.clone()), "no signature");
+        refused(&call(url, &[(subject.signature, b"")], body.clone()), "an empty signature");
+        let twice: [(&str, &[u8]); 2] = [(subject.signature, &signature); 2];
+        refused(&call(url, &twice, body.clone()), "two signatures");
+        let other = (subject.sign)(url, b"{}").into_bytes();
+        refused(&call(url, &[(subject.signature, &other)], body.clone()), "the signature of another body");
+        refused(&call(url, &[(subject.signature, &signature[..signature.len() - 1])], body.clone()), "a shortened signature");
+        for at in 0..signature.len() {
+            for bit in [0x01, 0x20] {
+                let mut flipped = signature.clone();
+                flipped[at] ^= bit;
+                // Some flips give bytes that no header can have, which never get here.
+                if HeaderValue::from_bytes(&flipped).is_ok() {
+                    refused(&call(url, &[(subject.signature, &flipped)], body.clone()), "a flipped bit in the signature");
+                }
+            }
+        }
+        for at in 0..body.len() {
+            for bit in [0x01, 0x04, 0x20, 0x80] {
+                let mut flipped = body.clone();
+                flipped[at] ^= bit;
+                let hook = call(url, &[(subject.signature, &signature)], flipped);
+                let receipts = subject.provider.receipts(&hook);
+                let passes = !subject.over_raw_bytes && receipts == facts;
+                assert!(receipts == Err(HookError::Signature) || passes, "bit {bit:#x} of byte {at}: {receipts:?}");
+            }
+        }
+        for extra in [&b"&"[..], b" ", b"\0"] {
+            let longer = [body, extra].concat();
+            let receipts = subject.provider.receipts(&call(url, &[(subject.signature, &signature)], longer));
+            assert!(receipts == Err(HookError::Signature) || (!subject.over_raw_bytes && receipts == facts));
+        }
+    }
+}
+
+/// A hook about somebody else's account is refused though it is rightly signed.
+pub fn a_foreign_hook_is_refused(subject: &Subject) {
+    assert!(!subject.foreign.is_empty());
+    for hook in &subject.foreign {
+        assert_eq!(subject.receipts(hook), Err(HookError::Foreign), "{}", String::from_utf8_lossy(&hook.body));
+    }
+}
+
+/// Any bytes, signed or not, are read or refused without a panic; unsigned ones are refused for that.
+pub fn any_hook_is_read_or_refused(subject: &Subject) {
+    let recorded: Vec<Vec<u8>> = subject.hooks.iter().map(|h| h.body.clone()).collect();
+    let url = subject.hooks[0].url.clone();
+    runner(HOOKS_TRIED)
+        .run(&(any_body(recorded), proptest::collection::vec(32u8..127, 0..80)), |(body, header)| {
+            // Whatever is told by a rightly signed body is told again.
+            let signed = subject.signed(&url, &body);
+            prop_assert_eq!(subject.provider.receipts(&signed), subject.provider.receipts(&signed));
+            let unsigned = call(&url, &[(subject.signature, &header)], body);
+            prop_assert_eq!(subject.provider.receipts(&unsigned), Err(HookError::Signature));
+            let mut hook = signed;
+            hook.method = Method::GET;
+            prop_assert!(subject.provider.handshake(&hook).is_err());
+            Ok(())
+        })
+        .unwrap_or_else(|broken| panic!("{broken}"));
+}
+
+/// No `Debug` and no text for people shows a secret, a number or a code.
+pub fn nothing_shows_a_secret_a_number_or_a_code(subject: &Subject) {
+    let message = code_message("en");
+    let request = subject.provider.request(&message);
+    let body = String::from_utf8_lossy(&request.body).into_owned();
+    assert!(body.contains(CODE) && body.contains(&NUMBER[1..]), "what is looked for is there to be shown: {body}");
+    assert!(!request.url.contains(CODE) && !request.url.contains(&NUMBER[1..]) && !request.url.contains(SECRET));
+    let mut shown = format!("{:?} {message:?} {request:?} {:?}", subject.provider, request.headers);
+    for echo in [NUMBER, &NUMBER[1..], CODE] {
+        for status in [200u16, 400, 401, 429, 500] {
+            for recorded in &subject.answers {
+                let body = String::from_utf8_lossy(&recorded.body).replace("ECHO", echo);
+                let response = answer(status, body.into_bytes());
+                shown += &format!("{response:?} {:?}", subject.provider.outcome(&response));
+            }
+        }
+        for hook in &subject.hooks {
+            let body = String::from_utf8_lossy(&hook.body).replace("ECHO", echo).into_bytes();
+            let hook = subject.signed(&hook.url, &body);
+            shown += &format!("{hook:?} {:?}", subject.provider.receipts(&hook));
+        }
+    }
+    let echoed = subject.answers.iter().any(|a| String::from_utf8_lossy(&a.body).contains("ECHO"));
+    assert!(echoed, "some recorded answer must have ECHO where the vendor repeats what was sent");
+    for canary in [CODE, &NUMBER[1..], &NUMBER[4..], SECRET] {
+        assert!(!shown.contains(canary), "{canary} is shown");
+    }
+}
+
+fn runner(cases: u32) -> TestRunner {
+    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
+}
+
+/// Arbitrary bytes, recorded bodies as they are, and recorded bodies with bytes replaced, removed, added or cut off.
+fn any_body(recorded: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let body = prop::sample::select(recorded);
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..4), 0..4);
+    let edited = (body.clone(), edits).prop_map(|(mut body, edits)| {
+        for (at, byte, edit) in edits {
+            let at = at.index(body.len().max(1));
+            match edit {
+                _ if body.is_empty() => body.push(byte),
+                0 => body[at] = byte,
+                1 => body.insert(at, byte),
+                2 => drop(body.remove(at)),
+                _ => body.truncate(at),
+            }
+        }
+        body
+    });
+    let renamed = (body, prop::sample::select(vec![": null", ": 7", ": []", ": {}", ": \"\"", ": 1e999", ": \"\u{0}\""])).prop_map(
+        |(body, value)| {
+            // Some value in the body replaced by one of another type.
+            let body = String::from_utf8_lossy(&body).into_owned();
+            let cut = body.find(':').unwrap_or(0);
+            format!("{}{value}{}", &body[..cut], &body[body[cut..].find([',', '}']).map_or(body.len(), |end| cut + end)..]).into_bytes()
+        },
+    );
+    prop_oneof![2 => prop::collection::vec(any::<u8>(), 0..BYTES_MAX), 5 => edited, 1 => renamed]
+}
+
+/// Makes a test of every law for the subject that an expression gives.
+#[macro_export]
+macro_rules! provider_suite {
+    ($subject:expr) => {
+        $crate::provider_suite!(
+            @laws $subject;
+            recorded_answers_mean_what_is_documented
+            any_answer_is_an_outcome
+            a_retry_is_only_for_what_was_not_sent
+            a_repeated_hook_is_the_same_fact
+            a_tampered_or_unsigned_hook_is_refused
+            a_foreign_hook_is_refused
+            any_hook_is_read_or_refused
+            nothing_shows_a_secret_a_number_or_a_code
+        );
+    };
+    (@laws $subject:expr; $($law:ident)+) => {
+        $(
+            #[test]
+            fn $law() {
+                $crate::suite::$law(&$subject);
+            }
+        )+
+    };
+}

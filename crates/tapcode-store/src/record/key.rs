@@ -1,0 +1,56 @@
+//! How is an API key written down? By its digest; the key itself is never here.
+
+use serde::{Deserialize, Serialize};
+use tapcode_core::id::KeyId;
+use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::store::ApiKey;
+
+use crate::record::recipient::{IdV1, TimeV1, service};
+use crate::record::words::Word;
+use crate::record::{Unreadable, stored};
+
+stored!(ApiKey, ApiKeyV1);
+
+#[derive(Serialize, Deserialize)]
+struct ApiKeyV1 {
+    id: IdV1,
+    digest: [u8; 32],
+    service: Option<Box<str>>,
+    mode: u8,
+    rights: Vec<u8>,
+    label: Box<str>,
+    created_at: TimeV1,
+    revoked_at: Option<TimeV1>,
+}
+
+impl From<&ApiKey> for ApiKeyV1 {
+    fn from(key: &ApiKey) -> Self {
+        Self {
+            id: *key.id.as_bytes(),
+            digest: key.digest,
+            service: key.service.as_ref().map(|name| name.as_str().into()),
+            mode: key.mode.number(),
+            rights: key.rights.iter().map(|right| right.number()).collect(),
+            label: key.label.clone(),
+            created_at: key.created_at.as_millis(),
+            revoked_at: key.revoked_at.map(Timestamp::as_millis),
+        }
+    }
+}
+
+impl TryFrom<ApiKeyV1> for ApiKey {
+    type Error = Unreadable;
+
+    fn try_from(record: ApiKeyV1) -> Result<Self, Unreadable> {
+        Ok(Self {
+            id: KeyId::from_bytes(record.id),
+            digest: record.digest,
+            service: record.service.as_deref().map(service).transpose()?,
+            mode: Word::from_number(record.mode)?,
+            rights: record.rights.into_iter().map(Word::from_number).collect::<Result<_, _>>()?,
+            label: record.label,
+            created_at: Timestamp::from_millis(record.created_at),
+            revoked_at: record.revoked_at.map(Timestamp::from_millis),
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! When do pages move from the write-ahead log into the database file? On a thread of its own, so that no commit waits
+//! for it unless the log grows past all measure, and down to nothing when the store is idle.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tracing::warn;
+
+/// Pages in the write-ahead log from which on they are copied beside the writer: 32 MiB.
+const COPY_FROM_PAGES: u32 = 8 * 1024;
+/// Pages in the log from which on the writer is held for the rest: 256 MiB. While the writer never pauses, copying
+/// beside it never reaches the log's end, and only then can the log start again.
+const HOLD_FROM_PAGES: u32 = 64 * 1024;
+/// How often the log is copied beside the writer before it is held, so that the rest is short.
+const COPIES_BEFORE_HOLD: usize = 3;
+/// How long nothing must have been written before the log is emptied.
+const IDLE: Duration = Duration::from_millis(500);
+/// How long to wait after a checkpoint that could not be made.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What the writer and the checkpointer tell each other.
+#[derive(Default)]
+pub(super) struct Turnstile {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Pages in the write-ahead log after the last commit.
+    pages: u32,
+    /// Counts commits, to tell idleness.
+    commits: u64,
+    /// The writer is within a transaction.
+    writing: bool,
+    /// The writer is to wait.
+    held: bool,
+    stopped: bool,
+}
+
+impl Turnstile {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer begins a transaction; it waits here while it is held.
+    pub(super) fn enter(&self) {
+        let state = self.state();
+        let mut state = self.changed.wait_while(state, |s| s.held).unwrap_or_else(PoisonError::into_inner);
+        state.writing = true;
+    }
+
+    /// The writer has ended its transaction.
+    pub(super) fn leave(&self) {
+        self.state().writing = false;
+        self.changed.notify_all();
+    }
+
+    /// The log has so many pages after a commit.
+    pub(super) fn committed(&self, pages: u32) {
+        let mut state = self.state();
+        state.pages = pages;
+        state.commits += 1;
+    }
+
+    fn hold(&self) -> Held<'_> {
+        let mut state = self.state();
+        state.held = true;
+        drop(self.changed.wait_while(state, |s| s.writing && !s.stopped).unwrap_or_else(PoisonError::into_inner));
+        Held(self)
+    }
+}
+
+/// The writer waits for as long as this lives.
+struct Held<'a>(&'a Turnstile);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.state().held = false;
+        self.0.changed.notify_all();
+    }
+}
+
+/// The thread. Dropping it ends it.
+pub(super) struct Checkpointer {
+    turnstile: Arc<Turnstile>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    pub(super) fn start(connection: Connection, turnstile: Arc<Turnstile>) -> std::io::Result<Self> {
+        let shared = Arc::clone(&turnstile);
+        let thread = std::thread::Builder::new().name("sqlite-checkpoint".to_owned()).spawn(move || run(&connection, &shared))?;
+        Ok(Self { turnstile, thread: Some(thread) })
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.turnstile.state().stopped = true;
+        self.turnstile.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A checkpointer that panicked has nothing left to tell.
+            drop(thread.join());
+        }
+    }
+}
+
+fn run(connection: &Connection, turnstile: &Turnstile) {
+    let mut seen = 0;
+    loop {
+        let state = turnstile.state();
+        let wanted = |s: &mut State| s.pages < COPY_FROM_PAGES && !s.stopped;
+        let (mut state, waited) =
+            turnstile.changed.wait_timeout_while(state, IDLE, wanted).unwrap_or_else(PoisonError::into_inner);
+        if state.stopped {
+            return;
+        }
+        let idle = waited.timed_out() && state.commits == seen && state.pages > 0;
+        seen = state.commits;
+        let pages = state.pages;
+        if pages < COPY_FROM_PAGES && !idle {
+            continue;
+        }
+        // Asked again only when the writer has told of more.
+        state.pages = 0;
+        drop(state);
+        let done = if idle {
+            checkpoint(connection, "TRUNCATE")
+        } else if pages < HOLD_FROM_PAGES {
+            checkpoint(connection, "PASSIVE")
+        } else {
+            for _ in 0..COPIES_BEFORE_HOLD {
+                drop(checkpoint(connection, "PASSIVE"));
+            }
+            let _held = turnstile.hold();
+            checkpoint(connection, "RESTART")
+        };
+        if let Err(error) = done {
+            warn!(error = &error as &dyn std::error::Error, "the write-ahead log could not be copied into the database, and grows");
+            let state = turnstile.state();
+            let paused = turnstile.changed.wait_timeout_while(state, PAUSE, |s| !s.stopped);
+            drop(paused.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// A reader or another process in the way is no error: there is a next time.
+fn checkpoint(connection: &Connection, mode: &str) -> Result<(), rusqlite::Error> {
+    let result = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

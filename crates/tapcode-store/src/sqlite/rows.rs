@@ -1,0 +1,132 @@
+//! What does a commit look like as rows? Records are written down by whoever asks, not on the one writer's thread.
+
+use tapcode_core::entry::Entry;
+use tapcode_core::id::ID_BYTES;
+use tapcode_core::recipient::Scope;
+use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::store::{Commit, ProviderHandle, Remembered, Snapshot, Subject, SubjectId};
+
+use crate::record::Stored;
+use crate::record::words::Word;
+
+/// A kind byte and the 22 bytes of an id.
+pub(super) type SubjectKey = [u8; 1 + ID_BYTES];
+
+const VERIFICATION: u8 = 1;
+const MESSAGE: u8 = 2;
+/// The last moment that the 48 bits of an id can tell.
+const LAST_MILLIS: i64 = (1 << 48) - 1;
+
+/// The kinds of history rows.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Verification,
+    Message,
+}
+
+impl Kind {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Verification => VERIFICATION,
+            Self::Message => MESSAGE,
+        }
+    }
+
+    /// Sorts before every id of this kind made at or after `at`, and behind all that were made earlier.
+    pub(super) fn from(self, at: Timestamp) -> SubjectKey {
+        let mut key = [0; 1 + ID_BYTES];
+        key[0] = self.byte();
+        let millis = at.as_millis().max(0);
+        if millis > LAST_MILLIS {
+            key[0] += 1;
+        } else {
+            key[1..7].copy_from_slice(&millis.to_be_bytes()[2..]);
+        }
+        key
+    }
+}
+
+pub(super) fn subject_key(id: SubjectId) -> SubjectKey {
+    let (kind, bytes) = match id {
+        SubjectId::Verification(id) => (VERIFICATION, *id.as_bytes()),
+        SubjectId::Message(id) => (MESSAGE, *id.as_bytes()),
+    };
+    let mut key = [kind; 1 + ID_BYTES];
+    key[1..].copy_from_slice(&bytes);
+    key
+}
+
+/// A scope as a column: no service name has a colon.
+pub(super) fn scope_text(scope: &Scope) -> String {
+    format!("{}:{}", scope.service.as_str(), scope.mode.as_str())
+}
+
+/// One commit, ready to be written.
+pub(super) struct Write {
+    pub(super) key: [u8; 16],
+    pub(super) expected: Option<i64>,
+    pub(super) document: Option<Vec<u8>>,
+    pub(super) due_at: Option<i64>,
+    pub(super) handles: Vec<ProviderHandle>,
+    pub(super) history: Vec<HistoryRow>,
+    pub(super) log: Vec<LogRow>,
+    pub(super) remembered: Option<Remembered>,
+}
+
+pub(super) struct HistoryRow {
+    pub(super) id: SubjectKey,
+    pub(super) recipient: [u8; 16],
+    pub(super) scope: String,
+    pub(super) status: Option<u8>,
+    pub(super) purpose: Option<Box<str>>,
+    pub(super) finished_at: Option<i64>,
+    pub(super) snapshot: Vec<u8>,
+}
+
+pub(super) struct LogRow {
+    pub(super) at: i64,
+    pub(super) subject: Option<SubjectKey>,
+    pub(super) entry: Vec<u8>,
+}
+
+impl From<Commit> for Write {
+    fn from(commit: Commit) -> Self {
+        Self {
+            key: commit.key.0,
+            // A version beyond the column's range was never given, so it matches no row.
+            expected: commit.expected.map(|version| i64::try_from(version.0).unwrap_or(i64::MAX)),
+            document: commit.next.as_ref().map(Stored::to_bytes),
+            due_at: commit.due_at.map(Timestamp::as_millis),
+            handles: commit.handles,
+            history: commit.snapshots.iter().map(HistoryRow::from).collect(),
+            log: commit.entries.iter().map(LogRow::from).collect(),
+            remembered: commit.remembered,
+        }
+    }
+}
+
+impl From<&Snapshot> for HistoryRow {
+    fn from(snapshot: &Snapshot) -> Self {
+        let (id, verification) = match &snapshot.subject {
+            Subject::Verification(v) => (SubjectId::Verification(v.id), Some(v)),
+            Subject::Message(m) => (SubjectId::Message(m.id), None),
+        };
+        Self {
+            id: subject_key(id),
+            recipient: snapshot.key.0,
+            scope: scope_text(&snapshot.scope),
+            status: verification.map(|v| v.status.number()),
+            purpose: verification.map(|v| v.purpose.as_str().into()),
+            finished_at: verification.filter(|v| v.status.is_final()).and_then(|v| v.finished_at).map(Timestamp::as_millis),
+            snapshot: snapshot.to_bytes(),
+        }
+    }
+}
+
+impl From<&Entry> for LogRow {
+    fn from(entry: &Entry) -> Self {
+        // An entry is about a verification or about a plain message, never about both.
+        let subject = entry.verification.map(SubjectId::Verification).or(entry.message.map(SubjectId::Message));
+        Self { at: entry.at.as_millis(), subject: subject.map(subject_key), entry: entry.to_bytes() }
+    }
+}

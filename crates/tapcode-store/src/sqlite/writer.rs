@@ -1,0 +1,406 @@
+//! How does everything get written? By one thread, many commits to a transaction, answered when it is durable.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use tapcode_core::id::{ID_BYTES, KeyId};
+use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::store::{BATCH_MAX, PARKED_MAX, PARKED_PER_MESSAGE_MAX, REMEMBERED_MS, StoreError, Sweep};
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use crate::limits::Full;
+use crate::sqlite::checkpoint::Turnstile;
+use crate::sqlite::rows::{HistoryRow, Kind, LogRow, Write};
+
+/// Most pieces of work that wait for the writer. A piece is up to [`BATCH_MAX`] commits; whoever comes next waits for room.
+const WAITING_MAX: usize = 256;
+/// Entries at the log's front that a sweep looks past when they are too young: clocks of several tasks differ by little.
+const LOG_DISORDER_MAX: usize = 1_000;
+
+/// The database did not do what it was asked to; whoever was in the same transaction is told the same.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("sqlite could not write")]
+pub(super) struct Broken(#[source] Arc<rusqlite::Error>);
+
+/// The writer is gone, because the store is being closed or because a bug of ours ended it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the thread that writes to sqlite has ended")]
+struct Gone;
+
+/// Something to be written.
+pub(super) enum Work {
+    Commit(Vec<Write>),
+    Park { sender: Box<str>, provider_message_id: Box<str>, kind: Vec<u8>, until: i64 },
+    PutKey { id: KeyId, digest: [u8; 32], created_at: i64, record: Vec<u8> },
+    /// Rows, all within one transaction: the caller keeps the limit small.
+    Sweep(Sweep),
+    /// Gives back at most so many free pages beyond `keep`.
+    Vacuum { pages: u32, keep: u32 },
+    Ping,
+}
+
+/// What came of it, once it is durable.
+pub(super) enum Done {
+    /// For each commit, whether it was written; if not, it is a conflict.
+    Committed(Vec<bool>),
+    Parked(Result<(), Full>),
+    Swept(usize),
+    /// Pages that were given back.
+    Vacuumed(u32),
+    Written,
+}
+
+struct Job {
+    work: Work,
+    reply: oneshot::Sender<Result<Done, Broken>>,
+}
+
+/// The thread's handle. Dropping it lets the thread finish what waits, and ends it.
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(mut connection: Connection, turnstile: Arc<Turnstile>) -> Result<Self, crate::sqlite::OpenError> {
+        let told = Arc::clone(&turnstile);
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
+            told.committed(u32::try_from(pages).unwrap_or(0));
+            Ok(())
+        }))?;
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || Loop { connection, turnstile, parked: None }.run(waiting))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Hands work to the thread and waits until it is durable. A caller that stops waiting changes nothing.
+    pub(super) async fn write(&self, work: Work) -> Result<Done, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().expect("the channel is there until the store is dropped");
+        jobs.send(Job { work, reply }).await.map_err(|_| StoreError::unavailable(Gone))?;
+        answer.await.map_err(|_| StoreError::unavailable(Gone))?.map_err(StoreError::unavailable)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has nothing left to tell.
+            drop(thread.join());
+        }
+    }
+}
+
+struct Loop {
+    connection: Connection,
+    turnstile: Arc<Turnstile>,
+    /// How many receipts are parked; `None` when it must be counted.
+    parked: Option<usize>,
+}
+
+impl Loop {
+    fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+        let mut turn = Vec::new();
+        while let Some(first) = waiting.blocking_recv() {
+            let mut commits = first.work.commits();
+            turn.push(first);
+            // Whatever came while the last turn was written goes into this one: one sync for all of it.
+            while commits < BATCH_MAX {
+                let Ok(job) = waiting.try_recv() else { break };
+                commits += job.work.commits().max(1);
+                turn.push(job);
+            }
+            self.turn(&mut turn);
+        }
+    }
+
+    fn turn(&mut self, jobs: &mut Vec<Job>) {
+        self.turnstile.enter();
+        let result = self.write(jobs);
+        if result.is_err() {
+            self.parked = None;
+            if !self.connection.is_autocommit() {
+                // If this fails too, so does the next BEGIN, and with it every commit until a ROLLBACK succeeds.
+                drop(self.connection.execute_batch("ROLLBACK"));
+            }
+        }
+        self.turnstile.leave();
+        match result {
+            Ok(done) => {
+                for (job, done) in jobs.drain(..).zip(done) {
+                    // Nobody listens any more: what was written stays written.
+                    drop(job.reply.send(Ok(done)));
+                }
+            }
+            Err(source) => {
+                error!(error = &source as &dyn std::error::Error, jobs = jobs.len(), "sqlite could not write; nothing of it counts as done");
+                let broken = Broken(Arc::new(source));
+                for job in jobs.drain(..) {
+                    drop(job.reply.send(Err(broken.clone())));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, jobs: &[Job]) -> Result<Vec<Done>, rusqlite::Error> {
+        // IMMEDIATE: another process's write is waited for here, and never met half-way.
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut turn = Turn { transaction: &transaction, last_place: None, parked: &mut self.parked };
+        let done = jobs.iter().map(|job| turn.work(&job.work)).collect::<Result<_, _>>()?;
+        transaction.commit()?;
+        Ok(done)
+    }
+}
+
+impl Work {
+    fn commits(&self) -> usize {
+        if let Self::Commit(writes) = self { writes.len() } else { 0 }
+    }
+}
+
+/// One transaction. An error ends all of it; what a commit is refused for is found before its first row is written, so
+/// that no savepoint is needed.
+struct Turn<'a> {
+    transaction: &'a Transaction<'a>,
+    /// The highest place of the log, once it was looked up.
+    last_place: Option<i64>,
+    parked: &'a mut Option<usize>,
+}
+
+impl Turn<'_> {
+    fn work(&mut self, work: &Work) -> Result<Done, rusqlite::Error> {
+        match work {
+            Work::Commit(writes) => Ok(Done::Committed(writes.iter().map(|write| self.commit(write)).collect::<Result<_, _>>()?)),
+            Work::Park { sender, provider_message_id, kind, until } => {
+                Ok(Done::Parked(self.park(sender, provider_message_id, kind, *until)?))
+            }
+            Work::PutKey { id, digest, created_at, record } => {
+                self.execute(
+                    "INSERT INTO keys (id, digest, created_at, record)
+                     VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (id) DO UPDATE
+                     SET digest = excluded.digest, created_at = excluded.created_at, record = excluded.record",
+                    params![id.as_bytes(), digest, created_at, record],
+                )?;
+                Ok(Done::Written)
+            }
+            Work::Sweep(sweep) => Ok(Done::Swept(self.sweep(sweep)?)),
+            Work::Vacuum { pages, keep } => Ok(Done::Vacuumed(self.vacuum(*pages, *keep)?)),
+            Work::Ping => {
+                // A changed value: SQLite writes no page whose content stays the same.
+                self.execute("UPDATE counters SET value = value + 1 WHERE name = 'pings'", [])?;
+                Ok(Done::Written)
+            }
+        }
+    }
+
+    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, rusqlite::Error> {
+        self.transaction.prepare_cached(sql)?.execute(params)
+    }
+
+    /// `false`: a conflict, and nothing was written.
+    fn commit(&mut self, write: &Write) -> Result<bool, rusqlite::Error> {
+        if let Some(new) = &write.remembered {
+            let made_at = new.expires_at.minus_millis(REMEMBERED_MS);
+            let mut known = self.transaction.prepare_cached("SELECT expires_at FROM remembered WHERE key = ?1")?;
+            let expires_at = known.query_row([new.key], |row| row.get(0)).optional()?.map(Timestamp::from_millis);
+            if expires_at.is_some_and(|at| at > made_at) {
+                return Ok(false);
+            }
+        }
+        if !self.replace(write)? {
+            return Ok(false);
+        }
+        for handle in &write.handles {
+            self.execute(
+                "INSERT INTO handles (sender, provider_message_id, recipient, message)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (sender, provider_message_id) DO UPDATE
+                 SET recipient = excluded.recipient, message = excluded.message",
+                params![handle.sender, handle.provider_message_id, write.key, handle.message.as_bytes()],
+            )?;
+        }
+        for row in &write.history {
+            self.keep(row)?;
+        }
+        for row in &write.log {
+            self.append(row)?;
+        }
+        if let Some(new) = &write.remembered {
+            self.execute(
+                "INSERT OR REPLACE INTO remembered (key, fingerprint, answer, expires_at)
+                 VALUES (?1, ?2, ?3, ?4)",
+                params![new.key, new.fingerprint, new.answer.0, new.expires_at.as_millis()],
+            )?;
+        }
+        Ok(true)
+    }
+
+    /// Compare and swap of the document; `false`: it is not at the expected version.
+    fn replace(&self, write: &Write) -> Result<bool, rusqlite::Error> {
+        let rows = match (write.expected, &write.document) {
+            (None, Some(document)) => self.execute(
+                "INSERT INTO recipients (key, version, due_at, document)
+                 VALUES (?1, 1, ?2, ?3)
+                 ON CONFLICT (key) DO NOTHING",
+                params![write.key, write.due_at, document],
+            )?,
+            (Some(version), Some(document)) => self.execute(
+                "UPDATE recipients
+                 SET version = version + 1, due_at = ?3, document = ?4
+                 WHERE key = ?1
+                 AND version = ?2",
+                params![write.key, version, write.due_at, document],
+            )?,
+            (Some(version), None) => {
+                self.execute("DELETE FROM recipients WHERE key = ?1 AND version = ?2", params![write.key, version])?
+            }
+            (None, None) => {
+                let mut found = self.transaction.prepare_cached("SELECT 1 FROM recipients WHERE key = ?1")?;
+                usize::from(!found.exists([write.key])?)
+            }
+        };
+        Ok(rows == 1)
+    }
+
+    /// Whose a row is never changes, so its indexes are left alone.
+    fn keep(&self, row: &HistoryRow) -> Result<(), rusqlite::Error> {
+        self.execute(
+            "INSERT INTO history (id, recipient, scope, status, purpose, finished_at, snapshot)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE
+             SET status = excluded.status, purpose = excluded.purpose, finished_at = excluded.finished_at, snapshot = excluded.snapshot",
+            params![row.id, row.recipient, row.scope, row.status, row.purpose, row.finished_at, row.snapshot],
+        )?;
+        Ok(())
+    }
+
+    fn append(&mut self, row: &LogRow) -> Result<(), rusqlite::Error> {
+        let place = 1 + match self.last_place {
+            Some(place) => place,
+            None => self.last_place()?,
+        };
+        self.execute(
+            "INSERT INTO log (place, at, subject, entry)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![place, row.at, row.subject, row.entry],
+        )?;
+        self.last_place = Some(place);
+        Ok(())
+    }
+
+    /// The highest place that was ever given.
+    fn last_place(&self) -> Result<i64, rusqlite::Error> {
+        let mut highest = self.transaction.prepare_cached(
+            "SELECT max(value, coalesce((SELECT max(place) FROM log), 0))
+             FROM counters
+             WHERE name = 'places_given'",
+        )?;
+        highest.query_row([], |row| row.get(0))
+    }
+
+    fn park(&mut self, sender: &str, provider_message_id: &str, kind: &[u8], until: i64) -> Result<Result<(), Full>, rusqlite::Error> {
+        let known = self.execute(
+            "UPDATE parked
+             SET until = max(until, ?4)
+             WHERE sender = ?1
+             AND provider_message_id = ?2
+             AND kind = ?3",
+            params![sender, provider_message_id, kind, until],
+        )?;
+        if known > 0 {
+            return Ok(Ok(()));
+        }
+        let all = match *self.parked {
+            Some(all) => all,
+            None => self.transaction.query_row("SELECT count(*) FROM parked", [], |row| row.get(0))?,
+        };
+        *self.parked = Some(all);
+        if all >= PARKED_MAX {
+            return Ok(Err(Full::Parked));
+        }
+        let mut of_message =
+            self.transaction.prepare_cached("SELECT count(*) FROM parked WHERE sender = ?1 AND provider_message_id = ?2")?;
+        let of_message: usize = of_message.query_row(params![sender, provider_message_id], |row| row.get(0))?;
+        if of_message >= PARKED_PER_MESSAGE_MAX {
+            return Ok(Err(Full::ParkedForOneMessage));
+        }
+        self.execute(
+            "INSERT INTO parked (sender, provider_message_id, kind, until)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![sender, provider_message_id, kind, until],
+        )?;
+        *self.parked = Some(all + 1);
+        Ok(Ok(()))
+    }
+
+    fn sweep(&mut self, sweep: &Sweep) -> Result<usize, rusqlite::Error> {
+        let now = sweep.now.as_millis();
+        let before = sweep.history_before;
+        let mut left = sweep.limit;
+        left -= self.execute(
+            "DELETE FROM remembered
+             WHERE key IN (SELECT key FROM remembered WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+            params![now, left],
+        )?;
+        let receipts = self.execute(
+            "DELETE FROM parked
+             WHERE place IN (SELECT place FROM parked WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+            params![now, left],
+        )?;
+        *self.parked = self.parked.map(|all| all.saturating_sub(receipts));
+        left -= receipts;
+        let message_before = Kind::Message.from(before);
+        let mut id_before = [0; ID_BYTES];
+        id_before.copy_from_slice(&message_before[1..]);
+        left -= self.execute(
+            "DELETE FROM handles
+             WHERE (sender, provider_message_id) IN (
+                 SELECT sender, provider_message_id FROM handles WHERE message < ?1 ORDER BY message LIMIT ?2
+             )",
+            params![id_before, left],
+        )?;
+        left -= self.execute(
+            "DELETE FROM history
+             WHERE id IN (SELECT id FROM history WHERE id >= ?1 AND id < ?2 AND finished_at < ?3 ORDER BY id LIMIT ?4)",
+            params![Kind::Verification.from(Timestamp::from_millis(0)), Kind::Verification.from(before), before.as_millis(), left],
+        )?;
+        left -= self.execute(
+            "DELETE FROM history
+             WHERE id IN (SELECT id FROM history WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3)",
+            params![Kind::Message.from(Timestamp::from_millis(0)), message_before, left],
+        )?;
+        let last_place = self.last_place()?;
+        let entries = self.execute(
+            "DELETE FROM log
+             WHERE place IN (
+                 SELECT place
+                 FROM (SELECT place, at FROM log ORDER BY place LIMIT ?2 + ?3)
+                 WHERE at < ?1
+                 ORDER BY place
+                 LIMIT ?2
+             )",
+            params![before.as_millis(), left, LOG_DISORDER_MAX],
+        )?;
+        if entries > 0 {
+            self.execute("UPDATE counters SET value = ?1 WHERE name = 'places_given'", [last_place])?;
+        }
+        left -= entries;
+        Ok(sweep.limit - left)
+    }
+
+    fn vacuum(&self, pages: u32, keep: u32) -> Result<u32, rusqlite::Error> {
+        let free = || self.transaction.pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0));
+        let before = free()?;
+        let goes = before.saturating_sub(keep).min(pages);
+        if goes > 0 {
+            self.transaction.execute_batch(&format!("PRAGMA incremental_vacuum({goes})"))?;
+        }
+        Ok(before.saturating_sub(free()?))
+    }
+}

@@ -1,0 +1,341 @@
+//! How fast is the server, how late are its timers and how much memory does it take — beside the limits of the same machine?
+//!
+//! Everything runs on this machine in one go: the release binary with SQLite on disk (durable), the stand-ins for the
+//! providers, and the load. Next to each figure stands the limit measured in the same run: an HTTP server of the same
+//! library answering a constant, and the store without HTTP.
+
+mod load;
+mod processes;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use hdrhistogram::Histogram;
+use load::{Measured, Until, request, run};
+use processes::{Failure, Running, beside};
+use serde_json::Value;
+
+/// The benchmark. Build everything first: `cargo build --release --workspace --examples`.
+#[derive(Parser)]
+struct Arguments {
+    /// Seconds of load per measurement.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Connections.
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// Pending fallbacks for the lateness of timers.
+    #[arg(long, default_value_t = 100_000)]
+    pending: u64,
+    /// Live verifications for the memory measurement; 0 leaves it out.
+    #[arg(long, default_value_t = 1_000_000)]
+    live: u64,
+    /// Parts to run: limit, begin, check, timers, memory. All, unless given.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where the databases go; a folder on a real disk.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
+const AUTH_TOKEN: &str = "bench-twilio-token";
+
+/// The server under test with its stand-ins.
+struct Bench {
+    server: Running,
+    listen: SocketAddr,
+    standins: Running,
+    key: String,
+    _folder: tempfile::TempDir,
+}
+
+fn main() -> Result<(), Failure> {
+    let arguments = Arguments::parse();
+    // One thread of load: the server under test needs the machine more.
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(all(arguments))
+}
+
+async fn all(arguments: Arguments) -> Result<(), Failure> {
+    let wanted = |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|p| p == part);
+    println!("# {} connections, {} s each, {} cores", arguments.connections, arguments.seconds, std::thread::available_parallelism()?);
+    if wanted("limit") {
+        limits(&arguments).await?;
+    }
+    if wanted("begin") || wanted("check") {
+        let bench = Bench::start(&arguments)?;
+        println!("start-up      RSS {:.1} MiB, binary {:.1} MiB", bench.server.resident_mib()?, size_mib(&beside("tapcode")?)?);
+        let begun = begin(&arguments, &bench, 0).await?;
+        if wanted("check") {
+            check(&arguments, &bench, begun).await?;
+        }
+    }
+    if wanted("timers") {
+        timers(&arguments, &Bench::start(&arguments)?).await?;
+    }
+    if wanted("memory") && arguments.live > 0 {
+        memory(&arguments, &Bench::start(&arguments)?).await?;
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn start(arguments: &Arguments) -> Result<Self, Failure> {
+        let parent = arguments.folder.clone().unwrap_or_else(|| PathBuf::from("target"));
+        let folder = tempfile::Builder::new().prefix("tapcode-bench-").tempdir_in(parent)?;
+        let standins = Running::start(&beside("tapcode-standin")?, &["--account-sid", ACCOUNT_SID, "--auth-token", AUTH_TOKEN, "--access-token", "bench-token", "--phone-number-id", "1000", "--waba-id", "2000"], &[])?;
+        let config = folder.path().join("tapcode.toml");
+        std::fs::write(&config, configuration(folder.path(), &standins)?)?;
+        let config = config.to_str().ok_or("a folder whose name is text")?;
+        let binary = beside("tapcode")?;
+        let made = Command::new(&binary).args(["keys", "create", "--config", config, "--service", "bench", "--json"]).output()?;
+        let made: Value = serde_json::from_slice(&made.stdout).map_err(|e| format!("keys create: {e}: {}", String::from_utf8_lossy(&made.stderr)))?;
+        let key = made["key"].as_str().ok_or("keys create gave no key")?.to_owned();
+        let server = Running::start(&binary, &["serve", "--config", config, "--json"], &[])?;
+        let listen = server.address("listen")?;
+        Ok(Self { server, listen, standins, key, _folder: folder })
+    }
+
+    async fn calls_at_stand_ins(&self) -> Result<BTreeMap<String, u64>, Failure> {
+        let mut counts = BTreeMap::new();
+        for name in ["cloud_api", "twilio"] {
+            let address = self.standins.address(name)?;
+            let answer: Value = reqwest::get(format!("http://{address}/stand-in/counts")).await?.json().await?;
+            counts.insert(name.to_owned(), answer["messages"].as_u64().ok_or_else(|| format!("no messages in {answer}"))?);
+        }
+        Ok(counts)
+    }
+}
+
+fn configuration(folder: &Path, standins: &Running) -> Result<String, Failure> {
+    Ok(format!(
+        r#"
+[server]
+listen = "127.0.0.1:0"
+public_url = "http://127.0.0.1:8080"
+[store]
+url = "sqlite:{folder}/tapcode.db"
+[secrets]
+master_key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+[log]
+level = "warn"
+[[services]]
+name = "bench"
+brand = "Bench"
+own_codes = true
+code_ttl_s = 600
+workflow = [ {{channel = "whatsapp", sender = 1, wait_ms = 600_000}}, {{channel = "sms", sender = 42}} ]
+[[whatsapp_accounts]]
+id = 1
+provider = "whatsapp_cloud"
+base_url = "http://{cloud}"
+api_version = "v25.0"
+waba_id = "2000"
+phone_number_id = "1000"
+access_token = "bench-token"
+app_secret = "bench-secret"
+verify_token = "bench-verify"
+template = "login_otp"
+[[numbers]]
+id = 42
+number = "+3197010253000"
+provider = "twilio"
+base_url = "http://{twilio}"
+account_sid = "{ACCOUNT_SID}"
+auth_token = "{AUTH_TOKEN}"
+"#,
+        folder = folder.display(),
+        cloud = standins.address("cloud_api")?,
+        twilio = standins.address("twilio")?,
+    ))
+}
+
+fn number(n: u64) -> String {
+    format!("+316{:08}", 10_000_000 + n)
+}
+
+fn begin_body(n: u64, wait_ms: Option<u64>) -> String {
+    let to = number(n);
+    match wait_ms {
+        None => format!(r#"{{"to":"{to}","purpose":"login","code":"482913"}}"#),
+        Some(wait_ms) => format!(
+            r#"{{"to":"{to}","purpose":"login","code":"482913","workflow":[{{"channel":"whatsapp","wait_ms":{wait_ms}}},{{"channel":"sms"}}]}}"#
+        ),
+    }
+}
+
+fn print(name: &str, measured: &Measured) {
+    let at = |q: f64| Duration::from_micros(measured.latency.value_at_quantile(q)).as_secs_f64() * 1e3;
+    println!(
+        "{name:<13} {:>8.0}/s  p50 {:.2} ms  p99 {:.2} ms  p99.9 {:.2} ms  {:?}{}",
+        measured.rate(),
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        measured.statuses,
+        if measured.broken > 0 { format!("  BROKEN connections {}", measured.broken) } else { String::new() }
+    );
+}
+
+/// What the HTTP stack and the store can do on this machine without each other.
+async fn limits(arguments: &Arguments) -> Result<(), Failure> {
+    let constant = Running::start(&beside("tapcode-constant")?, &[], &[])?;
+    let write = |_: u64, out: &mut Vec<u8>| request(out, "POST", "/", "none", &begin_body(0, None));
+    let measured = run(constant.address("listen")?, arguments.connections, Until::Elapsed(Duration::from_secs(arguments.seconds)), 0, Arc::new(write), Arc::new(|_, _, _| {})).await;
+    print("limit: HTTP", &measured);
+    drop(constant);
+    let store = beside("examples/store_bench")?;
+    let output = Command::new(&store).output().map_err(|e| format!("{}: {e}", store.display()))?;
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        println!("limit: store  {line}");
+    }
+    Ok(())
+}
+
+/// Begins verifications of ever new numbers; returns the ids, in no order.
+async fn begin(arguments: &Arguments, bench: &Bench, first: u64) -> Result<Vec<String>, Failure> {
+    let ids = Arc::new(Mutex::new(Vec::new()));
+    let key = bench.key.clone();
+    let write = move |n: u64, out: &mut Vec<u8>| request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, None));
+    let kept = Arc::clone(&ids);
+    let read = move |_: u64, status: u16, body: &[u8]| {
+        // The id is the first field of the answer; a JSON parser here would cost the server its cores.
+        if let (201, Some(id)) = (status, std::str::from_utf8(body).ok().and_then(|t| t.split('"').nth(3))) {
+            kept.lock().expect("nobody panics").push(id.to_owned());
+        }
+    };
+    let until = Until::Elapsed(Duration::from_secs(arguments.seconds));
+    let measured = run(bench.listen, arguments.connections, until, first, Arc::new(write), Arc::new(read)).await;
+    print("begin", &measured);
+    let ended = Instant::now();
+    let sent_by_then = bench.calls_at_stand_ins().await?["cloud_api"];
+    let drained = until_calls(bench, measured.answers).await?;
+    println!("              provider calls: {sent_by_then} of {} when the load ended, all after {:.2} s more ({drained})", measured.answers, ended.elapsed().as_secs_f64());
+    let ids = std::mem::take(&mut *ids.lock().expect("nobody panics"));
+    Ok(ids)
+}
+
+async fn until_calls(bench: &Bench, wanted: u64) -> Result<u64, Failure> {
+    let bound = Instant::now() + Duration::from_secs(120);
+    loop {
+        let sent = bench.calls_at_stand_ins().await?["cloud_api"];
+        if sent >= wanted || Instant::now() > bound {
+            return Ok(sent);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Checks: per verification a wrong code, then the right one.
+async fn check(arguments: &Arguments, bench: &Bench, ids: Vec<String>) -> Result<(), Failure> {
+    let count = u64::try_from(ids.len())?;
+    let ids = Arc::new(ids);
+    let key = bench.key.clone();
+    let half = count;
+    let write = move |n: u64, out: &mut Vec<u8>| {
+        let id = &ids[usize::try_from(n % half).expect("an index")];
+        let code = if n < half { "000000" } else { "482913" };
+        request(out, "POST", &format!("/api/v1/verifications/{id}/check"), &key, &format!(r#"{{"code":"{code}"}}"#));
+    };
+    let valid = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&valid);
+    let read = move |_: u64, _: u16, body: &[u8]| {
+        if body.windows(12).any(|w| w == b"\"valid\":true") {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let measured = run(bench.listen, arguments.connections, Until::Requests(count * 2), 0, Arc::new(write), Arc::new(read)).await;
+    print("check", &measured);
+    println!("              {} valid of {count} verifications, each with one wrong check first", valid.load(Ordering::Relaxed));
+    Ok(())
+}
+
+/// Many pending fallbacks; some of them fire, and each says how late it was.
+async fn timers(arguments: &Arguments, bench: &Bench) -> Result<(), Failure> {
+    const FIRE_EVERY: u64 = 20;
+    let firing = Arc::new(Mutex::new(Vec::new()));
+    let key = bench.key.clone();
+    // One in twenty fires once all are pending; the others wait for as long as a plan can.
+    let load_ms = arguments.pending / 3 + 5_000;
+    let write = move |n: u64, out: &mut Vec<u8>| {
+        let wait = if n % FIRE_EVERY == 0 { load_ms.min(120_000) } else { 590_000 };
+        request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, Some(wait)));
+    };
+    let kept = Arc::clone(&firing);
+    let read = move |n: u64, status: u16, body: &[u8]| {
+        if n % FIRE_EVERY == 0 && status == 201 {
+            if let Some(id) = std::str::from_utf8(body).ok().and_then(|t| t.split('"').nth(3)) {
+                kept.lock().expect("nobody panics").push(id.to_owned());
+            }
+        }
+    };
+    let measured = run(bench.listen, arguments.connections, Until::Requests(arguments.pending), 0, Arc::new(write), Arc::new(read)).await;
+    print("pending", &measured);
+    let ids = std::mem::take(&mut *firing.lock().expect("nobody panics"));
+    let bound = Instant::now() + Duration::from_secs(180);
+    let wanted = u64::try_from(ids.len())?;
+    while bench.calls_at_stand_ins().await?["twilio"] < wanted {
+        if Instant::now() > bound {
+            return Err(format!("only {:?} of {wanted} fallbacks fired", bench.calls_at_stand_ins().await?).into());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let client = reqwest::Client::new();
+    let mut late = Histogram::<u64>::new(3)?;
+    for id in &ids {
+        let answer: Value = client.get(format!("http://{}/api/v1/verifications/{id}", bench.listen)).bearer_auth(&bench.key).send().await?.json().await?;
+        let queued = |at: usize| -> Result<jiff::Timestamp, Failure> {
+            Ok(answer["attempts"][at]["queued_at"].as_str().ok_or_else(|| format!("attempt {at} of {answer}"))?.parse()?)
+        };
+        let waited = queued(1)?.as_millisecond() - queued(0)?.as_millisecond();
+        let over = waited - i64::try_from(load_ms.min(120_000))?;
+        if over < 0 {
+            return Err(format!("{id} fell back {} ms early", -over).into());
+        }
+        late.saturating_record(u64::try_from(over)?);
+    }
+    println!(
+        "timers        {} of {} pending fallbacks fired: late p50 {} ms, p99 {} ms, max {} ms; SMS at the stand-in: {}",
+        ids.len(),
+        arguments.pending,
+        late.value_at_quantile(0.5),
+        late.value_at_quantile(0.99),
+        late.max(),
+        bench.calls_at_stand_ins().await?["twilio"]
+    );
+    Ok(())
+}
+
+/// Memory with many live verifications.
+async fn memory(arguments: &Arguments, bench: &Bench) -> Result<(), Failure> {
+    let before = bench.server.resident_mib()?;
+    let key = bench.key.clone();
+    let write = move |n: u64, out: &mut Vec<u8>| request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, None));
+    let measured = run(bench.listen, arguments.connections, Until::Requests(arguments.live), 0, Arc::new(write), Arc::new(|_, _, _| {})).await;
+    print("fill", &measured);
+    let database: u64 = std::fs::read_dir(bench._folder.path())?.flatten().filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum();
+    println!(
+        "memory        RSS {before:.1} MiB at start, {:.1} MiB with {} verifications begun in {:.0} s; files {:.0} MiB, {} bytes per verification",
+        bench.server.resident_mib()?,
+        arguments.live,
+        measured.seconds,
+        mib(database),
+        database / arguments.live
+    );
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
+fn size_mib(file: &Path) -> Result<f64, Failure> {
+    Ok(mib(std::fs::metadata(file)?.len()))
+}

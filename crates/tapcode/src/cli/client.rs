@@ -1,0 +1,178 @@
+//! How does a command speak to a running server?
+
+use std::fmt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use reqwest::{Method, Response, StatusCode, Url};
+use serde_json::Value;
+
+use super::screen::plain;
+
+/// How long a connection to the server may take to be made. Milliseconds.
+const CONNECT_MS: u64 = 5_000;
+/// How long the server may take to answer. Milliseconds.
+const ANSWER_MS: u64 = 30_000;
+/// Largest answer that is read, in bytes.
+const ANSWER_MAX: usize = 8 * 1024 * 1024;
+
+/// Which server, and with which key.
+#[derive(Args)]
+pub struct Server {
+    /// Where the server is
+    #[arg(long, value_name = "URL", env = "TAPCODE_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// An API key; better given in the environment, where a list of processes does not show it
+    #[arg(long, value_name = "KEY", env = "TAPCODE_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("json", &self.json).finish_non_exhaustive()
+    }
+}
+
+/// What the server said.
+pub enum Said {
+    /// Yes, with this.
+    Yes(Value),
+    /// No, and why: a problem document.
+    No(Value),
+}
+
+/// A server that can be asked.
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    key: String,
+}
+
+impl Server {
+    /// Gets ready to ask.
+    ///
+    /// # Errors
+    /// When the address or the key is missing or could be none.
+    #[expect(clippy::disallowed_methods, reason = "the command line calls the server like any caller; the engine's client is for what the server calls")]
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let text = format!("{}/", self.url.trim_end_matches('/'));
+        let base = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(base) = base else {
+            bail!("--url is no address of a server; write one such as http://127.0.0.1:8080");
+        };
+        let Some(key) = self.key.clone().filter(|key| !key.is_empty()) else {
+            bail!("an API key is missing; set TAPCODE_KEY (`tapcode dev` prints a key, `tapcode keys create` makes one)");
+        };
+        if !key.bytes().all(|c| c.is_ascii_graphic()) {
+            bail!("--key has characters that no key has; copy it whole, from tc_ on");
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_millis(CONNECT_MS))
+            // A key is for the server that was named, and for no other.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("tapcode-cli/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("the HTTP client")?;
+        Ok(Client { http, base, key })
+    }
+}
+
+impl Client {
+    /// Asks for a path, such as `api/v1/verifications`.
+    ///
+    /// # Errors
+    /// When there is no answer, or one that is not this API's.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Said> {
+        let answer = tokio::time::timeout(Duration::from_millis(ANSWER_MS), async {
+            let answer = self.send(method, path, body, &[]).await?;
+            let status = answer.status();
+            anyhow::Ok((status, whole(answer).await?))
+        });
+        let Ok(answer) = answer.await else { bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000) };
+        let (status, body) = answer?;
+        self.said(status, &body)
+    }
+
+    /// Opens a stream of events; `Err` of the inner result is the server's problem document.
+    ///
+    /// # Errors
+    /// When there is no answer, or one that is not this API's.
+    pub async fn open(&self, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Result<Response, Value>> {
+        let opened = tokio::time::timeout(Duration::from_millis(ANSWER_MS), self.send(Method::GET, path, None, headers));
+        let Ok(opened) = opened.await else { bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000) };
+        let answer = opened?;
+        if answer.status() == StatusCode::OK {
+            return Ok(Ok(answer));
+        }
+        let status = answer.status();
+        match self.said(status, &whole(answer).await?)? {
+            Said::No(problem) => Ok(Err(problem)),
+            Said::Yes(_) => bail!("{} answered {status} where a stream of events was expected", self.base),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the command line calls the server like any caller; the engine's client is for what the server calls")]
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&'static str, &str)]) -> anyhow::Result<Response> {
+        let address = self.base.join(path).context("the path of the request")?;
+        let mut request = self.http.request(method, address).bearer_auth(&self.key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.map_err(|error| {
+            let hint = if error.is_connect() { "; is the server running, and is --url right?" } else { "" };
+            anyhow::Error::new(error.without_url()).context(format!("no answer from {}{hint}", self.base))
+        })
+    }
+
+    fn said(&self, status: StatusCode, body: &[u8]) -> anyhow::Result<Said> {
+        match serde_json::from_slice(body) {
+            Ok(value) if status.is_success() => Ok(Said::Yes(value)),
+            Ok(value @ Value::Object(_)) if value_is_problem(&value) => Ok(Said::No(value)),
+            _ => bail!("{} answered {status} and not as Tapcode does; is --url the address of a Tapcode server?", self.base),
+        }
+    }
+}
+
+fn value_is_problem(value: &Value) -> bool {
+    value.get("code").is_some_and(Value::is_string) && value.get("title").is_some_and(Value::is_string)
+}
+
+async fn whole(mut answer: Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.context("the answer broke off")? {
+        if body.len() + chunk.len() > ANSWER_MAX {
+            bail!("the answer is larger than {ANSWER_MAX} bytes");
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Tells why the server said no, on stderr; the exit code says that it did.
+pub fn tell_problem(problem: &Value, json: bool) -> ExitCode {
+    if json {
+        eprintln!("{problem}");
+        return ExitCode::FAILURE;
+    }
+    let of = |field: &str| problem.get(field).and_then(Value::as_str).map(plain);
+    let detail = of("detail").or_else(|| of("title")).unwrap_or_else(|| "the server said no".into());
+    eprintln!("tapcode: {detail}");
+    for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
+        let of = |field: &str| error.get(field).and_then(Value::as_str).map(plain).unwrap_or_default();
+        eprintln!("  {} {}", of("pointer"), of("detail"));
+    }
+    ExitCode::FAILURE
+}
+
+/// A text within an answer; `-` where there is none.
+pub fn text<'v>(value: &'v Value, field: &str) -> &'v str {
+    value.get(field).and_then(Value::as_str).unwrap_or("-")
+}

@@ -1,0 +1,65 @@
+//! How is the server run?
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use tapcode::config::{Config, Problems, Purpose, Warning, environment, load};
+
+use super::{Configured, Screen};
+use crate::telemetry;
+use crate::wire::{self, VERSION, store_name};
+
+/// `tapcode serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    configured: Configured,
+    /// Print one line of JSON once the server listens
+    #[arg(long)]
+    json: bool,
+}
+
+impl Serve {
+    pub async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
+        let loaded = load(self.configured.config.as_deref(), environment(), Purpose::Serve);
+        let config = match start(loaded) {
+            Ok(config) => config,
+            Err(problems) => {
+                tell(&problems);
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        telemetry::start_logging(config.log)?;
+        let (store, services) = (store_name(&config.store), service_names(&config));
+        wire::serve(config, false, async |ready| {
+            if self.json {
+                let line = json!({"ready": true, "version": VERSION, "url": ready.url, "listen": ready.address, "store": store, "services": services});
+                screen.line(&line.to_string())?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The configuration, once its warnings have been told.
+pub fn start(loaded: Result<(Config, Vec<Warning>), Problems>) -> Result<Config, Problems> {
+    let (config, warnings) = loaded?;
+    for warning in warnings {
+        eprintln!("tapcode: warning: {warning}");
+    }
+    Ok(config)
+}
+
+/// Tells what keeps a command from starting.
+pub fn tell(problems: &Problems) {
+    eprintln!("tapcode: the configuration has to be changed first (`tapcode config check` tells more):");
+    for problem in &problems.problems {
+        eprintln!("  {problem}");
+    }
+}
+
+fn service_names(config: &Config) -> Vec<String> {
+    config.services.iter().map(|service| service.name.as_str().to_owned()).collect()
+}

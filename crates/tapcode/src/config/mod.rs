@@ -1,0 +1,452 @@
+//! What is the server told to do? One TOML file, changed by the environment, read whole: every mistake at once.
+//!
+//! [`load`] gives the [`Config`] with everything resolved — workflows are plans, seconds are milliseconds, secrets are
+//! read from their files — or all [`Problems`]. Nothing here reads a clock, a socket or the environment; the files read
+//! are the configuration and the ones it names. Each setting is described in `default.toml`, which
+//! `tapcode config default` prints as it stands.
+
+mod countries;
+mod environment;
+mod finding;
+mod nearest;
+mod node;
+mod reader;
+mod report;
+mod secret;
+mod sections;
+mod senders;
+mod services;
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tapcode_core::code::Code;
+use tapcode_core::number::{Country, Number};
+use tapcode_core::plan::{Channel, Plan, Route};
+use tapcode_core::recipient::ServiceName;
+use tapcode_core::verification::Limits;
+
+pub use environment::{PREFIX, environment};
+pub use finding::{Finding, Place, Problems, Warning};
+pub use report::Report;
+pub use secret::{MASTER_KEY_BYTES, MasterKey, MasterKeyError, Secret};
+
+/// The commented configuration file: a development server as it stands, and the manual of every setting.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// Largest configuration file, in bytes: a thousand services of a thousand bytes.
+pub const FILE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// What the configuration is wanted for. [`Purpose::Check`] judges as [`Purpose::Serve`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `tapcode serve`: a master key must be there, and the sandbox only where it was switched on.
+    Serve,
+    /// `tapcode dev`: the sandbox is on, and keys may be made up.
+    Dev,
+    /// `tapcode config check`.
+    Check,
+}
+
+impl Purpose {
+    const fn is_dev(self) -> bool {
+        matches!(self, Self::Dev)
+    }
+}
+
+/// The whole configuration, resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the server listens and what it takes.
+    pub server: Server,
+    /// Where it keeps things.
+    pub store: Store,
+    /// What its own keys are derived from; `None` under [`Purpose::Dev`] only.
+    pub master_key: Option<MasterKey>,
+    /// The simulated phones.
+    pub sandbox: Sandbox,
+    /// What it writes down.
+    pub log: Log,
+    /// Whose verifications it makes; never empty.
+    pub services: Vec<Service>,
+    /// The WhatsApp senders.
+    pub whatsapp_accounts: Vec<WhatsappAccount>,
+    /// The SMS senders.
+    pub numbers: Vec<SmsNumber>,
+    /// How long finished verifications, messages and log entries stay. Days.
+    pub history_days: u32,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The address and port to listen on.
+    pub listen: SocketAddr,
+    /// How the outside world reaches the server: `http` or `https`, without a `/` at the end.
+    pub public_url: String,
+    /// Largest body of an API request, in bytes.
+    pub body_max_bytes: u32,
+    /// Largest body of a provider's call, in bytes.
+    pub hook_body_max_bytes: u32,
+    /// How long a request may take before it is answered 503, waiting for `?wait=` excluded. Milliseconds.
+    pub request_timeout_ms: u32,
+    /// Connections at once; the next one waits to be accepted.
+    pub connections_max: u32,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// A database file.
+    Sqlite(PathBuf),
+    /// Nothing outlives the process.
+    Memory,
+}
+
+/// `[sandbox]`.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// Whether the sandbox may be a route and its page is served. Always under [`Purpose::Dev`].
+    pub enabled: bool,
+    /// The phones that are there from the start.
+    pub numbers: Vec<Number>,
+}
+
+/// `[log]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Which lines there are.
+    pub level: LogLevel,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// The least that a line of the log must matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Somebody must act.
+    Error,
+    /// Somebody should look.
+    Warn,
+    /// What happened.
+    Info,
+    /// How it happened.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// An entry of `[[services]]`.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// Who its messages are from.
+    pub brand: String,
+    /// The language of messages where neither the caller nor the number's country says, BCP 47.
+    pub default_locale: String,
+    /// Digits of a generated code.
+    pub code_length: u8,
+    /// How long a code lives. Milliseconds.
+    pub code_ttl_ms: u64,
+    /// The limits that each verification is begun with.
+    pub limits: Limits,
+    /// Whether callers may bring their own code.
+    pub own_codes: bool,
+    /// How long a step waits that says nothing of it. Milliseconds.
+    pub wait_ms: u32,
+    /// The routes of numbers in all other countries.
+    pub workflow: Plan,
+    /// The routes of numbers in some countries; no country is in two of them.
+    pub workflows: Vec<CountryWorkflow>,
+    /// The sender for each channel when a caller names channels only: the first one that [`Service::workflow`] names, else
+    /// the only one there is. One route per channel at most.
+    pub routes: Vec<Route>,
+    /// Numbers whose code is fixed under test keys.
+    pub test_numbers: Vec<TestNumber>,
+}
+
+impl Service {
+    /// The plan for a number's country.
+    #[must_use]
+    pub fn plan(&self, country: Country) -> &Plan {
+        self.workflows
+            .iter()
+            .find(|w| w.countries.contains(&country))
+            .map_or(&self.workflow, |w| &w.steps)
+    }
+
+    /// The route on a channel for callers who name the channel only.
+    #[must_use]
+    pub fn route(&self, channel: Channel) -> Option<&Route> {
+        self.routes.iter().find(|route| route.channel == channel)
+    }
+
+    /// The fixed code of a test number.
+    #[must_use]
+    pub fn test_code(&self, number: &Number) -> Option<&Code> {
+        self.test_numbers
+            .iter()
+            .find(|test| test.number == *number)
+            .map(|test| &test.code)
+    }
+}
+
+/// An entry of `[[services.workflows]]`.
+#[derive(Clone, Debug)]
+pub struct CountryWorkflow {
+    /// For numbers of these countries; never empty.
+    pub countries: Vec<Country>,
+    /// The routes.
+    pub steps: Plan,
+}
+
+/// An entry of `[[services.test_numbers]]`.
+#[derive(Clone, Debug)]
+pub struct TestNumber {
+    /// The number.
+    pub number: Number,
+    /// Its code: [`Service::code_length`] digits.
+    pub code: Code,
+}
+
+/// An entry of `[[whatsapp_accounts]]`.
+#[derive(Clone, Debug)]
+pub struct WhatsappAccount {
+    /// How workflows and callers name it; unique among the accounts.
+    pub id: u32,
+    /// Whose API carries it.
+    pub provider: WhatsappProvider,
+    /// The authentication template that carries codes.
+    pub template: String,
+    /// The template's language where the wanted one is not approved, as Meta writes it (`en`, `pt_BR`).
+    pub template_language: String,
+}
+
+/// Whose API carries a WhatsApp account.
+#[derive(Clone, Debug)]
+pub enum WhatsappProvider {
+    /// Meta's own.
+    Cloud(WhatsappCloud),
+    /// The simulated phones.
+    Sandbox,
+}
+
+impl WhatsappAccount {
+    /// The provider's name, as the configuration and routes write it.
+    #[must_use]
+    pub const fn provider_id(&self) -> &'static str {
+        match self.provider {
+            WhatsappProvider::Cloud(_) => senders::WHATSAPP_CLOUD,
+            WhatsappProvider::Sandbox => senders::SANDBOX,
+        }
+    }
+}
+
+/// An account at Meta's WhatsApp Cloud API.
+#[derive(Clone, Debug)]
+pub struct WhatsappCloud {
+    /// Where the Graph API is, without a `/` at the end.
+    pub base_url: String,
+    /// Its version, `v25.0`.
+    pub api_version: String,
+    /// The WhatsApp Business Account.
+    pub waba_id: String,
+    /// The number that messages come from.
+    pub phone_number_id: String,
+    /// The system user's token.
+    pub access_token: Secret,
+    /// What inbound hooks are signed with.
+    pub app_secret: Secret,
+    /// What the subscription handshake must repeat.
+    pub verify_token: Secret,
+}
+
+/// An entry of `[[numbers]]`.
+#[derive(Clone, Debug)]
+pub struct SmsNumber {
+    /// How workflows and callers name it; unique among the numbers.
+    pub id: u32,
+    /// What the phone shows: E.164, a short code, or letters. `None` where a messaging service chooses.
+    pub number: Option<String>,
+    /// Whose API carries it.
+    pub provider: SmsProvider,
+    /// Whether it never sends anything but codes.
+    pub dedicated_to_otp: bool,
+}
+
+/// Whose API carries an SMS number.
+#[derive(Clone, Debug)]
+pub enum SmsProvider {
+    /// The simulated phones.
+    Sandbox,
+    /// Twilio's Messages API.
+    Twilio(Twilio),
+}
+
+impl SmsNumber {
+    /// The provider's name, as the configuration and routes write it.
+    #[must_use]
+    pub const fn provider_id(&self) -> &'static str {
+        match self.provider {
+            SmsProvider::Sandbox => senders::SANDBOX,
+            SmsProvider::Twilio(_) => senders::TWILIO,
+        }
+    }
+}
+
+/// A number, or messaging service, at Twilio.
+#[derive(Clone, Debug)]
+pub struct Twilio {
+    /// Where the API is, without a `/` at the end.
+    pub base_url: String,
+    /// The account, `AC…`.
+    pub account_sid: String,
+    /// What inbound hooks are signed with; also the password of requests where there is no API key.
+    pub auth_token: Secret,
+    /// User name and password of requests, instead of the account's own.
+    pub api_key: Option<TwilioApiKey>,
+    /// The messaging service that chooses the sender, `MG…`.
+    pub messaging_service_sid: Option<String>,
+}
+
+/// An API key of a Twilio account.
+#[derive(Clone, Debug)]
+pub struct TwilioApiKey {
+    /// Its name, `SK…`.
+    pub sid: String,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+/// Reads the configuration: the file at `path`, or the built-in [`DEFAULT`] where there is none, changed by those of the
+/// variables that start with [`PREFIX`] (see [`environment`]).
+///
+/// # Errors
+/// Everything that keeps the server from starting, all of it, with what to write instead.
+pub fn load(
+    path: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+    purpose: Purpose,
+) -> Result<(Config, Vec<Warning>), Problems> {
+    let Some(path) = path else {
+        return read(
+            &Source {
+                text: DEFAULT,
+                in_file: false,
+                folder: None,
+                is_open: false,
+            },
+            variables,
+            purpose,
+        );
+    };
+    let text = read_file(path).map_err(|why| Problems {
+        problems: vec![Finding {
+            path: String::new(),
+            place: Place::Absent,
+            wrong: format!("cannot be read from {}: {why}", path.display()),
+            instead: "name another file, or write one with `tapcode config default`".into(),
+        }],
+        warnings: Vec::new(),
+    })?;
+    let folder = path.parent().map(Path::to_owned);
+    read(
+        &Source {
+            text: &text,
+            in_file: true,
+            folder,
+            is_open: reader::is_open(path),
+        },
+        variables,
+        purpose,
+    )
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(FILE_MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_MAX_BYTES {
+        return Err(format!("it has more than {FILE_MAX_BYTES} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        format!("line {line} is not UTF-8")
+    })
+}
+
+/// A configuration's text, and what is known of the file it came from.
+struct Source<'t> {
+    text: &'t str,
+    in_file: bool,
+    folder: Option<PathBuf>,
+    is_open: bool,
+}
+
+fn read(
+    source: &Source<'_>,
+    variables: impl Iterator<Item = (String, String)>,
+    purpose: Purpose,
+) -> Result<(Config, Vec<Warning>), Problems> {
+    let reading = reader::Reading::new(purpose, source.folder.clone(), source.is_open);
+    read_with(&reading, source, variables)
+}
+
+fn read_with(
+    reading: &reader::Reading,
+    source: &Source<'_>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<(Config, Vec<Warning>), Problems> {
+    // What cannot be parsed cannot be judged: guesses about the rest would be noise.
+    let mut document =
+        node::document(source.text, source.in_file).map_err(|problems| Problems {
+            problems,
+            warnings: Vec::new(),
+        })?;
+    let from_environment = environment::apply(&mut document, variables);
+    let config = sections::config(reading, reading.root(document));
+    let (mut problems, warnings) = reading.findings();
+    problems.extend(from_environment);
+    match config {
+        Some(config) if problems.is_empty() => Ok((config, warnings)),
+        _ => {
+            assert!(
+                !problems.is_empty(),
+                "a configuration is refused only with a reason"
+            );
+            Err(Problems { problems, warnings })
+        }
+    }
+}

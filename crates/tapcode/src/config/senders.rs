@@ -1,0 +1,520 @@
+//! Who sends? The WhatsApp accounts and SMS numbers, each with the settings of its provider.
+
+use std::collections::BTreeSet;
+
+use tapcode_core::plan::Channel;
+
+use super::reader::{At, Bounds, Given, Reading, Table};
+use super::sections::address;
+use super::{
+    SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
+};
+
+/// The simulated phones.
+pub(super) const SANDBOX: &str = "sandbox";
+/// Twilio's Messages API.
+pub(super) const TWILIO: &str = "twilio";
+/// Meta's WhatsApp Cloud API.
+pub(super) const WHATSAPP_CLOUD: &str = "whatsapp_cloud";
+
+/// Providers of later versions, so that they are not taken for slips of the pen.
+const NOT_YET: [&str; 3] = ["smpp", "vonage", "webhook"];
+/// Longest name of a template: Meta takes 1 to 512 of `a-z 0-9 _`
+/// (<https://developers.facebook.com/docs/whatsapp/business-management-api/message-templates>, read 2026-11-22).
+const TEMPLATE_NAME_MAX: usize = 512;
+/// Longest sender of letters and digits: GSM 03.40 leaves eleven characters for it.
+const ALPHANUMERIC_MAX: usize = 11;
+
+const CLOUD_KEYS: [&str; 10] = [
+    "base_url",
+    "api_version",
+    "waba_id",
+    "phone_number_id",
+    "access_token",
+    "access_token_file",
+    "app_secret",
+    "app_secret_file",
+    "verify_token",
+    "verify_token_file",
+];
+const TWILIO_KEYS: [&str; 8] = [
+    "base_url",
+    "account_sid",
+    "auth_token",
+    "auth_token_file",
+    "api_key_sid",
+    "api_key_secret",
+    "api_key_secret_file",
+    "messaging_service_sid",
+];
+
+/// A sender that a workflow may name, whether or not the rest of it could be read.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) channel: Channel,
+    pub(super) id: u32,
+    pub(super) provider: &'static str,
+}
+
+/// All senders.
+pub(super) struct Senders {
+    pub(super) accounts: Vec<WhatsappAccount>,
+    pub(super) numbers: Vec<SmsNumber>,
+    pub(super) known: Vec<Known>,
+    /// Channels of which some sender has no readable id or provider: who is missing there cannot be told.
+    pub(super) unsure: BTreeSet<Channel>,
+}
+
+impl Senders {
+    /// The senders on a channel.
+    pub(super) fn on(&self, channel: Channel) -> Vec<&Known> {
+        self.known
+            .iter()
+            .filter(|known| known.channel == channel)
+            .collect()
+    }
+
+    /// Whether anybody's phone can be reached.
+    pub(super) fn some_real(&self) -> bool {
+        self.known.iter().any(|known| known.provider != SANDBOX)
+    }
+}
+
+/// Reads both lists.
+pub(super) fn read(reading: &Reading, root: &mut Table<'_>) -> Senders {
+    let mut senders = Senders {
+        accounts: Vec::new(),
+        numbers: Vec::new(),
+        known: Vec::new(),
+        unsure: BTreeSet::new(),
+    };
+    let mut seen = Seen::default();
+    for table in root.sections("whatsapp_accounts") {
+        let account = account(reading, table, &mut senders, &mut seen);
+        senders.accounts.extend(account);
+    }
+    let mut seen = Seen::default();
+    for table in root.sections("numbers") {
+        let number = number(reading, table, &mut senders, &mut seen);
+        senders.numbers.extend(number);
+    }
+    senders
+}
+
+/// What must not be there twice.
+#[derive(Default)]
+struct Seen(BTreeSet<(&'static str, String)>);
+
+impl Seen {
+    fn once(
+        &mut self,
+        reading: &Reading,
+        what: &'static str,
+        value: &str,
+        at: &At,
+        instead: &str,
+    ) -> bool {
+        let new = self.0.insert((what, value.to_owned()));
+        if !new {
+            reading.problem(at, "is the same as of an entry before", instead);
+        }
+        new
+    }
+}
+
+/// The id and provider of an entry.
+fn head(
+    reading: &Reading,
+    table: &mut Table<'_>,
+    channel: Channel,
+    providers: &[(&'static str, &'static str)],
+    senders: &mut Senders,
+    seen: &mut Seen,
+) -> (Option<u32>, Option<&'static str>) {
+    let bounds = Bounds {
+        range: 1..=u32::MAX,
+        unit: "as its id",
+        because: "",
+    };
+    let id = match table.take("id") {
+        Some(item) => {
+            let at = item.at.clone();
+            item.number(&bounds).filter(|id| {
+                seen.once(
+                    reading,
+                    "id",
+                    &id.to_string(),
+                    &at,
+                    "give each entry of the list an id of its own",
+                )
+            })
+        }
+        None => {
+            table.problem(
+                &table.at("id"),
+                "is missing",
+                "give it a number, by which workflows and callers name it",
+            );
+            None
+        }
+    };
+    let names: Vec<&str> = providers.iter().map(|(name, _)| *name).collect();
+    let provider = table
+        .needed_text("provider", &format!("write one of {}", names.join(", ")))
+        .and_then(|(text, at)| {
+            if NOT_YET.contains(&text.as_str()) {
+                reading.problem(
+                    &at,
+                    format!("is `{text}`, which this build does not have"),
+                    format!("write one of {}", names.join(", ")),
+                );
+                return None;
+            }
+            super::reader::word(reading, &text, &at, providers)
+        });
+    match (id, provider) {
+        (Some(id), Some(provider)) => senders.known.push(Known {
+            channel,
+            id,
+            provider,
+        }),
+        _ => drop(senders.unsure.insert(channel)),
+    }
+    (id, provider)
+}
+
+fn account(
+    reading: &Reading,
+    mut table: Table<'_>,
+    senders: &mut Senders,
+    seen: &mut Seen,
+) -> Option<WhatsappAccount> {
+    let providers = [(WHATSAPP_CLOUD, WHATSAPP_CLOUD), (SANDBOX, SANDBOX)];
+    let (id, provider) = head(
+        reading,
+        &mut table,
+        Channel::Whatsapp,
+        &providers,
+        senders,
+        seen,
+    );
+    let template = table
+        .needed_text(
+            "template",
+            "name the authentication template, such as \"login_otp\"",
+        )
+        .and_then(|(text, at)| {
+            let fits = text.len() <= TEMPLATE_NAME_MAX
+                && text
+                    .bytes()
+                    .all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            checked(
+                reading,
+                text,
+                &at,
+                fits,
+                "is no name of a template",
+                "Meta takes a-z, 0-9 and _, such as \"login_otp\"",
+            )
+        });
+    let language = match table.text("template_language") {
+        None => Some("en".to_owned()),
+        Some((text, at)) => {
+            let instead = if text.contains('-') && is_template_language(&text.replace('-', "_")) {
+                format!("write \"{}\"", text.replace('-', "_"))
+            } else {
+                "write it as Meta does, such as \"en\", \"nl\" or \"pt_BR\"".into()
+            };
+            let fits = is_template_language(&text);
+            checked(
+                reading,
+                text,
+                &at,
+                fits,
+                "is no language of a template",
+                &instead,
+            )
+        }
+    };
+    let provider = match provider {
+        Some(WHATSAPP_CLOUD) => cloud(reading, &mut table, seen).map(WhatsappProvider::Cloud),
+        Some(_) => {
+            table.unused(&CLOUD_KEYS, "the provider is the sandbox");
+            Some(WhatsappProvider::Sandbox)
+        }
+        None => {
+            skip(&mut table, &CLOUD_KEYS);
+            None
+        }
+    };
+    table.finish();
+    Some(WhatsappAccount {
+        id: id?,
+        provider: provider?,
+        template: template?,
+        template_language: language?,
+    })
+}
+
+fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<WhatsappCloud> {
+    let base_url = base_url(reading, table, "https://graph.facebook.com");
+    let api_version = match table.text("api_version") {
+        None => Some("v25.0".to_owned()),
+        Some((text, at)) => {
+            let fits = text
+                .strip_prefix('v')
+                .and_then(|rest| rest.split_once('.'))
+                .is_some_and(|(major, minor)| is_digits(major, 3) && is_digits(minor, 3));
+            checked(
+                reading,
+                text,
+                &at,
+                fits,
+                "is no version of the Graph API",
+                "write one such as \"v25.0\"",
+            )
+        }
+    };
+    let waba_id = meta_id(
+        reading,
+        table,
+        "waba_id",
+        "the WhatsApp Business Account's id from Meta's Business Manager",
+    );
+    let phone_number_id_at = table.at("phone_number_id");
+    let phone_number_id = meta_id(
+        reading,
+        table,
+        "phone_number_id",
+        "the number's id from Meta's App Dashboard",
+    )
+    .filter(|id| {
+        seen.once(
+            reading,
+            "phone_number_id",
+            id,
+            &phone_number_id_at,
+            "write each number of Meta's once; receipts could not tell the entries apart",
+        )
+    });
+    let access_token = table.needed_secret("access_token");
+    let app_secret = table.needed_secret("app_secret");
+    let verify_token = table.needed_secret("verify_token");
+    Some(WhatsappCloud {
+        base_url: base_url?,
+        api_version: api_version?,
+        waba_id: waba_id?,
+        phone_number_id: phone_number_id?,
+        access_token: access_token?,
+        app_secret: app_secret?,
+        verify_token: verify_token?,
+    })
+}
+
+fn number(
+    reading: &Reading,
+    mut table: Table<'_>,
+    senders: &mut Senders,
+    seen: &mut Seen,
+) -> Option<SmsNumber> {
+    let providers = [(TWILIO, TWILIO), (SANDBOX, SANDBOX)];
+    let (id, provider) = head(reading, &mut table, Channel::Sms, &providers, senders, seen);
+    let (number_at, number_given) = (table.at("number"), table.has("number"));
+    let number = match table.text("number") {
+        None if number_given => Given::Wrong,
+        None => Given::Not,
+        Some((text, at)) => {
+            let fits = is_sms_sender(&text);
+            let instead = "write E.164 such as \"+3197010253000\", a short code of 3 to 8 digits, or up to 11 letters and digits";
+            match checked(
+                reading,
+                text,
+                &at,
+                fits,
+                "is no sender of text messages",
+                instead,
+            ) {
+                Some(text)
+                    if seen.once(reading, "number", &text, &at, "write each number once") =>
+                {
+                    Given::As(text, at)
+                }
+                _ => Given::Wrong,
+            }
+        }
+    };
+    let dedicated_to_otp = table
+        .word("dedicated_to", &[("otp", true)])
+        .unwrap_or(false);
+    let provider = match provider {
+        Some(TWILIO) => twilio(reading, &mut table).map(SmsProvider::Twilio),
+        Some(_) => {
+            table.unused(&TWILIO_KEYS, "the provider is the sandbox");
+            Some(SmsProvider::Sandbox)
+        }
+        None => {
+            skip(&mut table, &TWILIO_KEYS);
+            None
+        }
+    };
+    let number = match (number, &provider) {
+        (Given::As(number, _), _) => Some(Some(number)),
+        (Given::Wrong, _) => None,
+        (Given::Not, Some(SmsProvider::Twilio(twilio)))
+            if twilio.messaging_service_sid.is_some() =>
+        {
+            Some(None)
+        }
+        (Given::Not, _) => {
+            table.problem(
+                &number_at,
+                "is missing",
+                "write the number that messages come from, such as \"+3197010253000\"",
+            );
+            None
+        }
+    };
+    table.finish();
+    Some(SmsNumber {
+        id: id?,
+        number: number?,
+        provider: provider?,
+        dedicated_to_otp,
+    })
+}
+
+fn twilio(reading: &Reading, table: &mut Table<'_>) -> Option<Twilio> {
+    let base_url = base_url(reading, table, "https://api.twilio.com");
+    let account_sid = table
+        .needed_text(
+            "account_sid",
+            "write the account's SID from Twilio's console: AC and 32 hexadecimal digits",
+        )
+        .and_then(|(text, at)| sid(reading, text, &at, "AC"));
+    let auth_token = table.needed_secret("auth_token");
+    let (api_key_sid_at, api_key_sid_given) = (table.at("api_key_sid"), table.has("api_key_sid"));
+    let key_sid = table
+        .text("api_key_sid")
+        .and_then(|(text, at)| sid(reading, text, &at, "SK"));
+    let key_secret = match (&key_sid, table.secret("api_key_secret")) {
+        (Some(_), Given::Not) => {
+            reading.problem(
+                &api_key_sid_at,
+                "is given, and its secret is not",
+                "name a file that holds it in `api_key_secret_file`, or remove `api_key_sid`",
+            );
+            None
+        }
+        (None, Given::As(_, at)) if !api_key_sid_given => {
+            reading.problem(
+                &at,
+                "is given, and `api_key_sid` is not",
+                "write the key's SID: SK and 32 hexadecimal digits",
+            );
+            None
+        }
+        (_, Given::As(secret, _)) => Some(secret),
+        (_, Given::Not | Given::Wrong) => None,
+    };
+    let messaging_service_sid = table
+        .text("messaging_service_sid")
+        .and_then(|(text, at)| sid(reading, text, &at, "MG"));
+    Some(Twilio {
+        base_url: base_url?,
+        account_sid: account_sid?,
+        auth_token: auth_token?,
+        api_key: key_sid
+            .zip(key_secret)
+            .map(|(sid, secret)| TwilioApiKey { sid, secret }),
+        messaging_service_sid,
+    })
+}
+
+fn base_url(reading: &Reading, table: &mut Table<'_>, default: &str) -> Option<String> {
+    match table.text("base_url") {
+        None => Some(default.to_owned()),
+        Some((text, at)) => address(reading, &text, &at, default),
+    }
+}
+
+/// Asks for settings without judging them: which provider they are for is not known.
+fn skip(table: &mut Table<'_>, keys: &[&str]) {
+    for key in keys {
+        drop(table.take(key));
+    }
+}
+
+/// The text if it fits; a problem that does not repeat it if not.
+fn checked(
+    reading: &Reading,
+    text: String,
+    at: &At,
+    fits: bool,
+    wrong: &str,
+    instead: &str,
+) -> Option<String> {
+    if !fits {
+        reading.problem(at, wrong, instead);
+    }
+    fits.then_some(text)
+}
+
+fn meta_id(reading: &Reading, table: &mut Table<'_>, key: &str, what: &str) -> Option<String> {
+    let (text, at) = table.needed_text(key, &format!("write {what}, in quotes"))?;
+    let fits = is_digits(&text, 32);
+    checked(
+        reading,
+        text,
+        &at,
+        fits,
+        "is no id of Meta's, which are all digits",
+        &format!("write {what}, in quotes"),
+    )
+}
+
+fn sid(reading: &Reading, text: String, at: &At, prefix: &str) -> Option<String> {
+    let fits = text
+        .strip_prefix(prefix)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|c| c.is_ascii_hexdigit()));
+    checked(
+        reading,
+        text,
+        at,
+        fits,
+        "is no SID of this kind",
+        &format!("write {prefix} and 32 hexadecimal digits"),
+    )
+}
+
+fn is_digits(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit())
+}
+
+/// Two or three small letters, and `_` with two or three capitals or digits behind them where there is a region.
+fn is_template_language(text: &str) -> bool {
+    let (language, region) = text
+        .split_once('_')
+        .map_or((text, None), |(language, region)| (language, Some(region)));
+    (2..=3).contains(&language.len())
+        && language.bytes().all(|c| c.is_ascii_lowercase())
+        && region.is_none_or(|region| {
+            (2..=3).contains(&region.len())
+                && region
+                    .bytes()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+        })
+}
+
+fn is_sms_sender(text: &str) -> bool {
+    if let Some(digits) = text.strip_prefix('+') {
+        return (7..=15).contains(&digits.len())
+            && is_digits(digits, 15)
+            && !digits.starts_with('0');
+    }
+    let short_code = (3..=8).contains(&text.len()) && is_digits(text, 8);
+    let letters = text.len() <= ALPHANUMERIC_MAX
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b' ')
+        && text.bytes().any(|c| c.is_ascii_alphabetic())
+        && text.trim() == text;
+    short_code || letters
+}
