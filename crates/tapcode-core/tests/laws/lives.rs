@@ -1,10 +1,8 @@
 //! Do whole lives keep the laws? Generated histories of a number, from first begin to last receipt, against the ledger.
 
-mod life;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use life::{Real, START, Told, addressee, begin, life, live, own_payload, receipt, route};
+use crate::life::{Real, START, Told, addressee, begin, life, live, own_payload, receipt, route};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

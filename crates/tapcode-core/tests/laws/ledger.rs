@@ -11,7 +11,7 @@ use tapcode_core::step::{Answer, Begin, Decided, ENTRIES_MAX, Input};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{CodeSource, Limits, Purpose, Status};
 
-use super::{Broken, Held, broken, hold};
+use crate::life::{Broken, Held, broken, hold};
 
 const CHECKS: &str = "1 checks are counted";
 const ROWS: &str = "2 failures in a row";
@@ -460,7 +460,7 @@ impl Ledger {
                 hold(CALLS, may_call, || "called where none may start".into())?;
                 hold(CALLS, known.in_flight_since.is_none(), || "called while a call is under way".into())?;
                 hold(CALLS, !known.facts.any(), || format!("called after {:?}", known.facts))?;
-                hold(CALLS, known.calls <= known.retries && known.retries <= u32::from(RETRIES_MAX), || {
+                hold(CALLS, known.calls <= known.retries, || {
                     format!("call {} after {} retries", known.calls + 1, known.retries)
                 })?;
                 hold(CALLS, known.not_before <= now, || "called too early".into())?;
@@ -478,6 +478,7 @@ impl Ledger {
                 let nothing_sent = matches!(input, Input::Outcome { message: of, outcome: SendOutcome::Failed { failure, provider_message_id: None } }
                     if *of == message.id && matches!(failure.class, FailureClass::RetryHere { .. }));
                 hold(CALLS, nothing_sent, || format!("retry on {input:?}"))?;
+                hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || "more retries than there may be".into())?;
                 hold(CALLS, !self.messages[at].facts.any(), || format!("retry after {:?}", self.messages[at].facts))?;
                 self.see("retry");
                 let known = &mut self.messages[at];
@@ -635,7 +636,10 @@ impl Ledger {
             Status::MaxChecksReached => {
                 matches!(input, Input::Check { verification, .. } if *verification == id) && known.evaluated + 1 == known.limits.max_checks
             }
-            Status::Failed => known.attempts.iter().all(|m| self.messages[*m].facts.dead()),
+            Status::Failed => {
+                let no_route = self.next_step(v).is_none() || known.given_up == Some(NoFallback::HourlyLimit);
+                no_route && known.attempts.iter().all(|m| self.messages[*m].facts.dead())
+            }
         };
         hold(FINAL, justified, || format!("{status:?} on {input:?}"))?;
         self.see(status.as_str());
@@ -747,6 +751,8 @@ impl Ledger {
                 })?;
                 continue;
             };
+            let kept = known.finished_at.is_none_or(|at| now < at.plus_millis(FINISHED_KEPT_MS));
+            hold(BOUNDS, kept, || "kept longer than late receipts need it".into())?;
             hold(FINAL, doc.status == known.status, || format!("{:?} in the books, {:?} in the document", known.status, doc.status))?;
             hold(FINAL, doc.expires_at == known.expires_at, || "expires_at moved".into())?;
             hold(FINAL, doc.finished_at == known.finished_at, || "finished_at moved".into())?;
