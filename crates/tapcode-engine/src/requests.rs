@@ -418,7 +418,7 @@ impl Engine {
         let waiter = self.inner.waiters.register(subject);
         loop {
             let news = waiter.news();
-            let snapshot = self.inner.store.snapshot(subject).await?.filter(|s| caller.scope().as_ref() == Some(&s.scope));
+            let snapshot = self.inner.store.snapshot(subject).await?.filter(|s| owns(caller, &s.scope));
             let snapshot = snapshot.ok_or(RequestError::Unknown)?;
             let Subject::Message(message) = &snapshot.subject else { return Err(RequestError::Unknown) };
             let left = deadline.millis_since(self.now());
@@ -435,12 +435,7 @@ impl Engine {
 
     async fn own_verification(&self, caller: &Caller, id: VerificationId) -> Result<Snapshot, RequestError> {
         let snapshot = self.inner.store.snapshot(SubjectId::Verification(id)).await?;
-        // Another service's id is the same as an unknown one; an admin key sees all.
-        let own = snapshot.filter(|s| match caller.scope() {
-            Some(scope) => scope == s.scope,
-            None => caller.may(crate::contract::store::Right::Admin),
-        });
-        own.ok_or(RequestError::Unknown)
+        snapshot.filter(|s| owns(caller, &s.scope)).ok_or(RequestError::Unknown)
     }
 
     fn addressee(&self, scope: &Scope, to: &Number) -> Addressee {
@@ -511,6 +506,14 @@ impl Engine {
 
 /// How often one that waits looks at the store without having been told. Milliseconds.
 const OTHER_NODES_MS: u64 = 1_000;
+
+/// Another service's id is the same as an unknown one; an admin key sees all.
+fn owns(caller: &Caller, scope: &Scope) -> bool {
+    match caller.scope() {
+        Some(own) => own == *scope,
+        None => caller.may(crate::contract::store::Right::Admin),
+    }
+}
 
 fn ended(snapshot: Snapshot) -> View {
     View { snapshot, sends_left: 0, resend_at: None, number: None }

@@ -38,6 +38,12 @@ impl Engine {
         self.start_sessions();
     }
 
+    /// Runs work that belongs to the engine, until it ends or the engine stops.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let engine = self.clone();
+        self.inner.tasks.spawn(async move { engine.until_stopped(work).await });
+    }
+
     /// Stops gracefully: no new timer fires, calls under way end and are written down. Whatever is left is in the store.
     pub async fn stop(&self) {
         self.inner.stop.cancel();

@@ -6,11 +6,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use tapcode_engine::engine::Engine;
+use tower_http::catch_panic::CatchPanicLayer;
 
 pub mod api;
 pub mod console;
+mod edge;
 pub mod hooks;
-mod problem_stub;
+pub mod limits;
+pub mod problem;
+
+use problem::{Code, Problem};
 
 /// Renders the metrics of the process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -40,5 +45,13 @@ impl fmt::Debug for App {
 
 /// The whole of the server less its sockets.
 pub fn router(app: App) -> Router {
-    Router::new().merge(api::router(&app)).merge(hooks::router(&app)).merge(console::router(&app)).with_state(app)
+    Router::new()
+        .merge(api::router(&app))
+        .merge(hooks::router(&app))
+        .merge(console::router(&app))
+        .fallback(async || Problem::new(Code::NotFound))
+        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
+        .layer(CatchPanicLayer::custom(edge::panicked))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), edge::around))
+        .with_state(app)
 }
