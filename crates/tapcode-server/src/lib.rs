@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -28,8 +27,8 @@ pub struct App {
     pub engine: Engine,
     /// Where the world reaches this server, without a slash at the end: signatures of inbound hooks are made over it.
     pub public_url: Arc<str>,
-    /// The simulated phones; `None` where the sandbox is not enabled.
-    pub phones: Option<Arc<dyn Phones>>,
+    /// The page of simulated phones; `None` where the sandbox is not enabled.
+    pub console: Option<console::Console>,
     /// Renders `/metrics`.
     pub metrics: RenderMetrics,
     /// Whether this is a development server, whose console needs no key.

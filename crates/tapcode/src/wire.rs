@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use tapcode::config::{self, Config, SmsProvider, WhatsappProvider};
 use tapcode_core::plan::{Channel, Plan};
+use tapcode_core::recipient::Mode;
 use tapcode_engine::clock::SystemClock;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::Store;
@@ -27,6 +28,7 @@ use tapcode_providers::secret::Secret;
 use tapcode_providers::twilio::{From, Twilio, TwilioConfig};
 use tapcode_providers::whatsapp_cloud::{WhatsappCloud, WhatsappCloudConfig};
 use tapcode_server::App;
+use tapcode_server::console::Console;
 use tapcode_store::memory::MemoryStore;
 use tapcode_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
@@ -132,7 +134,12 @@ where
     let app = App {
         engine: engine.clone(),
         public_url: public_url.into(),
-        phones: config.sandbox.enabled.then(|| Arc::clone(&sandbox) as Arc<dyn Phones>),
+        console: config.sandbox.enabled.then(|| Console {
+            phones: Arc::clone(&sandbox) as Arc<dyn Phones>,
+            service: config.services[0].name.clone(),
+            // Among real senders the page must not reach anybody: test mode goes to the sandbox alone.
+            mode: if dev { Mode::Live } else { Mode::Test },
+        }),
         metrics: metrics.render(),
         dev,
         version: VERSION,

@@ -2,7 +2,7 @@
 
 mod administration;
 mod announce;
-mod answers;
+pub(crate) mod answers;
 mod call;
 mod docs;
 mod events;
@@ -12,9 +12,9 @@ mod openapi;
 mod operation;
 mod query;
 mod reader;
-mod refusal;
+pub(crate) mod refusal;
 mod status;
-mod time;
+pub(crate) mod time;
 mod verifications;
 
 use std::sync::Arc;

@@ -92,8 +92,9 @@ impl Dev {
     }
 }
 
+/// Whether the environment says something of a setting, or of an entry of it.
 fn is_set(variable: &str) -> bool {
-    std::env::var_os(variable).is_some()
+    environment().any(|(name, _)| name.strip_prefix(variable).is_some_and(|rest| rest.is_empty() || rest.starts_with("__")))
 }
 
 fn phones() -> Vec<Number> {

@@ -24,12 +24,13 @@ const HUES = 6;
 
 const KINDS = ["begin", "send", "receipt", "fallback", "check", "expire", "refuse", "other"];
 
+// The switch is about WhatsApp; SMS always arrives, so that a fallback has somewhere to go.
 const DELIVERY_HELP = {
-  normal: "Messages arrive and receipts come back at once.",
-  never: "The provider accepts the message, but it never arrives and no receipt comes.",
-  late: "The message arrives, but its receipt comes 15 s later, when the fallback has begun.",
-  duplicate: "Every receipt comes twice. The second one must change nothing.",
-  provider_down: "Every call to the provider fails, so nothing is sent.",
+  normal: "WhatsApp messages arrive and their receipts come back at once.",
+  never: "WhatsApp accepts the message, but it never arrives and no receipt comes. SMS still arrives.",
+  late: "The WhatsApp message arrives 15 s late, when the fallback to SMS has begun.",
+  duplicate: "Every WhatsApp receipt comes twice. The second one must change nothing.",
+  provider_down: "Every call for WhatsApp fails and sends nothing. SMS still arrives.",
 };
 
 const REASONS = {
@@ -461,7 +462,7 @@ function noteVerification(number, id) {
 
 // What the API takes out of a number before it reads it: spaces, hyphens, dots and brackets.
 function plainNumber(typed) {
-  return typed.replaceAll(/[ \-.()]/g, "");
+  return typed.replaceAll(/[ \-.()[\]]/g, "");
 }
 
 function outcome(node, tone, words) {
