@@ -21,6 +21,7 @@ use tapcode_engine::service::{Provider, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::App;
+use crate::problem::{Code, Problem};
 
 /// Largest body of a hook, in bytes. Meta sends up to 3 MB:
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview> (read 2026-11-22).
@@ -31,6 +32,9 @@ pub const HOOK_BODY_MS: u64 = 10_000;
 const SMALL_BODY: u64 = 64 * 1024;
 /// Large bodies held at once, since a stranger can send them too: 64 MiB in all. One more is asked to come again.
 const LARGE_AT_ONCE: usize = 16;
+
+/// After how many seconds a hook that could not be taken may come again.
+const AGAIN_S: u64 = 1;
 
 /// Places for large bodies.
 #[derive(Clone)]
@@ -153,17 +157,17 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (status, code, detail) = match self {
-            Self::Unknown => (StatusCode::NOT_FOUND, "not_found", "no sender with this id takes hooks"),
-            Self::Hook(HookError::Signature) => (StatusCode::UNAUTHORIZED, "invalid_signature", "the signature is missing or wrong"),
-            Self::Hook(HookError::Foreign) => (StatusCode::FORBIDDEN, "foreign_hook", "this is about another account"),
-            Self::Hook(HookError::Malformed) => (StatusCode::BAD_REQUEST, "malformed_hook", "the body is not what this provider sends"),
-            Self::Hook(HookError::Handshake) => (StatusCode::FORBIDDEN, "handshake_refused", "the token is wrong, or there is no handshake"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "a hook has at most 4 MiB"),
-            Self::Cut => (StatusCode::REQUEST_TIMEOUT, "body_incomplete", "the body did not come whole in time"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "too many large hooks at once; come again"),
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "it could not be written; come again"),
+        let problem = match self {
+            Self::Unknown => Problem::new(Code::NotFound).detail("no sender with this id takes hooks"),
+            Self::Hook(HookError::Signature) => Problem::new(Code::InvalidSignature),
+            Self::Hook(HookError::Foreign) => Problem::new(Code::ForeignHook),
+            Self::Hook(HookError::Malformed) => Problem::new(Code::MalformedHook),
+            Self::Hook(HookError::Handshake) => Problem::new(Code::HandshakeRefused),
+            Self::TooLarge => Problem::new(Code::BodyTooLarge),
+            Self::Cut => Problem::new(Code::RequestTimeout),
+            Self::Busy => Problem::new(Code::Unavailable).detail("too many large hooks at once").retry_after(AGAIN_S),
+            Self::Unavailable => Problem::new(Code::Unavailable).retry_after(AGAIN_S),
         };
-        crate::problem_stub::problem(status, code, detail)
+        problem.into_response()
     }
 }

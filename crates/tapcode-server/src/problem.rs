@@ -94,6 +94,16 @@ codes! {
         "The key lacks the right that the operation needs." "Use a key with the right that `detail` names.";
     ServiceNotConfigured "service_not_configured" 403 "The key's service is not configured"
         "The service that the key belongs to is not in this server's configuration." "Configure the service, or use a key of one that is configured.";
+    InvalidSignature "invalid_signature" 401 "The hook is not signed by its provider"
+        "The signature of the hook is missing or was not made with the configured secret over the bytes that arrived." "Compare the secret in the configuration, and `server.public_url` with the address that the provider calls.";
+    MalformedHook "malformed_hook" 400 "Not what this provider sends"
+        "The hook is signed, and its body is not what the provider's documentation says it sends." "Tell the operator; the provider may have changed its format.";
+    ForeignHook "foreign_hook" 403 "The hook is about another account"
+        "The hook is signed, and speaks of an account or number that is not the one configured under this id." "Give each account its own address.";
+    HandshakeRefused "handshake_refused" 403 "The handshake is refused"
+        "The verify token is wrong, or the provider has no handshake." "Enter the configured `verify_token` where the provider asks for it.";
+    PageOnly "page_only" 403 "This belongs to the page of phones"
+        "The address serves the page of simulated phones, and the request does not come from it." "Open `/phone`; programs use the API.";
     NotFound "not_found" 404 "Nothing is here"
         "The server has no such address." "Compare the path with the documentation.";
     VerificationNotFound "verification_not_found" 404 "No such verification"
@@ -113,9 +123,11 @@ codes! {
     PendingWithOtherBinding "pending_with_other_binding" 409 "Another transaction is pending"
         "A verification for this number and purpose is pending with another `binding`." "Cancel it first, or use a `purpose` per transaction.";
     BodyTooLarge "body_too_large" 413 "The body is too large"
-        "The body has more than 64 KiB." "Send less.";
+        "The body has more bytes than the address takes: 64 KiB for the API, 4 MiB for providers' hooks." "Send less.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body is not declared as JSON"
         "The request has a body and its `Content-Type` is not `application/json`." "Send `Content-Type: application/json`.";
+    Misdirected "misdirected" 421 "Not served under this host name"
+        "The page of simulated phones answers under an address, `localhost` and the public name only, so that no other name can be made to lead to it." "Open it under one of those.";
     IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key was used for another request"
         "A request with the same key and another body was answered before." "Use a new key for a new request.";
     ResendTooSoon "resend_too_soon" 429 "The last message is too recent"
@@ -220,6 +232,12 @@ impl Problem {
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
         self
+    }
+
+    /// Its detail, as the caller reads it.
+    #[must_use]
+    pub fn says(&self) -> &str {
+        &self.0.detail
     }
 
     /// Its code.

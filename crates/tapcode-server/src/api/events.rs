@@ -50,15 +50,13 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
     let after = Parameter { name: "after", kind: "string", means: "The `next_cursor` of the page before. Default: the oldest event." };
     let limit = Parameter { name: "limit", kind: "integer", means: "1 to 100. Default 20." };
     let types = Parameter { name: "types", kind: "string", means: TYPES_IS };
-    // Two lists that live as long as the process: the documentation is made of them.
-    let page: &'static [Parameter] = Vec::leak(vec![after, types, limit, service, mode]);
-    let [service, mode] = super::verifications::SERVICE;
-    let stream: &'static [Parameter] = Vec::leak(vec![
+    let page = vec![after, types, limit, service, mode];
+    let stream = vec![
         Parameter { name: "after", kind: "string", means: "A cursor to start behind. Default: what happens from now on. `Last-Event-ID` goes before it." },
         Parameter { name: "types", kind: "string", means: TYPES_IS },
         service,
         mode,
-    ]);
+    ];
     let base = |id, path, summary, description| Operation {
         id,
         method: Method::GET,
@@ -67,7 +65,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         summary,
         description,
         needs: &[Right::Read],
-        query: page,
+        query: Vec::new(),
         body: None,
         idempotent: false,
         answers: &[Success {
@@ -81,12 +79,15 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
     };
     vec![
         keyed(
-            base(
-                "listEvents",
-                "/api/v1/events",
-                "List events",
-                "Oldest first. Keep `next_cursor` and ask again with it. A page may be short or empty although more follows at once.",
-            ),
+            Operation {
+                query: page,
+                ..base(
+                    "listEvents",
+                    "/api/v1/events",
+                    "List events",
+                    "Oldest first. Keep `next_cursor` and ask again with it. A page may be short or empty although more follows at once.",
+                )
+            },
             shared,
             list,
         ),

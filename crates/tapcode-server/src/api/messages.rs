@@ -121,14 +121,14 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         summary,
         description,
         needs,
-        query: &[],
+        query: Vec::new(),
         body: None,
         idempotent: false,
         answers: &[MESSAGE],
         problems: &[],
     };
     let send = |op| Operation { idempotent: true, answers: &[Success { status: 201, means: "The message is durable and on its way.", ..MESSAGE }], ..op };
-    let see = |op| Operation { query: WAIT, problems: &[Code::MessageNotFound, Code::TooManyWaiting], ..op };
+    let see = |op| Operation { query: WAIT.to_vec(), problems: &[Code::MessageNotFound, Code::TooManyWaiting], ..op };
     vec![
         keyed(
             Operation {

@@ -3,22 +3,23 @@
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tapcode_core::id::{KeyId, VerificationId};
 use tapcode_core::number::Number;
 use tapcode_core::recipient::Scope;
-use tapcode_core::verification::{Purpose, Status};
+use tapcode_core::verification::Purpose;
 use tapcode_engine::access::Caller;
-use tapcode_engine::contract::store::{Right, Subject, SubjectId};
+use tapcode_engine::contract::store::{Right, SubjectId};
 use tapcode_engine::requests::{BeginRequest, Done, RequestError};
 
 use super::Page;
 use super::decisions::is_sandboxed;
 use super::shown::ShownNetwork;
-use crate::problem_stub::problem;
+use crate::api::answers::{CheckAnswer, VerificationAnswer};
+use crate::api::refusal::of_verification;
+use crate::problem::{Code, Problem};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,8 +50,13 @@ pub(super) struct OfMessage {
 type Asked<T> = Result<Json<T>, JsonRejection>;
 
 /// What the API would have answered, in its status and body: the page shows either.
-fn as_the_api(status: StatusCode, body: &Value) -> Response {
-    Json(json!({ "status": status.as_u16(), "body": body })).into_response()
+fn as_the_api(status: u16, body: &impl Serialize) -> Response {
+    Json(json!({ "status": status, "body": body })).into_response()
+}
+
+fn refused_by_the_api(problem: &Problem) -> Response {
+    let registered = problem.code().registered();
+    as_the_api(registered.status, &json!({ "title": registered.title, "code": registered.word, "detail": problem.says() }))
 }
 
 pub(super) async fn begin(State(page): State<Page>, asked: Asked<OfNumber>) -> Response {
@@ -60,7 +66,7 @@ pub(super) async fn begin(State(page): State<Page>, asked: Asked<OfNumber>) -> R
     };
     let to = match Number::parse(&asked.number) {
         Ok(to) => to,
-        Err(error) => return as_the_api(StatusCode::BAD_REQUEST, &json!({ "title": "Invalid number", "code": "invalid_number", "detail": error.to_string() })),
+        Err(error) => return refused_by_the_api(&Problem::new(Code::InvalidNumber).detail(error.to_string())),
     };
     page.console.phones.add(&to);
     let request = BeginRequest {
@@ -74,16 +80,10 @@ pub(super) async fn begin(State(page): State<Page>, asked: Asked<OfNumber>) -> R
         metadata: Vec::new(),
     };
     match page.engine.begin(&page.caller(page.console.scope()), request, None).await {
-        Ok(Done::Now((view, new))) => match &view.snapshot.subject {
-            Subject::Verification(v) => {
-                let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-                as_the_api(status, &json!({ "id": v.id.to_string(), "status": v.status.as_str() }))
-            }
-            Subject::Message(_) => refused(&RequestError::Unknown),
-        },
+        Ok(Done::Now((view, new))) => as_the_api(if new { 201 } else { 200 }, &VerificationAnswer::of(&view)),
         // Without an idempotency key nothing was answered before.
-        Ok(Done::Before(_)) => refused(&RequestError::Unknown),
-        Err(error) => refused(&error),
+        Ok(Done::Before(_)) => page.refused(RequestError::Unknown),
+        Err(error) => page.refused(error),
     }
 }
 
@@ -92,24 +92,16 @@ pub(super) async fn check(State(page): State<Page>, asked: Asked<OfCheck>) -> Re
         Ok(asked) => asked,
         Err(rejection) => return unreadable(&rejection),
     };
-    let Ok(id) = VerificationId::parse(&asked.verification_id) else { return refused(&RequestError::Unknown) };
+    let Ok(id) = VerificationId::parse(&asked.verification_id) else { return page.refused(RequestError::Unknown) };
     // Whoever sees the page sees the code, so nothing is given away; what does not go by the sandbox is not the page's business.
     let scope = match page.engine.store().snapshot(SubjectId::Verification(id)).await {
         Ok(Some(snapshot)) if is_sandboxed(&snapshot.subject) => snapshot.scope,
-        Ok(_) => return refused(&RequestError::Unknown),
-        Err(error) => return refused(&error.into()),
+        Ok(_) => return page.refused(RequestError::Unknown),
+        Err(error) => return page.refused(error.into()),
     };
     match page.engine.check(&page.caller(scope), id, &asked.code, None).await {
-        Ok(checked) => match &checked.view.snapshot.subject {
-            Subject::Verification(v) => {
-                let reason = checked.reason.map(|reason| reason.as_str());
-                let left = (v.status == Status::Pending).then(|| v.checks_left());
-                let body = json!({ "valid": reason.is_none(), "status": v.status.as_str(), "reason": reason, "checks_left": left });
-                as_the_api(StatusCode::OK, &body)
-            }
-            Subject::Message(_) => refused(&RequestError::Unknown),
-        },
-        Err(error) => refused(&error),
+        Ok(checked) => as_the_api(200, &CheckAnswer::of(&checked)),
+        Err(error) => page.refused(error),
     }
 }
 
@@ -126,7 +118,7 @@ pub(super) async fn network(State(page): State<Page>, asked: Asked<OfNetwork>) -
 pub(super) async fn read(State(page): State<Page>, asked: Asked<OfMessage>) -> Response {
     match asked {
         Ok(Json(asked)) if page.console.phones.open(&asked.message_id) => Json(json!({})).into_response(),
-        Ok(_) => problem(StatusCode::NOT_FOUND, "not_found", "no phone has this message"),
+        Ok(_) => Problem::new(Code::MessageNotFound).into_response(),
         Err(rejection) => unreadable(&rejection),
     }
 }
@@ -141,7 +133,7 @@ fn with_number<T>(asked: Asked<T>, number: impl Fn(&T) -> String, work: impl FnO
             work(&number, asked);
             Json(json!({})).into_response()
         }
-        Err(error) => problem(StatusCode::BAD_REQUEST, "invalid_number", &error.to_string()),
+        Err(error) => Problem::new(Code::InvalidNumber).detail(error.to_string()).into_response(),
     }
 }
 
@@ -151,18 +143,18 @@ impl Page {
         let key = KeyId::new(self.engine.now(), [0; 16]);
         Caller { key, service: Some(scope.service), mode: scope.mode, rights: vec![Right::Verify] }
     }
+
+    fn refused(&self, error: RequestError) -> Response {
+        refused_by_the_api(&of_verification(error, self.engine.now()))
+    }
 }
 
 fn unreadable(rejection: &JsonRejection) -> Response {
-    problem(rejection.status(), "invalid_request", "this is not what the page sends")
-}
-
-fn refused(error: &RequestError) -> Response {
-    let (status, detail) = match error {
-        RequestError::Unknown => (StatusCode::NOT_FOUND, error.to_string()),
-        RequestError::Refused(refusal) => (StatusCode::TOO_MANY_REQUESTS, format!("{refusal:?}")),
-        RequestError::Engine(_) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        other => (StatusCode::UNPROCESSABLE_ENTITY, other.to_string()),
+    let code = match rejection {
+        JsonRejection::JsonSyntaxError(_) => Code::InvalidJson,
+        JsonRejection::MissingJsonContentType(_) => Code::UnsupportedMediaType,
+        JsonRejection::BytesRejection(_) => Code::BodyTooLarge,
+        _ => Code::InvalidRequest,
     };
-    as_the_api(status, &json!({ "title": status.canonical_reason(), "detail": detail }))
+    Problem::new(code).into_response()
 }

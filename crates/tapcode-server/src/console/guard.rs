@@ -8,12 +8,12 @@ use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::Page;
-use crate::problem_stub::problem;
+use crate::problem::{Code, Problem};
 
 /// The header that only the page's own script sets.
 pub(super) const CONSOLE_HEADER: &str = "x-tapcode-console";
@@ -23,11 +23,11 @@ pub(super) async fn guard(State(page): State<Page>, request: Request, next: Next
     match host {
         Some(host) if leads_here(&host, &page.public_url) => {
             if !is_own(request.method(), request.headers(), &host) {
-                return problem(StatusCode::FORBIDDEN, "forbidden", "this belongs to the page that this server serves");
+                return Problem::new(Code::PageOnly).into_response();
             }
             next.run(request).await
         }
-        _ => problem(StatusCode::MISDIRECTED_REQUEST, "misdirected", "the phones are not served under this host name"),
+        _ => Problem::new(Code::Misdirected).into_response(),
     }
 }
 

@@ -10,6 +10,7 @@ use tapcode_core::words::Told;
 use tapcode_engine::contract::phones::{Arrival, Deliver, Network, Phone, PhoneMessage};
 
 use super::Page;
+use crate::api::time::Moment;
 
 #[derive(Serialize)]
 pub(super) struct ShownSnapshot {
@@ -49,7 +50,7 @@ struct ShownMessage {
     channel: &'static str,
     sender: String,
     status: &'static str,
-    at: String,
+    at: Moment,
     code: Option<String>,
     body: String,
     footer: Option<String>,
@@ -65,7 +66,7 @@ struct ShownButton {
 
 #[derive(Serialize)]
 pub(super) struct ShownDecision {
-    at: String,
+    at: Moment,
     number: String,
     verification_id: Option<String>,
     kind: &'static str,
@@ -111,7 +112,7 @@ fn shown_message(message: PhoneMessage, verifications: &HashMap<MessageId, Verif
             Arrival::Arrived => "arrived",
             Arrival::Lost => "lost",
         },
-        at: written(message.at),
+        at: Moment(message.at),
         code: message.code,
         body: message.body,
         footer: message.footer,
@@ -124,7 +125,7 @@ fn shown_message(message: PhoneMessage, verifications: &HashMap<MessageId, Verif
 impl ShownDecision {
     pub(super) fn new(at: Timestamp, number: &str, verification: Option<VerificationId>, told: Told) -> Self {
         Self {
-            at: written(at),
+            at: Moment(at),
             number: number.to_owned(),
             verification_id: verification.map(|id| id.to_string()),
             kind: told.kind.as_str(),
@@ -132,11 +133,6 @@ impl ShownDecision {
             why: told.why,
         }
     }
-}
-
-/// RFC 3339 in UTC with milliseconds.
-fn written(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.as_millis()).map(|at| format!("{at:.3}")).unwrap_or_default()
 }
 
 impl From<Network> for ShownNetwork {

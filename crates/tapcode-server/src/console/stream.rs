@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -19,17 +18,19 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::decisions::Decisions;
 use super::{Page, STREAMS_MAX};
-use crate::problem_stub::problem;
+use crate::problem::{Code, Problem};
 
 /// How often a quiet stream shows that it is alive. Seconds.
 const PING_S: u64 = 15;
+/// After how many seconds a place among the pages may be free again.
+const PLACE_S: u64 = 5;
 /// Events that wait for a slow page; beyond them the page's follower waits, and what it misses of the phones it asks for anew.
 const EVENTS_MAX: usize = 64;
 
 pub(super) async fn stream(State(page): State<Page>) -> Response {
     let Ok(place) = std::sync::Arc::clone(&page.streams).try_acquire_owned() else {
         let detail = format!("{STREAMS_MAX} pages follow the phones already; close one");
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &detail);
+        return Problem::new(Code::TooManyWaiting).detail(detail).retry_after(PLACE_S).into_response();
     };
     let (tell, events) = mpsc::channel(EVENTS_MAX);
     let mut follower = JoinSet::new();

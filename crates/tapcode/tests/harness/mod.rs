@@ -380,29 +380,34 @@ impl Server {
         Ok(Answer { status, headers, body: answer.text().await? })
     }
 
-    /// The code that a simulated phone shows, once a message with one has arrived. Numbers are as the phone has them.
+    /// The code that a simulated phone shows, once a message with one has arrived.
     pub async fn code_on_phone(&self, number: &str) -> String {
-        let request = self.http.get(format!("{}/phone/stream", self.url)).send();
-        let seen = async {
-            let mut stream = request.await.expect("the page's stream");
-            assert_eq!(stream.status().as_u16(), 200, "the page's stream");
-            let mut unread = Vec::new();
-            while let Some(chunk) = stream.chunk().await.expect("the stream goes on") {
-                unread.extend_from_slice(&chunk);
-                while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = unread.drain(..=end).collect();
-                    let line = String::from_utf8(line).expect("UTF-8");
-                    let Some(data) = line.strip_prefix("data:") else { continue };
-                    let data: Value = serde_json::from_str(data.trim()).expect("JSON");
-                    if let Some(code) = code_in(&data, number) {
-                        return code;
-                    }
+        code_on_phone(&self.url, number).await
+    }
+}
+
+/// The code that a simulated phone of the server at `url` shows, once a message with one has arrived.
+pub async fn code_on_phone(url: &str, number: &str) -> String {
+    let request = client().get(format!("{url}/phone/stream")).send();
+    let seen = async {
+        let mut stream = request.await.expect("the page's stream");
+        assert_eq!(stream.status().as_u16(), 200, "the page's stream");
+        let mut unread = Vec::new();
+        while let Some(chunk) = stream.chunk().await.expect("the stream goes on") {
+            unread.extend_from_slice(&chunk);
+            while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = unread.drain(..=end).collect();
+                let line = String::from_utf8(line).expect("UTF-8");
+                let Some(data) = line.strip_prefix("data:") else { continue };
+                let data: Value = serde_json::from_str(data.trim()).expect("JSON");
+                if let Some(code) = code_in(&data, number) {
+                    return code;
                 }
             }
-            panic!("the stream ended before a code arrived on {number}");
-        };
-        tokio::time::timeout(WAIT_MAX, seen).await.unwrap_or_else(|_| panic!("no code on {number} within {WAIT_MAX:?}"))
-    }
+        }
+        panic!("the stream ended before a code arrived on {number}");
+    };
+    tokio::time::timeout(WAIT_MAX, seen).await.unwrap_or_else(|_| panic!("no code on {number} within {WAIT_MAX:?}"))
 }
 
 /// A snapshot of all phones, or one phone: the newest code that has arrived on one.
@@ -414,7 +419,8 @@ fn code_in(data: &Value, number: &str) -> Option<String> {
     message["code"].as_str().map(str::to_owned)
 }
 
-fn client() -> reqwest::Client {
+/// A client that asks this machine only.
+pub fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().timeout(PROCESS_MAX).build().expect("a client")
 }
 
