@@ -7,7 +7,7 @@ use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, NoFallback,
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX};
-use tapcode_core::step::{Answer, Begin, Decided, ENTRIES_MAX, Input};
+use tapcode_core::step::{Answer, Begin, CALL_PUT_OFF_MS, Decided, ENTRIES_MAX, Input};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{CodeSource, Limits, Purpose, Status};
 
@@ -66,7 +66,9 @@ pub struct Message {
     pub in_flight_since: Option<Timestamp>,
     verification: Option<usize>,
     step: u8,
+    queued_at: Timestamp,
     fallback_due: Option<Timestamp>,
+    /// The earliest moment for its call, for a retry or because its route was busy.
     not_before: Timestamp,
     calls: u32,
     retries: u32,
@@ -147,6 +149,7 @@ impl Ledger {
             self.entry(entry, input, now, may_call, decided, &mut claimed, &mut queued_for)?;
         }
         hold(CALLS, claimed == decided.calls, || format!("claimed {claimed:?}, calls {:?}", decided.calls))?;
+        self.put_off(next, now, may_call)?;
         self.answer(input, now, &expected, decided)?;
         self.document(next, now, &ended_before, matches!(input, Input::Begin(_)))?;
         self.duties(next, input, now, may_call)
@@ -368,6 +371,25 @@ impl Ledger {
             | Input::Outcome { .. }
             | Input::Receipt { .. } => {}
         }
+    }
+
+    /// A call on a busy route is put off, and only a little.
+    fn put_off(&mut self, next: Option<&Recipient>, now: Timestamp, may_call: bool) -> Held {
+        let mut put_off = 0;
+        for known in self.messages.iter_mut().filter(|m| m.in_flight_since.is_none()) {
+            let attempt = next.and_then(|n| n.attempt(known.id)).map(|(_, a)| &a.delivery);
+            let Some(delivery) = attempt.or_else(|| next.and_then(|n| n.message(known.id)).map(|m| &m.delivery)) else { continue };
+            if delivery.not_before != known.not_before {
+                let little = !may_call && known.not_before <= now && delivery.not_before == now.plus_millis(CALL_PUT_OFF_MS);
+                hold(CALLS, little, || format!("put off from {:?} to {:?} at {now:?}", known.not_before, delivery.not_before))?;
+                known.not_before = delivery.not_before;
+                put_off += 1;
+            }
+        }
+        if put_off > 0 {
+            self.see("put off");
+        }
+        Ok(())
     }
 
     fn entry(
@@ -806,7 +828,7 @@ impl Ledger {
             let forbidden = current.facts.class == Some(FailureClass::NoFallback) && current.facts.dead();
             if !self.arrived(v) && more && known.given_up.is_none() {
                 hold(FALLBACK, !current.facts.dead(), || format!("no fallback after {:?}", current.facts))?;
-                let queued_now = current.not_before == now;
+                let queued_now = current.queued_at == now;
                 let due = current.fallback_due.is_some_and(|due| due <= now) && !queued_now;
                 hold(FALLBACK, !(tick && due), || "no fallback though it is due".into())?;
             }
@@ -839,6 +861,7 @@ impl Message {
             in_flight_since: None,
             verification,
             step,
+            queued_at: now,
             fallback_due,
             not_before: now,
             calls: 0,

@@ -369,28 +369,32 @@ pub fn receipt(told: Told) -> ReceiptKind {
 /// A tick before the due moment decides nothing, ticks at it come to an end, and after the last due moment nothing waits.
 fn due_is_honest(core: &dyn Core, recipient: &Recipient, now: Timestamp) -> Held {
     const LAW: &str = "due_at is honest";
-    let may_call = |_: &Route| true;
-    let tick = |state: &Recipient, at: Timestamp| {
+    let tick = |state: &Recipient, at: Timestamp, free: bool| {
+        let may_call = move |_: &Route| free;
         core.step(Some(state.clone()), &Input::Tick, &Context { now: at, fresh: Fresh([0xee; 16]), may_call: &may_call })
     };
     let Some(due) = core.due_at(recipient) else {
-        let later = tick(recipient, now.plus_millis(1_000 * 86_400_000));
+        let later = tick(recipient, now.plus_millis(1_000 * 86_400_000), true);
         return hold(LAW, later.entries.is_empty() && later.calls.is_empty(), || format!("nothing was due, and then {later:?}"));
     };
     if due > now.plus_millis(1) {
-        let early = tick(recipient, due.minus_millis(1));
+        let early = tick(recipient, due.minus_millis(1), true);
         hold(LAW, early.entries.is_empty() && early.calls.is_empty(), || format!("due at {due:?}, a millisecond before: {early:?}"))?;
     }
     let at = due.max(now);
-    let mut state = recipient.clone();
-    // A plan whose steps wait for nothing is walked one step per tick.
-    for _ in 0..=tapcode_core::plan::PLAN_STEPS_MAX {
-        let decided = tick(&state, at);
-        hold(LAW, decided.changed, || format!("due at {due:?}, but a tick at {at:?} changes nothing"))?;
-        match decided.next {
-            Some(next) if core.due_at(&next).is_some_and(|again| again <= at) => state = next,
-            Some(_) | None => return Ok(()),
+    // Free or busy, nothing is due again at the same moment: no loop spins.
+    'routes: for free in [true, false] {
+        let mut state = recipient.clone();
+        // A plan whose steps wait for nothing is walked one step per tick.
+        for _ in 0..=tapcode_core::plan::PLAN_STEPS_MAX {
+            let decided = tick(&state, at, free);
+            hold(LAW, decided.changed, || format!("due at {due:?}, but a tick at {at:?} changes nothing"))?;
+            match decided.next {
+                Some(next) if core.due_at(&next).is_some_and(|again| again <= at) => state = next,
+                Some(_) | None => continue 'routes,
+            }
         }
+        broken::<()>(LAW, format!("ticks at {at:?} make no end of what is due: {state:?}"))?;
     }
-    broken(LAW, format!("ticks at {at:?} make no end of what is due: {state:?}"))
+    Ok(())
 }

@@ -6,3 +6,4 @@ mod ledger;
 mod life;
 mod lives;
 mod planted;
+mod stories;

@@ -225,6 +225,12 @@ fn bugs() -> Vec<Bug> {
             decided.next.iter_mut().for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(unclaim)));
             decided
         }),
+        bug("a busy route loses the message", &["5"], |_, s, i, c| {
+            let mut decided = step(s, i, c);
+            let lost = |a: &mut Attempt| if a.delivery.waits_for_call() && a.delivery.not_before > c.now { a.delivery.claimed_at = Some(c.now) };
+            decided.next.iter_mut().for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(lost)));
+            decided
+        }),
         bug("the fallback ignores what was delivered", &["6"], |_, s, i, c| {
             if !matches!(i, Input::Tick) {
                 return step(s, i, c);
