@@ -240,13 +240,19 @@ impl Engine {
                 return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered: None });
             }
             let (commit, rendered) = self.commit_of(key, version, handles.clone(), &decided, remember.as_ref(), at);
-            match self.inner.committer.commit(commit).await {
-                Ok(()) => {
-                    self.after_commit(key, &decided, permits);
-                    return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered });
-                }
-                Err(StoreError::Conflict) => metrics::counter!("tapcode_commit_conflicts_total").increment(1),
-                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
+            // From here on it is the engine's work: a caller that hangs up, or a timer's loop that is stopped, must not
+            // leave a durable claim behind whose call nobody makes.
+            let engine = self.clone();
+            let work = async move {
+                engine.inner.committer.commit(commit).await?;
+                engine.after_commit(key, &decided, permits);
+                Ok(decided)
+            };
+            match self.inner.tasks.spawn(work).await {
+                Ok(Ok(decided)) => return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered }),
+                Ok(Err(StoreError::Conflict)) => metrics::counter!("tapcode_commit_conflicts_total").increment(1),
+                Ok(Err(error @ StoreError::Unavailable(_))) => return Err(error.into()),
+                Err(stopped) => return Err(StoreError::unavailable(stopped).into()),
             }
         }
         Err(EngineError::Unavailable(StoreError::Conflict))
