@@ -786,6 +786,8 @@ fn addresses_that_are_none_are_named_and_never_repeated() {
             "https://me:canary8d3f1c@otp.example.com",
             "user or password",
         ),
+        ("https://canary8d3f1c@otp.example.com", "user or password"),
+        ("https://:canary8d3f1c@otp.example.com", "user or password"),
         ("https://otp.example.com/?a=canary8d3f1c", "? or #"),
     ] {
         one_problem(
