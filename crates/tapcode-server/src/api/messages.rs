@@ -235,6 +235,7 @@ async fn send_sms(call: Call) -> Answered {
 }
 
 async fn send(call: &Call, ready: Ready, operation: &str) -> Answered {
+    call.scope()?;
     let to = if call.caller.may(Right::Read) { ready.to.expose().to_owned() } else { ready.to.masked().as_str().to_owned() };
     let created = |message: &PlainMessage| to_json(&MessageAnswer::taken(message, &to));
     let render = |document: &Recipient, answer: &Answer, _: Timestamp| {

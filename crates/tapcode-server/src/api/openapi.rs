@@ -150,7 +150,7 @@ fn fail(status: u16, codes: &[Code]) -> Value {
     let mut answer = json!({
         "description": meanings.join("\n\n"),
         "content": { "application/problem+json": {
-            "schema": { "allOf": [reference("Problem"), { "properties": { "code": { "enum": words } } }] },
+            "schema": { "allOf": [reference("Problem"), { "type": "object", "properties": { "code": { "type": "string", "enum": words } } }] },
             "examples": examples,
         } },
     });

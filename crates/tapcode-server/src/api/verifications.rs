@@ -357,6 +357,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
 async fn begin(call: Call) -> Answered {
     call.query().done()?;
     let request = begin_request(&call.json()?)?;
+    call.scope()?;
     let render = |document: &Recipient, decided: &Answer, at: Timestamp| match decided {
         Answer::Begun { verification, new } => rendered(&call, document, *verification, at, begun(*new)),
         _ => (StatusCode::OK.as_u16(), Vec::new()),
