@@ -81,10 +81,6 @@ pub async fn check(world: &World) -> Vec<String> {
 }
 
 impl Dump<'_> {
-    fn breaks(&mut self, law: &str, how: String) {
-        self.wrong.push(format!("{law}: {how}"));
-    }
-
     fn policy(&self, v: &Snapshot) -> &'static Policy {
         Policy::of(v.scope.service.as_str())
     }
@@ -240,7 +236,7 @@ impl Dump<'_> {
             let since = self.history.iter().filter(of_row).filter(maybe_success).map(|op| op.to).max();
             let seen = self.history.iter().filter(of_row).filter(|op| {
                 let failed = matches!(&op.got, Got::Checked { reason: Some(CheckReason::IncorrectCode | CheckReason::BindingMismatch), .. });
-                failed && since.is_none_or(|since| op.from >= since)
+                failed && since.is_none_or(|since| op.from > since)
             });
             let seen = seen.count();
             if usize::from(kept) < seen {
@@ -465,8 +461,8 @@ impl Dump<'_> {
                     let swept = !told.with_reference && self.leaps.iter().any(|(_, to)| *to >= told.at);
                     if known.is_none() && leads && !forgotten && !swept {
                         wrong.push(format!(
-                            "law 7: {:?} of {} ({id}) was taken at {heard:?} and is not known, with reference: {}",
-                            told.status, attempt.id, told.with_reference
+                            "law 7: {:?} of {} ({id}, {}) was taken at {heard:?} and is not known, with reference: {}",
+                            told.status, attempt.id, told.channel, told.with_reference
                         ));
                     }
                 }
