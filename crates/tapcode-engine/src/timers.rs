@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use tapcode_core::delivery::CALL_ANSWER_MS;
 use tapcode_core::entry::Refusal;
 use tapcode_core::id::MessageId;
 use tapcode_core::plan::Route;
@@ -152,19 +153,24 @@ impl Engine {
             let engine = self.clone();
             let name = sender_name(sender.channel, sender.id);
             self.inner.tasks.spawn(async move {
+                let mut stop_by = None;
                 while let Some(receipt) = receipts.recv().await {
-                    engine.hear(&name, receipt).await;
+                    engine.hear(&name, receipt, &mut stop_by).await;
                 }
             });
         }
     }
 
     /// Applies a session's receipt, trying again while the store is unavailable: a session does not tell twice. What comes
-    /// behind it waits, and the session with it.
-    async fn hear(&self, sender: &str, receipt: Receipt) {
+    /// behind it waits, and the session with it. Once the engine stops, there is as long as for an outcome, for all of them.
+    async fn hear(&self, sender: &str, receipt: Receipt, stop_by: &mut Option<Timestamp>) {
         let give_up = self.now().plus_millis(PARKED_MS);
         while let Err(error) = self.receive(sender, receipt.clone()).await {
-            if self.now() >= give_up || self.inner.stop.is_cancelled() {
+            let now = self.now();
+            if self.inner.stop.is_cancelled() {
+                stop_by.get_or_insert(now.plus_millis(CALL_ANSWER_MS));
+            }
+            if now >= give_up || stop_by.is_some_and(|at| now >= at) {
                 tracing::error!(sender.id = sender, error = %chain(&error), "a session's receipt is lost");
                 return;
             }
