@@ -222,13 +222,15 @@ impl Engine {
         let queue = &self.inner.queues[usize::from(u16::from_be_bytes([key.0[0], key.0[1]])) % QUEUES];
         let _turn = queue.lock().await;
         for _ in 0..CONFLICTS_MAX {
+            let loaded = self.inner.store.load(&key).await?;
+            // After the document, never before it: whoever sees what the first request did to the document sees its
+            // remembered answer too, because both were one commit; and so is not refused for having asked twice.
             if let Some(remember) = &remember {
                 let known = self.inner.store.remembered(&remember.key, self.now()).await?;
                 if let Some(known) = known {
                     return self.replay(&known, remember).map(Applied::Before);
                 }
             }
-            let loaded = self.inner.store.load(&key).await?;
             let at = self.now();
             let (document, version) = loaded.map_or((None, None), |l| (Some(l.value), Some(l.version)));
             let input = match input(document.as_ref(), at) {

@@ -136,7 +136,7 @@ fn asked(name: &str) -> Option<u64> {
 
 fn tell(seed: u64, over: &Over) -> String {
     let mut text = format!("seed {seed}: {} of the laws' sentences broken (replay: TAPCODE_SIM_SEED={seed})\n", over.wrong.len());
-    for wrong in over.wrong.iter().take(8) {
+    for wrong in over.wrong.iter().take(3) {
         text.push_str("  ");
         text.push_str(wrong);
         text.push('\n');
