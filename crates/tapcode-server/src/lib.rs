@@ -14,7 +14,6 @@ mod edge;
 pub mod hooks;
 pub mod limits;
 pub mod problem;
-mod problem_stub;
 
 use problem::{Code, Problem};
 
