@@ -11,7 +11,7 @@ use tapcode_core::time::Timestamp;
 use crate::contract::provider::{Content, Message, Reference};
 use crate::contract::store::ProviderHandle;
 use crate::egress::EgressError;
-use crate::engine::{Engine, Permit, route_of};
+use crate::engine::{Engine, EngineError, Permit, route_of};
 use crate::keyring::Use;
 use crate::service::{Provider, Sender, sender_name};
 
@@ -122,8 +122,8 @@ impl Engine {
         outcome
     }
 
-    /// Writes an outcome down, trying again while the store is unavailable. After [`CALL_ANSWER_MS`] the claim counts as
-    /// unclear anyway, and the outcome can no longer change what is done.
+    /// Writes an outcome down and takes the receipts that came before it, trying again while the store is unavailable.
+    /// After [`CALL_ANSWER_MS`] the claim counts as unclear anyway, and the outcome can no longer change what is done.
     async fn write_outcome(&self, key: RecipientKey, id: MessageId, sender: &str, outcome: SendOutcome) {
         let (outcome, handle) = self.without_provider_name(sender, outcome);
         let handles: Vec<_> = handle
@@ -132,19 +132,27 @@ impl Engine {
             .collect();
         let give_up = self.now().plus_millis(CALL_ANSWER_MS);
         let mut wait_ms = REWRITE_FIRST_MS;
+        let mut written = false;
         loop {
             let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Outcome { message: id, outcome: outcome.clone() });
-            match self.apply_with(key, None, handles.clone(), input).await {
-                Ok(_) => {
-                    if let Some(digest) = handle {
-                        self.take_parked(key, id, sender, &digest).await;
-                    }
-                    return;
-                }
+            let mut done = Ok(());
+            if !written {
+                done = self.apply_with(key, None, handles.clone(), input).await.map(|_| ());
+                written = done.is_ok();
+            }
+            if let (true, Some(digest)) = (written, &handle) {
+                done = self.take_parked(key, id, sender, digest).await;
+            }
+            match done {
+                Ok(()) => return,
                 Err(error) if self.now() < give_up => {
                     tracing::warn!(message.id = %id, error = %chain(&error), "an outcome could not be written yet");
                     self.inner.clock.sleep(wait_ms).await;
                     wait_ms = (wait_ms * 2).min(REWRITE_LAST_MS);
+                }
+                Err(error) if written => {
+                    tracing::error!(message.id = %id, error = %chain(&error), "receipts that came early could not be read; a timer will");
+                    return;
                 }
                 Err(error) => {
                     tracing::error!(message.id = %id, error = %chain(&error), "an outcome is lost; the message counts as unclear");
@@ -175,19 +183,11 @@ impl Engine {
     }
 
     /// Receipts that came before our own record of the provider's id: applied now that the id leads somewhere.
-    async fn take_parked(&self, key: RecipientKey, id: MessageId, sender: &str, digest: &str) {
-        let parked = match self.inner.store.parked(sender, digest).await {
-            Ok(parked) => parked,
-            Err(error) => {
-                tracing::warn!(message.id = %id, error = %chain(&error), "parked receipts could not be read");
-                return;
-            }
-        };
-        for kind in parked {
-            if let Err(error) = self.apply_receipt(sender, key, id, kind).await {
-                tracing::warn!(message.id = %id, error = %chain(&error), "a parked receipt could not be applied");
-            }
+    pub(crate) async fn take_parked(&self, key: RecipientKey, id: MessageId, sender: &str, digest: &str) -> Result<(), EngineError> {
+        for kind in self.inner.store.parked(sender, digest).await? {
+            self.apply_receipt(sender, key, id, kind).await?;
         }
+        Ok(())
     }
 }
 

@@ -222,13 +222,15 @@ impl Engine {
         let queue = &self.inner.queues[usize::from(u16::from_be_bytes([key.0[0], key.0[1]])) % QUEUES];
         let _turn = queue.lock().await;
         for _ in 0..CONFLICTS_MAX {
+            let loaded = self.inner.store.load(&key).await?;
+            // After the document, never before it: whoever sees what the first request did to the document sees its
+            // remembered answer too, because both were one commit; and so is not refused for having asked twice.
             if let Some(remember) = &remember {
                 let known = self.inner.store.remembered(&remember.key, self.now()).await?;
                 if let Some(known) = known {
                     return self.replay(&known, remember).map(Applied::Before);
                 }
             }
-            let loaded = self.inner.store.load(&key).await?;
             let at = self.now();
             let (document, version) = loaded.map_or((None, None), |l| (Some(l.value), Some(l.version)));
             let input = match input(document.as_ref(), at) {
@@ -240,13 +242,19 @@ impl Engine {
                 return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered: None });
             }
             let (commit, rendered) = self.commit_of(key, version, handles.clone(), &decided, remember.as_ref(), at);
-            match self.inner.committer.commit(commit).await {
-                Ok(()) => {
-                    self.after_commit(key, &decided, permits);
-                    return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered });
-                }
-                Err(StoreError::Conflict) => metrics::counter!("tapcode_commit_conflicts_total").increment(1),
-                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
+            // From here on it is the engine's work: a caller that hangs up, or a timer's loop that is stopped, must not
+            // leave a durable claim behind whose call nobody makes.
+            let engine = self.clone();
+            let work = async move {
+                engine.inner.committer.commit(commit).await?;
+                engine.after_commit(key, &decided, permits);
+                Ok(decided)
+            };
+            match self.inner.tasks.spawn(work).await {
+                Ok(Ok(decided)) => return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered }),
+                Ok(Err(StoreError::Conflict)) => metrics::counter!("tapcode_commit_conflicts_total").increment(1),
+                Ok(Err(error @ StoreError::Unavailable(_))) => return Err(error.into()),
+                Err(stopped) => return Err(StoreError::unavailable(stopped).into()),
             }
         }
         Err(EngineError::Unavailable(StoreError::Conflict))

@@ -62,8 +62,11 @@ impl Engine {
         Ok(taken)
     }
 
-    /// Applies one receipt, or keeps it until its message is known.
-    pub(crate) async fn receive(&self, sender: &str, receipt: Receipt) -> Result<(), EngineError> {
+    /// Applies one receipt, or keeps it until its message is known: once this returns `Ok`, it is durable.
+    ///
+    /// # Errors
+    /// [`EngineError`]; then whoever told should tell again.
+    pub async fn receive(&self, sender: &str, receipt: Receipt) -> Result<(), EngineError> {
         let store = &self.inner.store;
         let id = &self.inner.keyring.provider_handle(sender, cut(&receipt.provider_message_id, PROVIDER_MESSAGE_ID_MAX));
         let found = match receipt.reference {

@@ -169,7 +169,7 @@ impl Engine {
     ) -> Result<Done<View>, RequestError> {
         let snapshot = self.own_verification(caller, id).await?;
         let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Resend { verification: id, channel });
-        self.apply_to(caller, snapshot, id, remember, input).await
+        self.apply_to(caller, snapshot, id, false, remember, input).await
     }
 
     /// Gives a verification up.
@@ -179,14 +179,16 @@ impl Engine {
     pub async fn cancel(&self, caller: &Caller, id: VerificationId, remember: Option<Remember<'_>>) -> Result<Done<View>, RequestError> {
         let snapshot = self.own_verification(caller, id).await?;
         let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Cancel { verification: id });
-        self.apply_to(caller, snapshot, id, remember, input).await
+        self.apply_to(caller, snapshot, id, true, remember, input).await
     }
 
+    /// Applies an input to a verification; one that `gives_up` may be repeated.
     async fn apply_to<I>(
         &self,
         caller: &Caller,
         snapshot: Snapshot,
         id: VerificationId,
+        gives_up: bool,
         remember: Option<Remember<'_>>,
         input: I,
     ) -> Result<Done<View>, RequestError>
@@ -203,7 +205,7 @@ impl Engine {
                 }
                 // The document has forgotten it, history has not: it ended long ago.
                 Err(Refusal::UnknownVerification) => match &snapshot.subject {
-                    Subject::Verification(v) if v.status == Status::Canceled => Ok(Done::Now(ended(snapshot))),
+                    Subject::Verification(v) if v.status == Status::Canceled && gives_up => Ok(Done::Now(ended(snapshot))),
                     Subject::Verification(v) => Err(RequestError::Refused(Refusal::NotPending { status: v.status })),
                     Subject::Message(_) => Err(RequestError::Unknown),
                 },

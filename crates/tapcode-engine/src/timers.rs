@@ -2,15 +2,22 @@
 
 use std::collections::HashMap;
 
-use tapcode_core::recipient::Recipient;
+use tapcode_core::delivery::CALL_ANSWER_MS;
+use tapcode_core::entry::Refusal;
+use tapcode_core::id::MessageId;
+use tapcode_core::plan::Route;
+use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::step::Input;
 use tapcode_core::time::Timestamp;
+use tapcode_core::verification::{Status, Verification};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::call::chain;
+use crate::contract::provider::Receipt;
 use crate::contract::store::Sweep;
-use crate::engine::Engine;
+use crate::engine::{Applied, Engine, EngineError};
+use crate::receive::PARKED_MS;
 use crate::service::{Provider, sender_name};
 
 /// How often the due index is looked at. Milliseconds: the lateness of a timer on an idle machine.
@@ -67,15 +74,12 @@ impl Engine {
                     let mut ticks = JoinSet::new();
                     for key in due {
                         let engine = self.clone();
-                        ticks.spawn(async move {
-                            let tick = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Tick);
-                            engine.apply(key, None, tick).await
-                        });
+                        ticks.spawn(async move { engine.tick(key).await });
                     }
                     let mut unavailable = false;
                     while let Some(ticked) = ticks.join_next().await {
                         match ticked {
-                            Ok(Ok(_)) => {}
+                            Ok(Ok(())) => {}
                             Ok(Err(error)) => {
                                 unavailable = true;
                                 tracing::warn!(error = %chain(&error), "a timer could not be applied yet");
@@ -102,6 +106,25 @@ impl Engine {
                 self.inner.clock.sleep(wait_ms).await;
             }
         }
+    }
+
+    /// Lets a document see that time has passed. One that is about to fall back on silence is not believed at once: a
+    /// node may have died after it wrote a provider's message id down and before it took the receipts that waited for it.
+    async fn tick(&self, key: RecipientKey) -> Result<(), EngineError> {
+        let unless_silent = |document: Option<&Recipient>, now: Timestamp| match document {
+            Some(document) if !silent(document, now).is_empty() => Err(Refusal::UnknownVerification),
+            Some(_) | None => Ok(Input::Tick),
+        };
+        let Applied::Now { answer: Err(_), document: Some(document), at, .. } = self.apply(key, None, unless_silent).await? else {
+            return Ok(());
+        };
+        for (message, route, kept_id) in silent(&document, at) {
+            let Some(provider_message_id) = self.inner.keyring.open_provider_message_id(kept_id) else { continue };
+            let sender = sender_name(route.channel, route.sender);
+            let digest = self.inner.keyring.provider_handle(&sender, &provider_message_id);
+            self.take_parked(key, message, &sender, &digest).await?;
+        }
+        self.apply(key, None, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Tick)).await.map(|_| ())
     }
 
     async fn keep_sweeping(&self) {
@@ -136,12 +159,40 @@ impl Engine {
             let engine = self.clone();
             let name = sender_name(sender.channel, sender.id);
             self.inner.tasks.spawn(async move {
+                let mut stop_by = None;
                 while let Some(receipt) = receipts.recv().await {
-                    if let Err(error) = engine.receive(&name, receipt).await {
-                        tracing::warn!(sender.id = name, error = %chain(&error), "a session's receipt could not be applied");
-                    }
+                    engine.hear(&name, receipt, &mut stop_by).await;
                 }
             });
         }
     }
+
+    /// Applies a session's receipt, trying again while the store is unavailable: a session does not tell twice. What comes
+    /// behind it waits, and the session with it. Once the engine stops, there is as long as for an outcome, for all of them.
+    async fn hear(&self, sender: &str, receipt: Receipt, stop_by: &mut Option<Timestamp>) {
+        let give_up = self.now().plus_millis(PARKED_MS);
+        while let Err(error) = self.receive(sender, receipt.clone()).await {
+            let now = self.now();
+            if self.inner.stop.is_cancelled() {
+                stop_by.get_or_insert(now.plus_millis(CALL_ANSWER_MS));
+            }
+            if now >= give_up || stop_by.is_some_and(|at| now >= at) {
+                tracing::error!(sender.id = sender, error = %chain(&error), "a session's receipt is lost");
+                return;
+            }
+            tracing::warn!(sender.id = sender, error = %chain(&error), "a session's receipt could not be applied yet");
+            self.inner.clock.sleep(STORE_GONE_MS).await;
+        }
+    }
+}
+
+/// Messages that a silence is about to be concluded from, by the provider's ids that are known of them.
+fn silent(document: &Recipient, now: Timestamp) -> Vec<(MessageId, &Route, &str)> {
+    let about_to_fall_back = |v: &&Verification| {
+        v.status == Status::Pending && !v.has_arrived() && v.attempts.last().and_then(|a| a.fallback_at).is_some_and(|due| due <= now)
+    };
+    let attempts = document.verifications.iter().filter(about_to_fall_back).flat_map(|v| v.attempts.iter().map(move |a| (v, a)));
+    attempts
+        .filter_map(|(v, a)| Some((a.id, &v.plan.step(a.step)?.route, &**a.delivery.provider_message_id.as_ref()?)))
+        .collect()
 }

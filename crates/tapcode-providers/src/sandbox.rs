@@ -18,7 +18,9 @@ use tapcode_engine::clock::Clock;
 use tapcode_engine::contract::phones::{
     Arrival, Deliver, LATE_MS, Network, PHONE_MESSAGES_MAX, PHONES_MAX, Phone, PhoneMessage, Phones,
 };
-use tapcode_engine::contract::provider::{Content, Manifest, Message, Receipt, Reference, SessionProvider};
+use tapcode_engine::contract::provider::{
+    Content, Manifest, Message, Receipt, Reference, SessionProvider,
+};
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -69,14 +71,27 @@ impl Sandbox {
             world.phone(number);
         }
         let changes = broadcast::Sender::new(CHANGES_MAX);
-        Arc::new(Self { brand: brand.into(), clock, world: Mutex::new(world), changes })
+        Arc::new(Self {
+            brand: brand.into(),
+            clock,
+            world: Mutex::new(world),
+            changes,
+        })
     }
 
     /// A provider that sends to these phones. `from` is who an SMS is from; a WhatsApp message is from the brand.
     #[must_use]
     pub fn sender(self: &Arc<Self>, channel: Channel, from: &str) -> SandboxSender {
-        let line = Line { channel, from: from.into(), scheduled: Mutex::default(), woken: Notify::new() };
-        SandboxSender { sandbox: Arc::clone(self), line: Arc::new(line) }
+        let line = Line {
+            channel,
+            from: from.into(),
+            scheduled: Mutex::default(),
+            woken: Notify::new(),
+        };
+        SandboxSender {
+            sandbox: Arc::clone(self),
+            line: Arc::new(line),
+        }
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -94,7 +109,16 @@ impl Sandbox {
     /// The message as the phone will show it; `None` for content that this channel does not carry.
     fn written(&self, channel: Channel, from: &str, content: &Content) -> Option<Written> {
         match (channel, content) {
-            (Channel::Whatsapp, Content::Code { code, locale, expires_minutes, brand, .. }) => {
+            (
+                Channel::Whatsapp,
+                Content::Code {
+                    code,
+                    locale,
+                    expires_minutes,
+                    brand,
+                    ..
+                },
+            ) => {
                 let wording = Wording::of(locale);
                 Some(Written {
                     sender: brand.to_string(),
@@ -104,15 +128,27 @@ impl Sandbox {
                     code: Some(code.expose().to_owned()),
                 })
             }
-            (Channel::Whatsapp, Content::Template { name, language, components }) => {
-                Some(Written::from_template(&self.brand, name, language, components))
-            }
+            (
+                Channel::Whatsapp,
+                Content::Template {
+                    name,
+                    language,
+                    components,
+                },
+            ) => Some(Written::from_template(
+                &self.brand,
+                name,
+                language,
+                components,
+            )),
             (Channel::Sms, Content::Code { code, text, .. }) => Some(Written {
                 code: Some(code.expose().to_owned()),
                 ..Written::text(from, text)
             }),
             (Channel::Sms, Content::Text(text)) => Some(Written::text(from, text)),
-            (Channel::Whatsapp, Content::Text(_)) | (Channel::Sms, Content::Template { .. }) => None,
+            (Channel::Whatsapp, Content::Text(_)) | (Channel::Sms, Content::Template { .. }) => {
+                None
+            }
         }
     }
 
@@ -122,9 +158,13 @@ impl Sandbox {
             What::Leaves => return ReceiptKind::Sent,
             What::IsRead => return ReceiptKind::Read,
             What::Arrives => (Arrival::Arrived, ReceiptKind::Delivered),
-            What::IsUndeliverable => {
-                (Arrival::Lost, ReceiptKind::Failed(whatsapp_errors::reported(whatsapp_errors::UNDELIVERABLE, "")))
-            }
+            What::IsUndeliverable => (
+                Arrival::Lost,
+                ReceiptKind::Failed(whatsapp_errors::reported(
+                    whatsapp_errors::UNDELIVERABLE,
+                    "",
+                )),
+            ),
         };
         let now = self.clock.now();
         let mut world = self.world();
@@ -152,20 +192,27 @@ impl Phones for Sandbox {
     fn set_network(&self, number: &Number, network: Network) {
         let mut world = self.world();
         let phone = world.phone(number);
-        phone.network = Network { delay_ms: network.delay_ms.min(DELAY_MS_MAX), ..network };
+        phone.network = Network {
+            delay_ms: network.delay_ms.min(DELAY_MS_MAX),
+            ..network
+        };
         self.tell(phone);
     }
 
     fn open(&self, message: &str) -> bool {
         let now = self.clock.now();
         let mut world = self.world();
-        let Some((phone, at)) = world.find(message) else { return false };
+        let Some((phone, at)) = world.find(message) else {
+            return false;
+        };
         let opened = &mut phone.messages[at];
         if opened.shown.arrival == Arrival::Arrived && !opened.shown.read {
             opened.shown.read = true;
             if opened.shown.channel == Channel::Whatsapp {
                 // A full line loses the receipt, as a user who keeps read receipts off would.
-                opened.line.schedule(vec![(now, What::IsRead)], &opened.told);
+                opened
+                    .line
+                    .schedule(vec![(now, What::IsRead)], &opened.told);
             }
             self.tell(phone);
         }
@@ -185,10 +232,16 @@ impl SessionProvider for SandboxSender {
 
     async fn send(&self, message: Message) -> SendOutcome {
         let channel = self.line.channel;
-        let Some(written) = self.sandbox.written(channel, &self.line.from, &message.content) else {
+        let Some(written) = self
+            .sandbox
+            .written(channel, &self.line.from, &message.content)
+        else {
             let detail = format!("the sandbox carries no such content on {channel}");
             let failure = Failure::new(FailureClass::OurMistake, "content", &detail);
-            return SendOutcome::Failed { failure, provider_message_id: None };
+            return SendOutcome::Failed {
+                failure,
+                provider_message_id: None,
+            };
         };
         let now = self.sandbox.clock.now();
         let mut world = self.sandbox.world();
@@ -208,12 +261,25 @@ impl SessionProvider for SandboxSender {
             twice: deliver == Deliver::Duplicate,
         };
         let delay_ms = u64::from(network.delay_ms);
-        let arrives = |after_ms: u64| vec![(now, What::Leaves), (now.plus_millis(after_ms), What::Arrives)];
+        let arrives = |after_ms: u64| {
+            vec![
+                (now, What::Leaves),
+                (now.plus_millis(after_ms), What::Arrives),
+            ]
+        };
         let (arrival, what) = match deliver {
-            _ if !reachable => (Arrival::Pending, vec![(now.plus_millis(NOT_ON_WHATSAPP_MS + delay_ms), What::IsUndeliverable)]),
+            _ if !reachable => (
+                Arrival::Pending,
+                vec![(
+                    now.plus_millis(NOT_ON_WHATSAPP_MS + delay_ms),
+                    What::IsUndeliverable,
+                )],
+            ),
             Deliver::Never => (Arrival::Lost, vec![]),
             Deliver::Late => (Arrival::Pending, arrives(LATE_MS + delay_ms)),
-            Deliver::Normal | Deliver::Duplicate | Deliver::ProviderDown => (Arrival::Pending, arrives(delay_ms)),
+            Deliver::Normal | Deliver::Duplicate | Deliver::ProviderDown => {
+                (Arrival::Pending, arrives(delay_ms))
+            }
         };
         // The phone has it before the network may deliver it: the world is locked until it is on the list.
         if !self.line.schedule(what, &told) {
@@ -232,9 +298,15 @@ impl SessionProvider for SandboxSender {
             button: written.button,
             read: false,
         };
-        phone.receive(KeptMessage { shown, line: Arc::clone(&self.line), told });
+        phone.receive(KeptMessage {
+            shown,
+            line: Arc::clone(&self.line),
+            told,
+        });
         self.sandbox.tell(phone);
-        SendOutcome::Accepted { provider_message_id }
+        SendOutcome::Accepted {
+            provider_message_id,
+        }
     }
 
     async fn run(&self, receipts: mpsc::Sender<Receipt>, stop: CancellationToken) {
@@ -268,7 +340,10 @@ impl SessionProvider for SandboxSender {
 
 fn refused(code: &str, detail: &str) -> SendOutcome {
     let failure = Failure::new(FailureClass::RetryHere { after_ms: RETRY_MS }, code, detail);
-    SendOutcome::Failed { failure, provider_message_id: None }
+    SendOutcome::Failed {
+        failure,
+        provider_message_id: None,
+    }
 }
 
 /// What a message says on a phone.
@@ -282,7 +357,13 @@ struct Written {
 
 impl Written {
     fn text(from: &str, text: &str) -> Self {
-        Self { sender: from.to_owned(), body: text.to_owned(), footer: None, button: None, code: None }
+        Self {
+            sender: from.to_owned(),
+            body: text.to_owned(),
+            footer: None,
+            button: None,
+            code: None,
+        }
     }
 
     /// A template whose button repeats the body's only parameter is an authentication template, and its text is Meta's;
@@ -291,8 +372,15 @@ impl Written {
         let components: serde_json::Value = serde_json::from_str(components).unwrap_or_default();
         let texts = |kind: &str| -> Vec<&str> {
             let all = components.as_array().into_iter().flatten();
-            let of_kind = all.filter(|c| c["type"].as_str().is_some_and(|t| t.eq_ignore_ascii_case(kind)));
-            of_kind.flat_map(|c| c["parameters"].as_array().into_iter().flatten()).filter_map(|p| p["text"].as_str()).collect()
+            let of_kind = all.filter(|c| {
+                c["type"]
+                    .as_str()
+                    .is_some_and(|t| t.eq_ignore_ascii_case(kind))
+            });
+            of_kind
+                .flat_map(|c| c["parameters"].as_array().into_iter().flatten())
+                .filter_map(|p| p["text"].as_str())
+                .collect()
         };
         match (texts("body").as_slice(), texts("button").as_slice()) {
             ([code], [button]) if code == button => {
@@ -323,15 +411,26 @@ impl World {
     fn phone(&mut self, number: &Number) -> &mut Kept {
         self.moments += 1;
         let moment = self.moments;
-        let at = self.phones.iter().position(|p| p.number == *number).unwrap_or_else(|| {
-            if self.phones.len() >= PHONES_MAX {
-                let silent = (0..self.phones.len()).min_by_key(|at| self.phones[*at].heard_of).expect("there are phones");
-                self.phones.remove(silent);
-            }
-            let messages = VecDeque::new();
-            self.phones.push(Kept { number: number.clone(), network: Network::default(), messages, heard_of: moment });
-            self.phones.len() - 1
-        });
+        let at = self
+            .phones
+            .iter()
+            .position(|p| p.number == *number)
+            .unwrap_or_else(|| {
+                if self.phones.len() >= PHONES_MAX {
+                    let silent = (0..self.phones.len())
+                        .min_by_key(|at| self.phones[*at].heard_of)
+                        .expect("there are phones");
+                    self.phones.remove(silent);
+                }
+                let messages = VecDeque::new();
+                self.phones.push(Kept {
+                    number: number.clone(),
+                    network: Network::default(),
+                    messages,
+                    heard_of: moment,
+                });
+                self.phones.len() - 1
+            });
         self.phones[at].heard_of = moment;
         &mut self.phones[at]
     }
@@ -355,7 +454,11 @@ struct Kept {
 impl Kept {
     fn shown(&self) -> Phone {
         let messages = self.messages.iter().map(|m| m.shown.clone()).collect();
-        Phone { number: self.number.clone(), network: self.network, messages }
+        Phone {
+            number: self.number.clone(),
+            network: self.network,
+            messages,
+        }
     }
 
     fn receive(&mut self, message: KeptMessage) {
@@ -423,7 +526,9 @@ enum What {
 
 impl Line {
     fn scheduled(&self) -> MutexGuard<'_, Scheduled> {
-        self.scheduled.lock().unwrap_or_else(PoisonError::into_inner)
+        self.scheduled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Schedules all of it; `false`, and none of it, when there is no room.
@@ -435,7 +540,12 @@ impl Line {
         for (due, what) in what {
             scheduled.made += 1;
             let order = scheduled.made;
-            scheduled.events.push(Reverse(Event { due, order, what, told: told.clone() }));
+            scheduled.events.push(Reverse(Event {
+                due,
+                order,
+                what,
+                told: told.clone(),
+            }));
         }
         drop(scheduled);
         self.woken.notify_one();
@@ -475,13 +585,17 @@ impl Ord for Event {
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox").field("brand", &self.brand).finish_non_exhaustive()
+        f.debug_struct("Sandbox")
+            .field("brand", &self.brand)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for SandboxSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SandboxSender").field("channel", &self.line.channel).finish_non_exhaustive()
+        f.debug_struct("SandboxSender")
+            .field("channel", &self.line.channel)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,10 +8,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::Value;
-use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{
+    Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome,
+};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Content, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference, Source,
+    Content, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message,
+    Receipt, Reference, Source,
 };
 
 use crate::config_error::{ConfigError, base_url, ensure};
@@ -20,7 +23,10 @@ use crate::vendor_text::for_people;
 use crate::{signature, twilio_errors};
 
 const fn page(url: &'static str) -> Source {
-    Source { url, read: "2026-11-22" }
+    Source {
+        url,
+        read: "2026-11-22",
+    }
 }
 
 /// What Twilio is.
@@ -82,21 +88,53 @@ impl Twilio {
     /// [`ConfigError`] names the first key that has nothing usable.
     pub fn new(config: TwilioConfig) -> Result<Self, ConfigError> {
         let base = base_url("base_url", &config.base_url)?;
-        let is_sid = config.account_sid.starts_with("AC") && config.account_sid.bytes().all(|c| c.is_ascii_alphanumeric());
-        ensure(is_sid, "account_sid", "an account's SID, which starts with AC")?;
-        ensure(!config.auth_token.is_empty(), "auth_token", "the account's token: without it no callback can be believed")?;
+        let is_sid = config.account_sid.starts_with("AC")
+            && config
+                .account_sid
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric());
+        ensure(
+            is_sid,
+            "account_sid",
+            "an account's SID, which starts with AC",
+        )?;
+        ensure(
+            !config.auth_token.is_empty(),
+            "auth_token",
+            "the account's token: without it no callback can be believed",
+        )?;
         if let Some(url) = &config.callback_url {
             base_url("callback_url", url)?;
         }
         match &config.from {
-            From::Sender(sender) => ensure(!sender.is_empty(), "number", "a number of the account in E.164, or a sender id")?,
-            From::MessagingService(sid) => ensure(sid.starts_with("MG"), "messaging_service_sid", "a SID that starts with MG")?,
+            From::Sender(sender) => ensure(
+                !sender.is_empty(),
+                "number",
+                "a number of the account in E.164, or a sender id",
+            )?,
+            From::MessagingService(sid) => ensure(
+                sid.starts_with("MG"),
+                "messaging_service_sid",
+                "a SID that starts with MG",
+            )?,
         }
-        let credentials = BASE64.encode(format!("{}:{}", config.account_sid, config.auth_token.expose()));
-        let mut authorization = HeaderValue::from_str(&format!("Basic {credentials}")).expect("base 64 is ASCII without line breaks");
+        let credentials = BASE64.encode(format!(
+            "{}:{}",
+            config.account_sid,
+            config.auth_token.expose()
+        ));
+        let mut authorization = HeaderValue::from_str(&format!("Basic {credentials}"))
+            .expect("base 64 is ASCII without line breaks");
         authorization.set_sensitive(true);
-        let messages_url = format!("{base}/2010-04-01/Accounts/{}/Messages.json", config.account_sid);
-        Ok(Self { messages_url, authorization, config })
+        let messages_url = format!(
+            "{base}/2010-04-01/Accounts/{}/Messages.json",
+            config.account_sid
+        );
+        Ok(Self {
+            messages_url,
+            authorization,
+            config,
+        })
     }
 }
 
@@ -120,45 +158,79 @@ impl HttpProvider for Twilio {
             Content::Template { .. } => {}
         }
         if let Some(url) = &self.config.callback_url {
-            form.append_pair("StatusCallback", &format!("{url}?{REFERENCE_PARAMETER}={}", message.reference));
+            form.append_pair(
+                "StatusCallback",
+                &format!("{url}?{REFERENCE_PARAMETER}={}", message.reference),
+            );
         }
         let validity_s = (message.useful_ms / 1_000).clamp(*VALIDITY_S.start(), *VALIDITY_S.end());
         form.append_pair("ValidityPeriod", &validity_s.to_string());
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        HttpRequest { method: Method::POST, url: self.messages_url.clone(), headers, body: form.finish().into_bytes() }
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        HttpRequest {
+            method: Method::POST,
+            url: self.messages_url.clone(),
+            headers,
+            body: form.finish().into_bytes(),
+        }
     }
 
     fn outcome(&self, response: &HttpResponse) -> SendOutcome {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        if response.status.is_success() { taken(&body) } else { refused(response.status, &body) }
+        if response.status.is_success() {
+            taken(&body)
+        } else {
+            refused(response.status, &body)
+        }
     }
 
     fn receipts(&self, hook: &InboundHook) -> Result<Vec<Receipt>, HookError> {
-        let header = signature::the_one(&hook.headers, "x-twilio-signature").ok_or(HookError::Signature)?;
-        let signature = BASE64.decode(header.as_bytes()).map_err(|_| HookError::Signature)?;
+        let header =
+            signature::the_one(&hook.headers, "x-twilio-signature").ok_or(HookError::Signature)?;
+        let signature = BASE64
+            .decode(header.as_bytes())
+            .map_err(|_| HookError::Signature)?;
         let mut parameters = BTreeMap::<String, BTreeSet<String>>::new();
         for (at, (name, value)) in form_urlencoded::parse(&hook.body).enumerate() {
             if at >= PARAMETERS_MAX {
                 return Err(HookError::Signature);
             }
-            parameters.entry(name.into_owned()).or_default().insert(value.into_owned());
+            parameters
+                .entry(name.into_owned())
+                .or_default()
+                .insert(value.into_owned());
         }
-        let signed: String = parameters.iter().flat_map(|(name, values)| values.iter().flat_map(move |v| [&**name, &**v])).collect();
-        let is_right = |url: &str| signature::is_hmac_sha1(&self.config.auth_token, format!("{url}{signed}").as_bytes(), &signature);
+        let signed: String = parameters
+            .iter()
+            .flat_map(|(name, values)| values.iter().flat_map(move |v| [&**name, &**v]))
+            .collect();
+        let is_right = |url: &str| {
+            signature::is_hmac_sha1(
+                &self.config.auth_token,
+                format!("{url}{signed}").as_bytes(),
+                &signature,
+            )
+        };
         // Twilio signs with or without the port that the scheme implies, depending on the product.
         if !is_right(&hook.url) && !other_spelling(&hook.url).is_some_and(|url| is_right(&url)) {
             return Err(HookError::Signature);
         }
         let the_one = |name: &str| {
             let values = parameters.get(name)?;
-            values.first().filter(|value| values.len() == 1 && !value.is_empty())
+            values
+                .first()
+                .filter(|value| values.len() == 1 && !value.is_empty())
         };
         if the_one("AccountSid") != Some(&self.config.account_sid) {
             return Err(HookError::Foreign);
         }
-        let id = the_one("MessageSid").filter(|id| id.len() <= PROVIDER_MESSAGE_ID_MAX).ok_or(HookError::Malformed)?;
+        let id = the_one("MessageSid")
+            .filter(|id| id.len() <= PROVIDER_MESSAGE_ID_MAX)
+            .ok_or(HookError::Malformed)?;
         let status = the_one("MessageStatus").ok_or(HookError::Malformed)?;
         let code = the_one("ErrorCode").and_then(|code| code.parse::<u32>().ok());
         let kind = match status.as_str() {
@@ -174,9 +246,15 @@ impl HttpProvider for Twilio {
             _ => return Ok(Vec::new()),
         };
         let query = hook.url.split_once('?').map_or("", |(_, query)| query);
-        let reference = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == REFERENCE_PARAMETER);
+        let reference =
+            form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == REFERENCE_PARAMETER);
         let reference = reference.and_then(|(_, value)| Reference::parse(&value));
-        Ok(vec![Receipt { reference, provider_message_id: id.as_str().into(), kind, at: None }])
+        Ok(vec![Receipt {
+            reference,
+            provider_message_id: id.as_str().into(),
+            kind,
+            at: None,
+        }])
     }
 }
 
@@ -187,7 +265,9 @@ fn taken(body: &Value) -> SendOutcome {
     };
     match body["status"].as_str().unwrap_or_default() {
         "accepted" | "scheduled" | "queued" | "sending" | "sent" | "delivered" | "read" => {
-            SendOutcome::Accepted { provider_message_id: id.into() }
+            SendOutcome::Accepted {
+                provider_message_id: id.into(),
+            }
         }
         status @ ("undelivered" | "failed" | "canceled") => {
             let code = number(&body["error_code"]);
@@ -195,7 +275,10 @@ fn taken(body: &Value) -> SendOutcome {
                 || Failure::new(FailureClass::NextRoute, status, "Twilio told no reason"),
                 twilio_errors::reported,
             );
-            SendOutcome::Failed { failure, provider_message_id: Some(id.into()) }
+            SendOutcome::Failed {
+                failure,
+                provider_message_id: Some(id.into()),
+            }
         }
         _ => unclear("success was answered with a message status that is not documented"),
     }
@@ -209,37 +292,59 @@ fn refused(status: StatusCode, body: &Value) -> SendOutcome {
     let failure = match (status.as_u16(), code) {
         // A code in a 5xx does not say that nothing was sent.
         (429, _) => Failure::new(
-            FailureClass::RetryHere { after_ms: twilio_errors::RATE_LIMITED_MS },
+            FailureClass::RetryHere {
+                after_ms: twilio_errors::RATE_LIMITED_MS,
+            },
             &code.unwrap_or(20_429).to_string(),
             "too many requests at once",
         ),
-        (400..=499, Some(code)) => twilio_errors::answered(code, words)
-            .unwrap_or_else(|| Failure::new(FailureClass::NextRoute, &code.to_string(), &for_people(words))),
+        (400..=499, Some(code)) => twilio_errors::answered(code, words).unwrap_or_else(|| {
+            Failure::new(
+                FailureClass::NextRoute,
+                &code.to_string(),
+                &for_people(words),
+            )
+        }),
         (401 | 403 | 404 | 405 | 410, None) => without_envelope(status, FailureClass::TripBreaker),
-        (400 | 411 | 413 | 414 | 415 | 422 | 431, None) => without_envelope(status, FailureClass::OurMistake),
+        (400 | 411 | 413 | 414 | 415 | 422 | 431, None) => {
+            without_envelope(status, FailureClass::OurMistake)
+        }
         (other, _) => return unclear(&format!("HTTP {other}")),
     };
-    SendOutcome::Failed { failure, provider_message_id: None }
+    SendOutcome::Failed {
+        failure,
+        provider_message_id: None,
+    }
 }
 
 fn without_envelope(status: StatusCode, class: FailureClass) -> Failure {
-    let detail = "refused without an error of Twilio's: is base_url right, and no proxy in between?";
+    let detail =
+        "refused without an error of Twilio's: is base_url right, and no proxy in between?";
     Failure::new(class, &format!("http_{}", status.as_u16()), detail)
 }
 
 fn unclear(detail: &str) -> SendOutcome {
-    SendOutcome::Unclear { detail: detail.into() }
+    SendOutcome::Unclear {
+        detail: detail.into(),
+    }
 }
 
 /// `SM` or `MM` and 32 hexadecimal digits (Twilio's OpenAPI document).
 fn is_message_sid(id: &str) -> bool {
-    let digits = id.strip_prefix("SM").or_else(|| id.strip_prefix("MM")).unwrap_or_default();
+    let digits = id
+        .strip_prefix("SM")
+        .or_else(|| id.strip_prefix("MM"))
+        .unwrap_or_default();
     digits.len() == 32 && digits.bytes().all(|c| c.is_ascii_hexdigit())
 }
 
 /// The same address with the scheme's own port where it has none, and without it where it has.
 fn other_spelling(url: &str) -> Option<String> {
-    let (scheme, port) = if url.starts_with("https://") { ("https://", ":443") } else { ("http://", ":80") };
+    let (scheme, port) = if url.starts_with("https://") {
+        ("https://", ":443")
+    } else {
+        ("http://", ":80")
+    };
     let rest = url.strip_prefix(scheme)?;
     let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     match host.strip_suffix(port) {
@@ -260,7 +365,9 @@ fn number(value: &Value) -> Option<u32> {
 
 impl fmt::Debug for Twilio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Twilio").field("account_sid", &self.config.account_sid).finish_non_exhaustive()
+        f.debug_struct("Twilio")
+            .field("account_sid", &self.config.account_sid)
+            .finish_non_exhaustive()
     }
 }
 

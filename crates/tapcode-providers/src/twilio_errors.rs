@@ -9,7 +9,10 @@ use tapcode_engine::contract::provider::Source;
 use crate::vendor_text::meaning_and_words;
 
 /// Where the confirmed codes were read.
-pub const SOURCE: Source = Source { url: "https://www.twilio.com/docs/api/errors", read: "2026-11-22" };
+pub const SOURCE: Source = Source {
+    url: "https://www.twilio.com/docs/api/errors",
+    read: "2026-11-22",
+};
 
 /// After how many milliseconds a send that met the rate limit is tried again.
 pub const RATE_LIMITED_MS: u32 = 1_000;
@@ -28,28 +31,48 @@ pub struct ErrorRow {
 }
 
 const fn read(code: u32, class: FailureClass, meaning: &'static str) -> ErrorRow {
-    ErrorRow { code, meaning, class, confirmed: true }
+    ErrorRow {
+        code,
+        meaning,
+        class,
+        confirmed: true,
+    }
 }
 
 const fn recalled(code: u32, class: FailureClass, meaning: &'static str) -> ErrorRow {
-    ErrorRow { code, meaning, class, confirmed: false }
+    ErrorRow {
+        code,
+        meaning,
+        class,
+        confirmed: false,
+    }
 }
 
 const NEXT: FailureClass = FailureClass::NextRoute;
 const TRIP: FailureClass = FailureClass::TripBreaker;
 const OURS: FailureClass = FailureClass::OurMistake;
-const LIMITED: FailureClass = FailureClass::RetryHere { after_ms: RATE_LIMITED_MS };
+const LIMITED: FailureClass = FailureClass::RetryHere {
+    after_ms: RATE_LIMITED_MS,
+};
 
 /// The table, by code.
 pub const TABLE: &[ErrorRow] = &[
     recalled(20_003, TRIP, "the account or its token is not right"),
     recalled(20_005, TRIP, "the account is not active"),
-    read(20_404, TRIP, "there is no such resource: is the account SID right?"),
+    read(
+        20_404,
+        TRIP,
+        "there is no such resource: is the account SID right?",
+    ),
     read(20_429, LIMITED, "too many requests at once"),
     recalled(21_211, NEXT, "the recipient's number is not valid"),
     recalled(21_212, TRIP, "the sender's number is not valid"),
     // One country, not the sender: the next route, and somebody must look at it.
-    recalled(21_408, OURS, "messages to this country are switched off for the account"),
+    recalled(
+        21_408,
+        OURS,
+        "messages to this country are switched off for the account",
+    ),
     recalled(21_602, OURS, "the text is missing"),
     recalled(21_603, OURS, "the sender is missing"),
     recalled(21_604, OURS, "the recipient is missing"),
@@ -58,11 +81,19 @@ pub const TABLE: &[ErrorRow] = &[
     recalled(21_610, NEXT, "the recipient has opted out"),
     recalled(21_611, LIMITED, "the sender's queue is full"),
     recalled(21_612, NEXT, "this sender does not reach this recipient"),
-    recalled(21_614, NEXT, "the recipient's number is not a mobile number"),
+    recalled(
+        21_614,
+        NEXT,
+        "the recipient's number is not a mobile number",
+    ),
     recalled(21_617, OURS, "the text is longer than 1,600 characters"),
     read(21_635, NEXT, "the recipient's number is a landline"),
     recalled(21_659, TRIP, "the sender is not a number of this account"),
-    recalled(21_660, TRIP, "the sender's number belongs to another account"),
+    recalled(
+        21_660,
+        TRIP,
+        "the sender's number belongs to another account",
+    ),
     recalled(21_703, TRIP, "the messaging service has no sender"),
     recalled(21_705, TRIP, "the messaging service is not valid"),
     recalled(30_001, LIMITED, "the sender's queue is full"),
@@ -76,7 +107,11 @@ pub const TABLE: &[ErrorRow] = &[
     recalled(30_010, NEXT, "the message costs more than allowed"),
     recalled(30_032, TRIP, "the toll-free number is not verified"),
     recalled(30_034, TRIP, "the sender is not registered for 10DLC"),
-    recalled(30_410, NEXT, "the provider behind Twilio did not answer in time"),
+    recalled(
+        30_410,
+        NEXT,
+        "the provider behind Twilio did not answer in time",
+    ),
 ];
 
 /// The row for a code.
@@ -88,7 +123,13 @@ pub fn find(code: u32) -> Option<&'static ErrorRow> {
 /// The failure that an answer to a send call tells; `None` for a code that is not in the table. `words` are Twilio's own.
 #[must_use]
 pub fn answered(code: u32, words: &str) -> Option<Failure> {
-    find(code).map(|row| Failure::new(row.class, &code.to_string(), &meaning_and_words(row.meaning, words)))
+    find(code).map(|row| {
+        Failure::new(
+            row.class,
+            &code.to_string(),
+            &meaning_and_words(row.meaning, words),
+        )
+    })
 }
 
 /// The failure that a status callback tells. The message was accepted and this attempt is used up, so that what would be
@@ -96,7 +137,11 @@ pub fn answered(code: u32, words: &str) -> Option<Failure> {
 #[must_use]
 pub fn reported(code: u32) -> Failure {
     let (class, meaning) = match find(code) {
-        Some(ErrorRow { class: FailureClass::RetryHere { .. }, meaning, .. }) => (NEXT, *meaning),
+        Some(ErrorRow {
+            class: FailureClass::RetryHere { .. },
+            meaning,
+            ..
+        }) => (NEXT, *meaning),
         Some(row) => (row.class, row.meaning),
         None => (NEXT, "an error that is not in our table"),
     };
@@ -114,7 +159,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_one_recipient_says_nothing_about_the_sender() {
-        for code in [21_211, 21_610, 21_614, 21_635, 30_003, 30_005, 30_006, 30_007, 30_008] {
+        for code in [
+            21_211, 21_610, 21_614, 21_635, 30_003, 30_005, 30_006, 30_007, 30_008,
+        ] {
             assert_eq!(reported(code).class, FailureClass::NextRoute, "{code}");
         }
         for code in [20_003, 30_034] {
@@ -125,9 +172,17 @@ mod tests {
 
     #[test]
     fn only_an_answer_may_ask_for_another_try() {
-        assert_eq!(answered(20_429, "").unwrap().class, FailureClass::RetryHere { after_ms: RATE_LIMITED_MS });
+        assert_eq!(
+            answered(20_429, "").unwrap().class,
+            FailureClass::RetryHere {
+                after_ms: RATE_LIMITED_MS
+            }
+        );
         for code in TABLE.iter().map(|row| row.code).chain([1]) {
-            assert!(!matches!(reported(code).class, FailureClass::RetryHere { .. }), "{code}");
+            assert!(
+                !matches!(reported(code).class, FailureClass::RetryHere { .. }),
+                "{code}"
+            );
         }
         assert_eq!(answered(1, "Odd"), None);
     }

@@ -5,10 +5,11 @@
 /// (<https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/supported-languages>, read
 /// 2026-11-22); the others are from memory of that page. A language that Meta does not have is answered with 132001.
 pub const SUPPORTED: &[&str] = &[
-    "af", "sq", "ar", "az", "bn", "bg", "ca", "zh_CN", "zh_HK", "zh_TW", "hr", "cs", "da", "nl", "en", "en_GB", "en_US", "et", "fil", "fi",
-    "fr", "ka", "de", "el", "gu", "ha", "he", "hi", "hu", "id", "ga", "it", "ja", "kn", "kk", "rw_RW", "ko", "ky_KG", "lo", "lv", "lt",
-    "mk", "ms", "ml", "mr", "nb", "fa", "pl", "pt_BR", "pt_PT", "pa", "ro", "ru", "sr", "sk", "sl", "es", "es_AR", "es_ES", "es_MX", "sw",
-    "sv", "ta", "te", "th", "tr", "uk", "ur", "uz", "vi", "zu",
+    "af", "sq", "ar", "az", "bn", "bg", "ca", "zh_CN", "zh_HK", "zh_TW", "hr", "cs", "da", "nl",
+    "en", "en_GB", "en_US", "et", "fil", "fi", "fr", "ka", "de", "el", "gu", "ha", "he", "hi",
+    "hu", "id", "ga", "it", "ja", "kn", "kk", "rw_RW", "ko", "ky_KG", "lo", "lv", "lt", "mk", "ms",
+    "ml", "mr", "nb", "fa", "pl", "pt_BR", "pt_PT", "pa", "ro", "ru", "sr", "sk", "sl", "es",
+    "es_AR", "es_ES", "es_MX", "sw", "sv", "ta", "te", "th", "tr", "uk", "ur", "uz", "vi", "zu",
 ];
 
 /// Most of a locale that is looked at, in subtags: language, script and region.
@@ -21,10 +22,18 @@ pub fn meta_code<'a>(locale: &str, approved: &'a [String], fallback: &'a str) ->
     let wanted = wanted(locale);
     let language = wanted.last().map(String::as_str).unwrap_or_default();
     let offered = || -> Box<dyn Iterator<Item = &'a str>> {
-        if approved.is_empty() { Box::new(SUPPORTED.iter().copied()) } else { Box::new(approved.iter().map(String::as_str)) }
+        if approved.is_empty() {
+            Box::new(SUPPORTED.iter().copied())
+        } else {
+            Box::new(approved.iter().map(String::as_str))
+        }
     };
-    let exact = wanted.iter().find_map(|code| offered().find(|o| o.eq_ignore_ascii_case(code)));
-    exact.or_else(|| offered().find(|o| o.split('_').next() == Some(language))).unwrap_or(fallback)
+    let exact = wanted
+        .iter()
+        .find_map(|code| offered().find(|o| o.eq_ignore_ascii_case(code)));
+    exact
+        .or_else(|| offered().find(|o| o.split('_').next() == Some(language)))
+        .unwrap_or(fallback)
 }
 
 /// The codes that would do, best first; the language alone is the last.
@@ -41,7 +50,11 @@ fn wanted(locale: &str) -> Vec<String> {
     };
     let rest: Vec<String> = subtags.map(str::to_ascii_uppercase).collect();
     let has = |subtag: &str| rest.iter().any(|r| r == subtag);
-    let mut wanted: Vec<String> = rest.iter().filter(|r| r.len() == 2).map(|region| format!("{language}_{region}")).collect();
+    let mut wanted: Vec<String> = rest
+        .iter()
+        .filter(|r| r.len() == 2)
+        .map(|region| format!("{language}_{region}"))
+        .collect();
     match language {
         // Written Chinese differs by script, which the region tells where the script is not said.
         "zh" if has("HK") || has("MO") => wanted.extend(["zh_HK".into(), "zh_TW".into()]),
@@ -63,23 +76,54 @@ mod tests {
     #[test]
     fn a_locale_finds_metas_language() {
         let rows = [
-            ("nl", "nl"), ("nl-BE", "nl"), ("en-US", "en_US"), ("en", "en"), ("en-AU", "en"), ("pt-BR", "pt_BR"), ("pt", "pt_BR"),
-            ("pt-AO", "pt_PT"), ("zh", "zh_CN"), ("zh-Hans-CN", "zh_CN"), ("zh-Hant", "zh_TW"), ("zh-HK", "zh_HK"), ("zh-Hant-HK", "zh_HK"),
-            ("es-419", "es"), ("es-MX", "es_MX"), ("no", "nb"), ("iw-IL", "he"), ("ky", "ky_KG"), ("EN_us", "en_US"),
+            ("nl", "nl"),
+            ("nl-BE", "nl"),
+            ("en-US", "en_US"),
+            ("en", "en"),
+            ("en-AU", "en"),
+            ("pt-BR", "pt_BR"),
+            ("pt", "pt_BR"),
+            ("pt-AO", "pt_PT"),
+            ("zh", "zh_CN"),
+            ("zh-Hans-CN", "zh_CN"),
+            ("zh-Hant", "zh_TW"),
+            ("zh-HK", "zh_HK"),
+            ("zh-Hant-HK", "zh_HK"),
+            ("es-419", "es"),
+            ("es-MX", "es_MX"),
+            ("no", "nb"),
+            ("iw-IL", "he"),
+            ("ky", "ky_KG"),
+            ("EN_us", "en_US"),
         ];
         for (locale, code) in rows {
             assert_eq!(meta_code(locale, &[], "xx"), code, "{locale}");
         }
         for unknown in ["", "-", "tlh", "e", "en-US-"] {
             let code = meta_code(unknown, &[], "xx");
-            assert_eq!(code, if unknown.starts_with("en") { "en_US" } else { "xx" }, "{unknown}");
+            assert_eq!(
+                code,
+                if unknown.starts_with("en") {
+                    "en_US"
+                } else {
+                    "xx"
+                },
+                "{unknown}"
+            );
         }
     }
 
     #[test]
     fn only_an_approved_language_is_asked_for() {
         let approved: Vec<String> = ["en_GB", "nl", "pt_PT"].map(String::from).into();
-        for (locale, code) in [("en-US", "en_GB"), ("en", "en_GB"), ("nl-NL", "nl"), ("pt-BR", "pt_PT"), ("de", "nl"), ("", "nl")] {
+        for (locale, code) in [
+            ("en-US", "en_GB"),
+            ("en", "en_GB"),
+            ("nl-NL", "nl"),
+            ("pt-BR", "pt_PT"),
+            ("de", "nl"),
+            ("", "nl"),
+        ] {
             assert_eq!(meta_code(locale, &approved, "nl"), code, "{locale}");
         }
     }

@@ -47,7 +47,10 @@ impl Wording {
     #[must_use]
     pub fn body(&self, code: &str) -> String {
         let gap = if self.after.ends_with('。') { "" } else { " " };
-        format!("{}*{code}*{}{gap}{}", self.before, self.after, self.security)
+        format!(
+            "{}*{code}*{}{gap}{}",
+            self.before, self.after, self.security
+        )
     }
 
     /// The footer that says in how many minutes the code expires. Meta's text has one form for every number.
@@ -158,7 +161,10 @@ mod tests {
     #[test]
     fn english_reads_as_meta_writes_it() {
         let wording = Wording::of("en-GB");
-        assert_eq!(wording.body("482913"), "*482913* is your verification code. For your security, do not share this code.");
+        assert_eq!(
+            wording.body("482913"),
+            "*482913* is your verification code. For your security, do not share this code."
+        );
         assert_eq!(wording.footer(5), "This code expires in 5 minutes.");
         assert_eq!(wording.button, "Copy code");
     }
@@ -166,9 +172,16 @@ mod tests {
     #[test]
     fn every_language_names_the_code_once_in_bold_and_the_minutes_once() {
         for wording in WORDINGS {
-            assert_eq!(wording.body("482913").matches("*482913*").count(), 1, "{wording:?}");
+            assert_eq!(
+                wording.body("482913").matches("*482913*").count(),
+                1,
+                "{wording:?}"
+            );
             assert_eq!(wording.footer(7).matches('7').count(), 1, "{wording:?}");
-            assert!(!wording.body("").contains("  ") && !wording.footer(7).contains('#'), "{wording:?}");
+            assert!(
+                !wording.body("").contains("  ") && !wording.footer(7).contains('#'),
+                "{wording:?}"
+            );
             assert_eq!(Wording::of(wording.language), wording);
         }
         assert_eq!(Wording::of("pt-PT").language, "pt_BR");

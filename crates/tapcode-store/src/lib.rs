@@ -4,5 +4,9 @@
 
 mod limits;
 pub mod memory;
+#[cfg(test)]
+mod planted;
 pub mod record;
 pub mod sqlite;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;

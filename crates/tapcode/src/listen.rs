@@ -210,3 +210,172 @@ impl HttpBody for UntilStopped {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::routing::{get, post};
+    use tapcode_engine::clock::SystemClock;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { connections_max: 100, answer_ms: 90_000 };
+
+    struct Listening {
+        address: SocketAddr,
+        stop: CancellationToken,
+        served: JoinHandle<usize>,
+    }
+
+    async fn listening(router: Router, bounds: Bounds) -> Listening {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let stopped = stop.clone();
+        let served = tokio::spawn(async move { serve(listener, router, bounds, &SystemClock, stopped).await });
+        Listening { address, stop, served }
+    }
+
+    fn echo() -> Router {
+        Router::new().route("/", get(async || "here")).route("/echo", post(async |body: String| body))
+    }
+
+    async fn said(address: SocketAddr, text: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        rest(&mut stream).await
+    }
+
+    async fn rest(stream: &mut TcpStream) -> String {
+        let mut answer = String::new();
+        // A reset is as much an end as a close.
+        let _ended = stream.read_to_string(&mut answer).await;
+        answer
+    }
+
+    /// The clock is paused: it jumps ahead whenever nothing else is left to do, which is when the silence is all there is.
+    async fn closed_after(text: &str) -> (String, u128) {
+        let listening = listening(echo(), BOUNDS).await;
+        let from = tokio::time::Instant::now();
+        let answer = said(listening.address, text).await;
+        (answer, from.elapsed().as_millis())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sends_no_whole_head_is_let_go() {
+        for beginning in ["", "G", "PRI * HTTP/2", "GET / HTTP/1.1\r\nhost: a\r\nx: "] {
+            let (answer, after_ms) = closed_after(beginning).await;
+            let bounds = u128::from(HEAD_MS) - 1_000..=u128::from(HEAD_MS) + 1_000;
+            assert!(bounds.contains(&after_ms), "{beginning:?} was let go after {after_ms} ms");
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_let_go_after_its_request_too() {
+        let (answer, after_ms) = closed_after("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert!(answer.ends_with("here"), "{answer}");
+        assert!(after_ms <= u128::from(HEAD_MS) + 1_000, "{after_ms}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_answered() {
+        let (answer, after_ms) = closed_after("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhal").await;
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+        assert!(after_ms <= u128::from(BOUNDS.answer_ms) + 1_000, "{after_ms}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_bound_waits_for_a_place() {
+        let listening = listening(echo(), Bounds { connections_max: 1, ..BOUNDS }).await;
+        let mut first = TcpStream::connect(listening.address).await.unwrap();
+        first.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut byte = [0; 1];
+        first.read_exact(&mut byte).await.unwrap();
+        let second = tokio::spawn(said(listening.address, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
+        // The first answer again, on the only place: the second connection has had every chance to be served before it.
+        first.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        assert!(!second.is_finished());
+        let answers = rest(&mut first).await;
+        assert_eq!(answers.matches("here").count(), 2);
+        assert!(second.await.unwrap().ends_with("here"));
+    }
+
+    #[tokio::test]
+    async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
+        let listening = listening(echo(), BOUNDS).await;
+        let mut idle = TcpStream::connect(listening.address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 12];
+        idle.read_exact(&mut answer).await.unwrap();
+        let mut under_way = TcpStream::connect(listening.address).await.unwrap();
+        let head = b"POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+        under_way.write_all(head).await.unwrap();
+        // The server has asked for the body: the request is under way.
+        let mut asked = vec![0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        under_way.read_exact(&mut asked).await.unwrap();
+        listening.stop.cancel();
+        rest(&mut idle).await;
+        while TcpStream::connect(listening.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        under_way.write_all(b"done").await.unwrap();
+        let answer = rest(&mut under_way).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        assert_eq!(listening.served.await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_longer_than_stopping_may_is_cut() {
+        let listening = listening(Router::new().route("/", get(std::future::pending::<()>)), BOUNDS).await;
+        let mut stuck = TcpStream::connect(listening.address).await.unwrap();
+        stuck.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        // Long enough for the request to be read, and far from any limit.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let from = tokio::time::Instant::now();
+        listening.stop.cancel();
+        assert_eq!(listening.served.await.unwrap(), 1);
+        assert!(from.elapsed() <= Duration::from_millis(DRAIN_MS + 1_000));
+        assert_eq!(rest(&mut stuck).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_events_ends_when_the_server_stops() {
+        let events = get(async || {
+            let first = once_and_then_nothing("data: 1\n\n");
+            ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(first))
+        });
+        let listening = listening(Router::new().route("/", events), BOUNDS).await;
+        let mut reader = TcpStream::connect(listening.address).await.unwrap();
+        reader.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"data: 1\n\n\r\n") {
+            let mut byte = [0; 1];
+            reader.read_exact(&mut byte).await.unwrap();
+            seen.push(byte[0]);
+        }
+        let from = Instant::now();
+        listening.stop.cancel();
+        assert_eq!(rest(&mut reader).await, "0\r\n\r\n");
+        assert_eq!(listening.served.await.unwrap(), 0);
+        assert!(from.elapsed() < Duration::from_millis(DRAIN_MS), "it was cut, and did not end by itself");
+    }
+
+    /// A body that says one thing and then nothing, for ever.
+    fn once_and_then_nothing(text: &'static str) -> impl HttpBody<Data = Bytes, Error = axum::Error> + Send + 'static {
+        struct Once(Option<&'static str>);
+        impl HttpBody for Once {
+            type Data = Bytes;
+            type Error = axum::Error;
+            fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+                match self.0.take() {
+                    Some(text) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(text.as_bytes()))))),
+                    None => Poll::Pending,
+                }
+            }
+        }
+        Once(Some(text))
+    }
+}

@@ -43,8 +43,6 @@ use crate::telemetry::Metrics;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long the engine's calls under way may take once no request is left. Milliseconds: more than a call's own deadline.
 const SETTLE_MS: u64 = 12_000;
-/// Longest that `?wait=` may hold an answer, on top of the time a request has. Milliseconds.
-const WAIT_MS: u64 = 60_000;
 /// Milliseconds of a day.
 const DAY_MS: u64 = 86_400_000;
 
@@ -160,7 +158,7 @@ where
     ready(Ready { engine: &engine, phones: &sandbox, address, url: &url }).await?;
     let bounds = Bounds {
         connections_max: config.server.connections_max.try_into().unwrap_or(usize::MAX),
-        answer_ms: u64::from(config.server.request_timeout_ms) + WAIT_MS,
+        answer_ms: u64::from(config.server.request_timeout_ms) + tapcode_server::limits::WAIT_MS_MAX,
     };
     let cut = listen::serve(listener, router, bounds, &SystemClock, stop).await;
     if cut > 0 {

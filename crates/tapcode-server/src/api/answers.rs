@@ -34,6 +34,13 @@ pub(crate) struct FailureAnswer<'a> {
     detail: &'a str,
 }
 
+impl FailureAnswer<'_> {
+    /// Of a message that was taken back before any call started.
+    pub(crate) const fn withdrawn() -> Self {
+        Self { code: "withdrawn", detail: "taken back before any call to the provider" }
+    }
+}
+
 impl<'a> From<&'a Failure> for FailureAnswer<'a> {
     fn from(failure: &'a Failure) -> Self {
         Self { code: &failure.code, detail: &failure.detail }

@@ -1,12 +1,19 @@
 //! What can a caller with a key ask for? `/api/v1` and the open pages next to it.
 
+mod administration;
+mod announce;
 pub(crate) mod answers;
 mod call;
+mod docs;
+mod events;
 mod json;
+mod messages;
+mod openapi;
 mod operation;
 mod query;
 mod reader;
 pub(crate) mod refusal;
+mod status;
 pub(crate) mod time;
 mod verifications;
 
@@ -17,6 +24,7 @@ use tokio::sync::Semaphore;
 
 use crate::App;
 use crate::api::operation::Route;
+use crate::api::status::LastLook;
 use crate::limits::{STREAMS_MAX, WAITS_MAX};
 
 /// What the requests of one server share.
@@ -25,14 +33,29 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<Semaphore>,
     /// Places for requests that wait for a message.
     pub(crate) waits: Semaphore,
+    /// What `/readyz` saw last.
+    pub(crate) ready: LastLook,
 }
 
 /// The routes of the API.
-pub fn router(_app: &App) -> Router<App> {
-    let shared = Arc::new(Shared { streams: Arc::new(Semaphore::new(STREAMS_MAX)), waits: Semaphore::new(WAITS_MAX) });
-    routes(&shared).into_iter().fold(Router::new(), |router, route| router.route(route.operation.path, route.handler))
+pub fn router(app: &App) -> Router<App> {
+    let (style_path, style) = docs::style();
+    let router = Router::new().route(style_path, style);
+    routes(app).into_iter().fold(router, |router, route| router.route(route.operation.path, route.handler))
 }
 
-fn routes(shared: &Arc<Shared>) -> Vec<Route> {
-    verifications::routes(shared)
+fn routes(app: &App) -> Vec<Route> {
+    let shared = Arc::new(Shared {
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        waits: Semaphore::new(WAITS_MAX),
+        ready: LastLook::default(),
+    });
+    let mut routes = verifications::routes(&shared);
+    routes.extend(messages::routes(&shared));
+    routes.extend(events::routes(&shared));
+    routes.extend(administration::routes(&shared));
+    routes.extend(status::routes(&shared));
+    let about = docs::routes(app, &routes);
+    routes.extend(about);
+    routes
 }

@@ -27,6 +27,7 @@ pub(crate) fn schema<T: ToSchema>(all: &mut Vec<(String, RefOr<Schema>)>) -> Str
 }
 
 /// A query parameter.
+#[derive(Clone, Copy)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     /// `string`, `integer`, or a list of words separated by `|`.
@@ -62,7 +63,7 @@ pub(crate) struct Operation {
     pub(crate) description: &'static str,
     /// One of these is needed; empty: no key is needed.
     pub(crate) needs: &'static [Right],
-    pub(crate) query: &'static [Parameter],
+    pub(crate) query: Vec<Parameter>,
     pub(crate) body: Option<Body>,
     /// Whether it takes an `Idempotency-Key`.
     pub(crate) idempotent: bool,
@@ -98,6 +99,11 @@ impl Operation {
 pub(crate) struct Route {
     pub(crate) operation: Operation,
     pub(crate) handler: MethodRouter<App>,
+}
+
+/// A route for everybody.
+pub(crate) fn open(operation: Operation, handler: MethodRouter<App>) -> Route {
+    Route { operation, handler }
 }
 
 /// A route for callers with a key.

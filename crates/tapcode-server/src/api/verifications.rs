@@ -129,7 +129,6 @@ pub(crate) struct EmptyBody {}
 
 const VERIFICATION: &str = r#"{"id":"vrf_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","status":"pending","to":"+31*****8058","purpose":"login","channel":"whatsapp","attempts":[{"id":"msg_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0EG","channel":"whatsapp","provider":"whatsapp_cloud","sender":1,"status":"queued","queued_at":"2026-11-23T09:00:00.000Z","accepted_at":null,"sent_at":null,"delivered_at":null,"read_at":null,"failed_at":null,"failure":null,"price":null,"provider_message_id":null}],"checks_left":5,"sends_left":4,"resend_at":"2026-11-23T09:01:00.000Z","expires_at":"2026-11-23T09:05:00.000Z","created_at":"2026-11-23T09:00:00.000Z","metadata":{"user_id":"u_17"}}"#;
 const CHECKED: &str = r#"{"valid":false,"status":"pending","reason":"incorrect_code","checks_left":4,"id":"vrf_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","to":"+31*****8058","purpose":"login","metadata":{"user_id":"u_17"}}"#;
-const NONE: &[Parameter] = &[];
 /// Parameters that let an admin key name a service.
 pub(crate) const SERVICE: [Parameter; 2] = [
     Parameter { name: "service", kind: "string", means: "Admin keys only: the service to look at." },
@@ -152,7 +151,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         summary,
         description,
         needs,
-        query: NONE,
+        query: Vec::new(),
         body: None,
         idempotent: false,
         answers: &[ONE],
@@ -202,9 +201,9 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         ),
         keyed(
             Operation {
-                query: &const {
+                query: {
                     let [service, mode] = SERVICE;
-                    [
+                    vec![
                         Parameter { name: "to", kind: "string", means: "Of this number only." },
                         Parameter { name: "status", kind: "pending|approved|expired|canceled|max_checks_reached|failed|blocked", means: "In this status only." },
                         Parameter { name: "purpose", kind: "string", means: "For this purpose only." },
@@ -358,6 +357,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
 async fn begin(call: Call) -> Answered {
     call.query().done()?;
     let request = begin_request(&call.json()?)?;
+    call.scope()?;
     let render = |document: &Recipient, decided: &Answer, at: Timestamp| match decided {
         Answer::Begun { verification, new } => rendered(&call, document, *verification, at, begun(*new)),
         _ => (StatusCode::OK.as_u16(), Vec::new()),

@@ -96,3 +96,6 @@ macro_rules! stored {
     };
 }
 use stored;
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,8 @@ use tracing::warn;
 
 /// Pages in the write-ahead log from which on they are copied beside the writer: 32 MiB.
 const COPY_FROM_PAGES: u32 = 8 * 1024;
-/// Pages in the log from which on the writer is held for the rest: 256 MiB. While the writer never pauses, copying
-/// beside it never reaches the log's end, and only then can the log start again.
-const HOLD_FROM_PAGES: u32 = 64 * 1024;
-/// How often the log is copied beside the writer before it is held, so that the rest is short.
+/// How often the log is copied beside the writer before the writer is held for the rest, and the log starts again. While
+/// the writer never pauses, copying beside it never reaches the log's end; each round leaves about a third of the one before.
 const COPIES_BEFORE_HOLD: usize = 3;
 /// How long nothing must have been written before the log is emptied.
 const IDLE: Duration = Duration::from_millis(500);
@@ -129,14 +127,8 @@ fn run(connection: &Connection, turnstile: &Turnstile) {
         drop(state);
         let done = if idle {
             checkpoint(connection, "TRUNCATE")
-        } else if pages < HOLD_FROM_PAGES {
-            checkpoint(connection, "PASSIVE")
         } else {
-            for _ in 0..COPIES_BEFORE_HOLD {
-                drop(checkpoint(connection, "PASSIVE"));
-            }
-            let _held = turnstile.hold();
-            checkpoint(connection, "RESTART")
+            copy_all(connection, turnstile)
         };
         if let Err(error) = done {
             warn!(error = &error as &dyn std::error::Error, "the write-ahead log could not be copied into the database, and grows");
@@ -145,6 +137,14 @@ fn run(connection: &Connection, turnstile: &Turnstile) {
             drop(paused.unwrap_or_else(PoisonError::into_inner));
         }
     }
+}
+
+fn copy_all(connection: &Connection, turnstile: &Turnstile) -> Result<(), rusqlite::Error> {
+    for _ in 0..COPIES_BEFORE_HOLD {
+        checkpoint(connection, "PASSIVE")?;
+    }
+    let _held = turnstile.hold();
+    checkpoint(connection, "RESTART")
 }
 
 /// A reader or another process in the way is no error: there is a next time.

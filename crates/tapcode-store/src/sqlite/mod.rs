@@ -463,3 +463,6 @@ impl Store for SqliteStore {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 struct Shared(Arc<dyn std::error::Error + Send + Sync>);
+
+#[cfg(test)]
+mod tests;

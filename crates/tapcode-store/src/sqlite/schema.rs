@@ -14,7 +14,7 @@ const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
 /// How long a connection waits for another process, such as `tapcode keys create`, to finish writing.
 const BUSY: Duration = Duration::from_secs(5);
 /// What the write-ahead log is cut to when it starts again, in bytes.
-const WAL_KEPT: i64 = 64 * 1024 * 1024;
+const WAL_KEPT: i64 = 128 * 1024 * 1024;
 /// More than the statements that any connection uses.
 const STATEMENTS_MAX: usize = 64;
 

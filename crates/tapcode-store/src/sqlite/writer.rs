@@ -399,7 +399,10 @@ impl Turn<'_> {
         let before = free()?;
         let goes = before.saturating_sub(keep).min(pages);
         if goes > 0 {
-            self.transaction.execute_batch(&format!("PRAGMA incremental_vacuum({goes})"))?;
+            // A row per page: the pragma goes on only while its rows are asked for.
+            let mut vacuum = self.transaction.prepare(&format!("PRAGMA incremental_vacuum({goes})"))?;
+            let mut rows = vacuum.query([])?;
+            while rows.next()?.is_some() {}
         }
         Ok(before.saturating_sub(free()?))
     }

@@ -47,11 +47,11 @@ pub struct Create {
     #[arg(long)]
     test: bool,
     /// What the key may do
-    #[arg(long, value_name = "RIGHTS", value_delimiter = ',', default_values_t = [Word::Verify, Word::Messages, Word::Read], hide_possible_values = false)]
+    #[arg(long, value_name = "RIGHTS", value_delimiter = ',', default_value = "verify,messages,read")]
     rights: Vec<Word>,
     /// What people call it
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    label: String,
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
     #[command(flatten)]
     configured: Configured,
     /// Print the key as JSON
@@ -106,12 +106,6 @@ enum Word {
     Admin,
 }
 
-impl std::fmt::Display for Word {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(right_word((*self).into()))
-    }
-}
-
 impl From<Word> for Right {
     fn from(word: Word) -> Self {
         match word {
@@ -155,7 +149,8 @@ impl Create {
         let mut rights: Vec<Right> = self.rights.iter().map(|word| Right::from(*word)).collect();
         rights.sort_unstable();
         rights.dedup();
-        if self.label.chars().count() > LABEL_MAX || self.label.chars().any(char::is_control) {
+        let label = self.label.unwrap_or_default();
+        if label.chars().count() > LABEL_MAX || label.chars().any(char::is_control) {
             bail!("--label is one line of at most {LABEL_MAX} characters");
         }
         let Some((config, engine)) = open(&self.configured)? else { return Ok(ExitCode::FAILURE) };
@@ -165,7 +160,7 @@ impl Create {
             Some(name) => Some(known_service(&config, name)?),
         };
         let mode = if self.test { Mode::Test } else { Mode::Live };
-        let key = engine.new_key(service, mode, rights, &self.label);
+        let key = engine.new_key(service, mode, rights, &label);
         engine.store().put_key(&key.kept).await.context("the store")?;
         if self.json {
             let mut shown = key_json(&key.kept);

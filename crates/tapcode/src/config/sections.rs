@@ -10,7 +10,7 @@ use tapcode_engine::contract::phones::PHONES_MAX;
 use super::finding::variable;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::secret::{MASTER_KEY_FORM, MasterKey};
-use super::{Config, Log, LogFormat, LogLevel, Sandbox, Server, Store, senders, services};
+use super::{Config, DEFAULT, Log, LogFormat, LogLevel, Sandbox, Server, Store, senders, services};
 
 /// Days that `GET /api/v1/events` is promised to reach back.
 const EVENTS_DAYS: u32 = 30;
@@ -221,6 +221,12 @@ fn master_key(reading: &Reading, mut table: Table<'_>) -> Option<MasterKey> {
     let at = table.at("master_key");
     let key = match table.secret("master_key") {
         Given::As(secret, at) => match MasterKey::parse(secret.expose()) {
+            // Somebody who removes the `#` in front of the example would share the key with every reader of the manual.
+            Ok(_) if DEFAULT.contains(&secret.expose().to_ascii_lowercase()) => {
+                let instead = format!("write {MASTER_KEY_FORM}");
+                reading.problem(&at, "is the example of the manual", instead);
+                None
+            }
             Ok(key) => Some(key),
             Err(error) => {
                 reading.problem(&at, error.to_string(), format!("write {MASTER_KEY_FORM}"));

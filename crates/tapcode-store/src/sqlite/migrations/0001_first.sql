@@ -2,15 +2,17 @@
 -- Times are UTC milliseconds. Records are versioned and opaque here (src/record); a column beside a record is there
 -- only because a query needs it.
 
--- One row per number and service. The key is a keyed hash, so inserts land anywhere in the tree; WITHOUT ROWID keeps
--- that to one page per commit instead of two.
+-- One row per number and service. The key is a keyed hash, which lands anywhere in a tree; rows in the order of their
+-- arrival keep what is under way together on few pages, and the tree of keys small enough to stay in the cache.
 CREATE TABLE recipients (
+    place INTEGER NOT NULL,
     key BLOB NOT NULL,
     version INTEGER NOT NULL,
     due_at INTEGER,
     document BLOB NOT NULL,
-    CONSTRAINT recipients_key PRIMARY KEY (key)
-) STRICT, WITHOUT ROWID;
+    CONSTRAINT recipients_place PRIMARY KEY (place),
+    CONSTRAINT recipients_key UNIQUE (key)
+) STRICT;
 
 -- Serves `due` and `scheduled`. Partial: a document that waits for nothing costs nothing here.
 CREATE INDEX recipients_due

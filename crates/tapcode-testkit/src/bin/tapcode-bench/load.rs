@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 
 /// Largest answer the client reads.
 const ANSWER_MAX: usize = 256 * 1024;
+/// Longest latency that is told apart, in microseconds.
+const MICROS_MAX: u64 = 60_000_000;
 /// How long one answer may take before the connection is given up.
 const ANSWER_BOUND: Duration = Duration::from_secs(30);
 
@@ -77,7 +79,7 @@ pub async fn run(server: SocketAddr, connections: usize, until: Until, first: u6
     let mut total = Measured {
         answers: 0,
         seconds: 0.0,
-        latency: Histogram::new(3).expect("three digits is a precision"),
+        latency: Histogram::new_with_bounds(1, MICROS_MAX, 3).expect("a minute in three digits"),
         statuses: BTreeMap::new(),
         broken: 0,
     };
@@ -103,7 +105,7 @@ async fn connection(
     write: &Write,
     read: &Read,
 ) -> (Histogram<u64>, BTreeMap<u16, u64>, bool) {
-    let mut latency = Histogram::new(3).expect("three digits is a precision");
+    let mut latency = Histogram::new_with_bounds(1, MICROS_MAX, 3).expect("a minute in three digits");
     let mut statuses = BTreeMap::new();
     let Ok(mut stream) = TcpStream::connect(server).await else { return (latency, statuses, true) };
     if stream.set_nodelay(true).is_err() {

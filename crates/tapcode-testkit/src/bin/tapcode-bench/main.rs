@@ -9,6 +9,7 @@ mod processes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,6 +93,7 @@ impl Bench {
         let standins = Running::start(&beside("tapcode-standin")?, &["--account-sid", ACCOUNT_SID, "--auth-token", AUTH_TOKEN, "--access-token", "bench-token", "--phone-number-id", "1000", "--waba-id", "2000"], &[])?;
         let config = folder.path().join("tapcode.toml");
         std::fs::write(&config, configuration(folder.path(), &standins)?)?;
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
         let config = config.to_str().ok_or("a folder whose name is text")?;
         let binary = beside("tapcode")?;
         let made = Command::new(&binary).args(["keys", "create", "--config", config, "--service", "bench", "--json"]).output()?;
@@ -130,7 +132,7 @@ name = "bench"
 brand = "Bench"
 own_codes = true
 code_ttl_s = 600
-workflow = [ {{channel = "whatsapp", sender = 1, wait_ms = 600_000}}, {{channel = "sms", sender = 42}} ]
+workflow = [ {{channel = "whatsapp", sender = 1, wait_ms = 590_000}}, {{channel = "sms", sender = 42}} ]
 [[whatsapp_accounts]]
 id = 1
 provider = "whatsapp_cloud"
@@ -287,7 +289,7 @@ async fn timers(arguments: &Arguments, bench: &Bench) -> Result<(), Failure> {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let client = reqwest::Client::new();
-    let mut late = Histogram::<u64>::new(3)?;
+    let mut late = Histogram::<u64>::new_with_bounds(1, 600_000, 3)?;
     for id in &ids {
         let answer: Value = client.get(format!("http://{}/api/v1/verifications/{id}", bench.listen)).bearer_auth(&bench.key).send().await?.json().await?;
         let queued = |at: usize| -> Result<jiff::Timestamp, Failure> {

@@ -7,11 +7,11 @@ use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, NoFallback,
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX};
-use tapcode_core::step::{Answer, Begin, Decided, ENTRIES_MAX, Input};
+use tapcode_core::step::{Answer, Begin, CALL_PUT_OFF_MS, Decided, ENTRIES_MAX, Input};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{CodeSource, Limits, Purpose, Status};
 
-use super::{Broken, Held, broken, hold};
+use crate::life::{Broken, Held, broken, hold};
 
 const CHECKS: &str = "1 checks are counted";
 const ROWS: &str = "2 failures in a row";
@@ -66,7 +66,9 @@ pub struct Message {
     pub in_flight_since: Option<Timestamp>,
     verification: Option<usize>,
     step: u8,
+    queued_at: Timestamp,
     fallback_due: Option<Timestamp>,
+    /// The earliest moment for its call, for a retry or because its route was busy.
     not_before: Timestamp,
     calls: u32,
     retries: u32,
@@ -147,6 +149,7 @@ impl Ledger {
             self.entry(entry, input, now, may_call, decided, &mut claimed, &mut queued_for)?;
         }
         hold(CALLS, claimed == decided.calls, || format!("claimed {claimed:?}, calls {:?}", decided.calls))?;
+        self.put_off(next, now, may_call)?;
         self.answer(input, now, &expected, decided)?;
         self.document(next, now, &ended_before, matches!(input, Input::Begin(_)))?;
         self.duties(next, input, now, may_call)
@@ -370,6 +373,25 @@ impl Ledger {
         }
     }
 
+    /// A call on a busy route is put off, and only a little.
+    fn put_off(&mut self, next: Option<&Recipient>, now: Timestamp, may_call: bool) -> Held {
+        let mut put_off = 0;
+        for known in self.messages.iter_mut().filter(|m| m.in_flight_since.is_none()) {
+            let attempt = next.and_then(|n| n.attempt(known.id)).map(|(_, a)| &a.delivery);
+            let Some(delivery) = attempt.or_else(|| next.and_then(|n| n.message(known.id)).map(|m| &m.delivery)) else { continue };
+            if delivery.not_before != known.not_before {
+                let little = !may_call && known.not_before <= now && delivery.not_before == now.plus_millis(CALL_PUT_OFF_MS);
+                hold(CALLS, little, || format!("put off from {:?} to {:?} at {now:?}", known.not_before, delivery.not_before))?;
+                known.not_before = delivery.not_before;
+                put_off += 1;
+            }
+        }
+        if put_off > 0 {
+            self.see("put off");
+        }
+        Ok(())
+    }
+
     fn entry(
         &mut self,
         entry: &Entry,
@@ -460,7 +482,7 @@ impl Ledger {
                 hold(CALLS, may_call, || "called where none may start".into())?;
                 hold(CALLS, known.in_flight_since.is_none(), || "called while a call is under way".into())?;
                 hold(CALLS, !known.facts.any(), || format!("called after {:?}", known.facts))?;
-                hold(CALLS, known.calls <= known.retries && known.retries <= u32::from(RETRIES_MAX), || {
+                hold(CALLS, known.calls <= known.retries, || {
                     format!("call {} after {} retries", known.calls + 1, known.retries)
                 })?;
                 hold(CALLS, known.not_before <= now, || "called too early".into())?;
@@ -478,6 +500,7 @@ impl Ledger {
                 let nothing_sent = matches!(input, Input::Outcome { message: of, outcome: SendOutcome::Failed { failure, provider_message_id: None } }
                     if *of == message.id && matches!(failure.class, FailureClass::RetryHere { .. }));
                 hold(CALLS, nothing_sent, || format!("retry on {input:?}"))?;
+                hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || "more retries than there may be".into())?;
                 hold(CALLS, !self.messages[at].facts.any(), || format!("retry after {:?}", self.messages[at].facts))?;
                 self.see("retry");
                 let known = &mut self.messages[at];
@@ -635,7 +658,10 @@ impl Ledger {
             Status::MaxChecksReached => {
                 matches!(input, Input::Check { verification, .. } if *verification == id) && known.evaluated + 1 == known.limits.max_checks
             }
-            Status::Failed => known.attempts.iter().all(|m| self.messages[*m].facts.dead()),
+            Status::Failed => {
+                let no_route = self.next_step(v).is_none() || known.given_up == Some(NoFallback::HourlyLimit);
+                no_route && known.attempts.iter().all(|m| self.messages[*m].facts.dead())
+            }
         };
         hold(FINAL, justified, || format!("{status:?} on {input:?}"))?;
         self.see(status.as_str());
@@ -747,6 +773,8 @@ impl Ledger {
                 })?;
                 continue;
             };
+            let kept = known.finished_at.is_none_or(|at| now < at.plus_millis(FINISHED_KEPT_MS));
+            hold(BOUNDS, kept, || "kept longer than late receipts need it".into())?;
             hold(FINAL, doc.status == known.status, || format!("{:?} in the books, {:?} in the document", known.status, doc.status))?;
             hold(FINAL, doc.expires_at == known.expires_at, || "expires_at moved".into())?;
             hold(FINAL, doc.finished_at == known.finished_at, || "finished_at moved".into())?;
@@ -800,7 +828,7 @@ impl Ledger {
             let forbidden = current.facts.class == Some(FailureClass::NoFallback) && current.facts.dead();
             if !self.arrived(v) && more && known.given_up.is_none() {
                 hold(FALLBACK, !current.facts.dead(), || format!("no fallback after {:?}", current.facts))?;
-                let queued_now = current.not_before == now;
+                let queued_now = current.queued_at == now;
                 let due = current.fallback_due.is_some_and(|due| due <= now) && !queued_now;
                 hold(FALLBACK, !(tick && due), || "no fallback though it is due".into())?;
             }
@@ -833,6 +861,7 @@ impl Message {
             in_flight_since: None,
             verification,
             step,
+            queued_at: now,
             fallback_due,
             not_before: now,
             calls: 0,

@@ -1,0 +1,553 @@
+//! What happens to one number, told as people would tell it? Named examples of the default policy, each with its clock.
+
+use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, SendOutcome};
+use tapcode_core::entry::{CheckReason, Decision, Entry, NoFallback, Refusal, SendCause};
+use tapcode_core::id::{Fresh, MessageId, VerificationId};
+use tapcode_core::plan::{Channel, Route};
+use tapcode_core::recipient::{FINISHED_KEPT_MS, Lock, PURPOSES_MAX, Recipient};
+use tapcode_core::step::{Answer, Begin, Context, ENTRIES_MAX, Input, NewMessage, due_at, step};
+use tapcode_core::time::Timestamp;
+use tapcode_core::verification::{Limits, Purpose, Status};
+
+use crate::life::{START, addressee, begin_of, bound, own, own_payload, route};
+
+/// WhatsApp, then SMS after ten seconds: the default workflow.
+const SEED: [(Channel, u32); 2] = [(Channel::Whatsapp, 10_000), (Channel::Sms, 0)];
+
+/// One number and its clock.
+struct Story {
+    state: Option<Recipient>,
+    now: Timestamp,
+    steps: u64,
+    /// Calls that were started, in order.
+    calls: Vec<MessageId>,
+    /// What the last step wrote down.
+    entries: Vec<Entry>,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self { state: None, now: START, steps: 0, calls: Vec::new(), entries: Vec::new() }
+    }
+
+    /// Moves the clock to so many milliseconds after the start.
+    fn at(&mut self, ms: u64) -> &mut Self {
+        let now = START.plus_millis(ms);
+        assert!(now >= self.now, "a story goes forward");
+        self.now = now;
+        self
+    }
+
+    fn give(&mut self, input: &Input) -> Result<Answer, Refusal> {
+        self.steps += 1;
+        let fresh = Fresh((u128::from(self.steps) << 64).to_be_bytes());
+        let may_call = |_: &Route| true;
+        let decided = step(self.state.take(), input, &Context { now: self.now, fresh, may_call: &may_call });
+        self.state = decided.next;
+        self.calls.extend(decided.calls);
+        self.entries = decided.entries;
+        decided.answer
+    }
+
+    fn begin(&mut self, begin: Begin) -> VerificationId {
+        let Ok(Answer::Begun { verification, new: true }) = self.give(&Input::Begin(Box::new(begin))) else {
+            panic!("nothing new was begun")
+        };
+        verification
+    }
+
+    fn begin_seed(&mut self) -> VerificationId {
+        self.begin(begin_of(&SEED))
+    }
+
+    fn resend(&mut self, verification: VerificationId, channel: Option<Channel>) -> Result<Answer, Refusal> {
+        self.give(&Input::Resend { verification, channel })
+    }
+
+    fn check(&mut self, verification: VerificationId, code_matches: bool) -> (Option<CheckReason>, Status, u16) {
+        match self.give(&Input::Check { verification, code_matches, binding_matches: true }) {
+            Ok(Answer::Checked { reason, status, checks_left }) => (reason, status, checks_left),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn cancel(&mut self, verification: VerificationId) -> Result<Answer, Refusal> {
+        self.give(&Input::Cancel { verification })
+    }
+
+    fn tick(&mut self) {
+        assert_eq!(self.give(&Input::Tick), Ok(Answer::Done));
+    }
+
+    fn accepted(&mut self, call: usize) {
+        self.outcome(call, SendOutcome::Accepted { provider_message_id: "wamid.1".into() });
+    }
+
+    fn failed(&mut self, call: usize, class: FailureClass, code: &str) {
+        let failure = Failure::new(class, code, "as the provider says");
+        self.outcome(call, SendOutcome::Failed { failure, provider_message_id: None });
+    }
+
+    fn outcome(&mut self, call: usize, outcome: SendOutcome) {
+        assert_eq!(self.give(&Input::Outcome { message: self.calls[call], outcome }), Ok(Answer::Done));
+    }
+
+    fn receipt(&mut self, call: usize, kind: ReceiptKind) {
+        assert_eq!(self.give(&Input::Receipt { message: self.calls[call], kind }), Ok(Answer::Done));
+    }
+
+    /// The channels of the calls so far.
+    fn called(&self) -> Vec<Channel> {
+        let state = self.state.as_ref().unwrap();
+        let channel = |id: &MessageId| {
+            let (verification, attempt) = state.attempt(*id).unwrap();
+            verification.plan.step(attempt.step).unwrap().route.channel
+        };
+        self.calls.iter().map(channel).collect()
+    }
+
+    fn status(&self, verification: VerificationId) -> Status {
+        self.state.as_ref().unwrap().verification(verification).unwrap().status
+    }
+
+    fn message(&self, call: usize) -> MessageStatus {
+        self.state.as_ref().unwrap().attempt(self.calls[call]).unwrap().1.delivery.status()
+    }
+
+    fn due_in(&self) -> Option<u64> {
+        due_at(self.state.as_ref().unwrap()).map(|due| due.millis_since(START))
+    }
+
+    fn decided(&self) -> impl Iterator<Item = &Decision> {
+        self.entries.iter().flat_map(|e| &e.decisions)
+    }
+
+    fn wrote(&self, decision: &Decision) -> bool {
+        self.decided().any(|d| d == decision)
+    }
+
+    fn cause(&self) -> Option<&SendCause> {
+        self.decided().find_map(|d| if let Decision::Queued { cause, .. } = d { Some(cause) } else { None })
+    }
+}
+
+#[test]
+fn whatsapp_stays_silent_and_sms_follows_after_ten_seconds() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    assert_eq!(story.called(), [Channel::Whatsapp]);
+    story.at(400).accepted(0);
+    story.at(900).receipt(0, ReceiptKind::Sent);
+    assert_eq!(story.due_in(), Some(10_000));
+    story.at(9_999).tick();
+    assert_eq!(story.calls.len(), 1);
+    story.at(10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    assert_eq!(story.cause(), Some(&SendCause::FellBackOnSilence { waited_ms: 10_000 }));
+    // The same verification, so the same code; and once only.
+    assert_eq!(story.state.as_ref().unwrap().verifications.len(), 1);
+    story.at(10_000).tick();
+    story.at(60_000).tick();
+    assert_eq!(story.calls.len(), 2);
+    assert_eq!(story.check(verification, true), (None, Status::Approved, 4));
+    assert!(story.wrote(&Decision::Ended { status: Status::Approved, after_ms: 60_000, channel: Some(Channel::Sms) }));
+}
+
+#[test]
+fn delivered_stops_the_timer() {
+    for kind in [ReceiptKind::Delivered, ReceiptKind::Read] {
+        let mut story = Story::new();
+        let verification = story.begin_seed();
+        story.at(9_999).receipt(0, kind);
+        assert_eq!(story.due_in(), Some(300_000), "only the expiry is due");
+        story.at(10_000).tick();
+        story.at(299_999).tick();
+        assert_eq!(story.calls.len(), 1);
+        assert_eq!(story.check(verification, true).1, Status::Approved);
+    }
+}
+
+#[test]
+fn an_overdue_fallback_starts_at_once_after_a_restart() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.at(45_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    assert_eq!(story.cause(), Some(&SendCause::FellBackOnSilence { waited_ms: 45_000 }));
+}
+
+#[test]
+fn not_on_whatsapp_means_sms_at_once() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.at(700).failed(0, FailureClass::NextRoute, "131026");
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    assert_eq!(story.cause(), Some(&SendCause::FellBackOnFailure));
+    assert_eq!(story.message(0), MessageStatus::Failed);
+}
+
+#[test]
+fn held_for_quality_means_sms_at_once_and_no_second_whatsapp() {
+    let mut story = Story::new();
+    story.begin_seed();
+    let failure = Failure::new(FailureClass::RetryHere { after_ms: 1_000 }, "held_for_quality_assessment", "");
+    story.at(700).outcome(0, SendOutcome::Failed { failure, provider_message_id: Some("wamid.1".into()) });
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms], "with an id the message may still come: never again there");
+    // Released after all.
+    story.at(20_000).receipt(0, ReceiptKind::Delivered);
+    assert_eq!(story.message(0), MessageStatus::Delivered);
+}
+
+#[test]
+fn a_late_delivery_is_recorded_after_the_fallback() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.at(10_000).tick();
+    story.at(12_000).receipt(0, ReceiptKind::Delivered);
+    assert_eq!(story.message(0), MessageStatus::Delivered);
+    story.at(13_000).check(verification, true);
+    assert!(story.wrote(&Decision::Ended { status: Status::Approved, after_ms: 13_000, channel: Some(Channel::Whatsapp) }));
+    // And even after the end.
+    story.at(14_000).receipt(1, ReceiptKind::Delivered);
+    assert_eq!(story.message(1), MessageStatus::Delivered);
+    assert_eq!(story.status(verification), Status::Approved);
+}
+
+#[test]
+fn a_time_out_is_not_sent_again_but_falls_back_by_its_timer() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.at(5_000).outcome(0, SendOutcome::Unclear { detail: "timed out".into() });
+    assert_eq!(story.message(0), MessageStatus::Unclear);
+    assert_eq!(story.calls.len(), 1);
+    story.at(10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+}
+
+#[test]
+fn a_call_that_died_with_its_process_is_unclear() {
+    let mut story = Story::new();
+    story.begin(begin_of(&[(Channel::Sms, 0)]));
+    assert_eq!(story.due_in(), Some(30_000));
+    story.at(30_000).tick();
+    assert_eq!(story.message(0), MessageStatus::Unclear);
+    assert_eq!(story.calls.len(), 1, "it may have been sent");
+}
+
+#[test]
+fn retried_once_then_the_next_route() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.at(100).failed(0, FailureClass::RetryHere { after_ms: 2_000 }, "130429");
+    assert_eq!(story.due_in(), Some(2_100));
+    story.at(2_099).tick();
+    assert_eq!(story.calls.len(), 1);
+    story.at(2_100).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp]);
+    assert_eq!(story.calls[0], story.calls[1], "the same message");
+    story.at(2_200).failed(1, FailureClass::RetryHere { after_ms: 2_000 }, "130429");
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp, Channel::Sms]);
+}
+
+#[test]
+fn no_fallback_in_silence_when_the_identity_changed() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.at(500).failed(0, FailureClass::NoFallback, "132000");
+    assert!(story.wrote(&Decision::NoFallback(NoFallback::FailureForbids)));
+    story.at(10_000).tick();
+    story.at(60_000).tick();
+    assert_eq!(story.calls.len(), 1);
+    // A person may still ask for it.
+    assert_eq!(story.resend(verification, None), Ok(Answer::Begun { verification, new: false }));
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+}
+
+#[test]
+fn a_failure_that_forbids_the_fallback_ends_it_where_no_route_is_left() {
+    let mut story = Story::new();
+    let verification = story.begin(begin_of(&[(Channel::Whatsapp, 0)]));
+    story.at(500).failed(0, FailureClass::NoFallback, "132000");
+    assert_eq!(story.status(verification), Status::Failed);
+}
+
+#[test]
+fn every_route_failed() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.at(500).failed(0, FailureClass::NextRoute, "131026");
+    story.at(900).failed(1, FailureClass::OurMistake, "21211");
+    assert_eq!(story.status(verification), Status::Failed);
+    assert!(story.decided().any(|d| matches!(d, Decision::Alert { failure, .. } if &*failure.code == "21211")));
+    assert_eq!(story.check(verification, true).0, Some(CheckReason::Expired));
+}
+
+#[test]
+fn a_resend_moves_on_with_the_same_verification() {
+    let mut story = Story::new();
+    let begin = Begin { plan: begin_of(&[(Channel::Whatsapp, 120_000), (Channel::Sms, 0)]).plan, ..begin_of(&SEED) };
+    let verification = story.begin(begin.clone());
+    story.check(verification, false);
+    assert_eq!(story.at(60_000).resend(verification, None), Ok(Answer::Begun { verification, new: false }));
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    // Beginning again is asking again; on the last step it goes there once more.
+    let again = story.at(120_000).give(&Input::Begin(Box::new(begin)));
+    assert_eq!(again, Ok(Answer::Begun { verification, new: false }));
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms, Channel::Sms]);
+    // Neither the count of checks nor the expiry moved.
+    assert_eq!(story.check(verification, false), (Some(CheckReason::IncorrectCode), Status::Pending, 3));
+    story.at(300_000).tick();
+    assert_eq!(story.status(verification), Status::Expired);
+}
+
+#[test]
+fn a_resend_may_name_its_channel() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.at(60_000).resend(verification, Some(Channel::Whatsapp)).unwrap();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp]);
+    story.at(70_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp, Channel::Sms]);
+    let only_sms = story.at(130_000).begin(Begin { purpose: Purpose::parse("pay").unwrap(), ..begin_of(&[(Channel::Sms, 0)]) });
+    assert_eq!(story.resend(only_sms, Some(Channel::Whatsapp)), Err(Refusal::ChannelNotInPlan));
+}
+
+#[test]
+fn too_soon_says_when() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    // The fallback is nobody's request: it moves nothing.
+    story.at(10_000).tick();
+    let retry_at = START.plus_millis(60_000);
+    assert_eq!(story.at(59_999).resend(verification, None), Err(Refusal::ResendTooSoon { retry_at }));
+    assert!(story.wrote(&Decision::Refused(Refusal::ResendTooSoon { retry_at })));
+    // For another purpose it is the same number.
+    let other = Begin { purpose: Purpose::parse("pay").unwrap(), ..begin_of(&SEED) };
+    assert_eq!(story.give(&Input::Begin(Box::new(other))), Err(Refusal::ResendTooSoon { retry_at }));
+    story.at(60_000).resend(verification, None).unwrap();
+}
+
+#[test]
+fn five_messages_an_hour_fallbacks_included() {
+    let mut story = Story::new();
+    for n in 0..2u64 {
+        let verification = story.at(n * 70_000).begin_seed();
+        story.at(n * 70_000 + 10_000).tick();
+        story.at(n * 70_000 + 20_000).cancel(verification).unwrap();
+    }
+    // The fifth, and no fallback for it.
+    story.at(140_000).begin_seed();
+    story.at(150_000).tick();
+    assert!(story.wrote(&Decision::NoFallback(NoFallback::HourlyLimit)));
+    assert_eq!(story.calls.len(), 5);
+    story.at(440_000).tick();
+    let refused = story.at(3_599_999).give(&Input::Begin(Box::new(begin_of(&SEED))));
+    assert_eq!(refused, Err(Refusal::HourlyLimit { retry_at: START.plus_millis(3_600_000) }));
+    story.at(3_600_000).begin_seed();
+}
+
+#[test]
+fn a_fallback_given_up_for_the_hourly_limit_does_not_start_when_the_hour_makes_room() {
+    let limits = Limits { max_sends_per_hour: 3, resend_cooldown_ms: 0, ..Limits::default() };
+    let mut story = Story::new();
+    let first = story.begin(Begin { limits, ..begin_of(&SEED) });
+    story.cancel(first).unwrap();
+    let plan = [(Channel::Whatsapp, 60_000), (Channel::Sms, 60_000), (Channel::Sms, 0)];
+    let verification = story.at(3_500_000).begin(Begin { limits, ..begin_of(&plan) });
+    story.accepted(1);
+    story.at(3_560_000).tick();
+    story.at(3_580_000).failed(2, FailureClass::NextRoute, "30003");
+    assert!(story.wrote(&Decision::NoFallback(NoFallback::HourlyLimit)));
+    assert_eq!(story.status(verification), Status::Pending, "WhatsApp may still bring it");
+    // The first send leaves the hour.
+    story.at(3_600_000).tick();
+    assert_eq!(story.calls.len(), 3);
+    // And once WhatsApp fails too, nothing is left.
+    story.receipt(1, ReceiptKind::Failed(Failure::new(FailureClass::NextRoute, "131026", "")));
+    assert_eq!(story.status(verification), Status::Failed);
+}
+
+#[test]
+fn a_limit_of_nothing_allows_nothing() {
+    let begin = Begin { limits: Limits { max_sends_per_hour: 0, ..Limits::default() }, ..begin_of(&SEED) };
+    let mut story = Story::new();
+    let retry_at = START.plus_millis(3_600_000);
+    assert_eq!(story.give(&Input::Begin(Box::new(begin))), Err(Refusal::HourlyLimit { retry_at }));
+    assert_eq!(story.state, None);
+}
+
+#[test]
+fn the_fifth_wrong_code_ends_it() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    for left in (1..5).rev() {
+        assert_eq!(story.check(verification, false), (Some(CheckReason::IncorrectCode), Status::Pending, left));
+    }
+    assert_eq!(story.check(verification, false), (Some(CheckReason::IncorrectCode), Status::MaxChecksReached, 0));
+    assert_eq!(story.check(verification, true), (Some(CheckReason::TooManyChecks), Status::MaxChecksReached, 0));
+}
+
+#[test]
+fn twenty_wrong_codes_lock_the_number_and_a_hundred_for_good() {
+    let mut story = Story::new();
+    let mut wrong = 0;
+    let mut clock = 0;
+    while wrong < 100 {
+        let verification = story.at(clock).begin_seed();
+        for _ in 0..5 {
+            wrong += 1;
+            story.check(verification, false);
+        }
+        let lock = story.state.as_ref().unwrap().lock;
+        match wrong {
+            100 => assert_eq!(lock, Lock::UntilOperator),
+            20 | 40 | 60 | 80 => {
+                let until = story.now.plus_millis(3_600_000);
+                assert_eq!(lock, Lock::Until(until));
+                let refused = story.at(clock + 3_599_999).give(&Input::Begin(Box::new(begin_of(&SEED))));
+                assert_eq!(refused, Err(Refusal::Locked { until: Some(until) }));
+            }
+            _ => assert_eq!(lock, Lock::Open),
+        }
+        clock += 3_600_000;
+    }
+    let refused = story.at(clock + 86_400_000).give(&Input::Begin(Box::new(begin_of(&SEED))));
+    assert_eq!(refused, Err(Refusal::Locked { until: None }));
+    story.give(&Input::Unlock).unwrap();
+    assert!(story.wrote(&Decision::Unlocked));
+    let verification = story.begin_seed();
+    assert_eq!(story.check(verification, true).1, Status::Approved);
+    assert!(story.state.as_ref().unwrap().failures.is_empty(), "only success forgives");
+}
+
+#[test]
+fn a_locked_number_can_not_use_even_the_right_code() {
+    let limits = Limits { lock_after: 2, ..Limits::default() };
+    let mut story = Story::new();
+    let verification = story.begin(Begin { limits, ..begin_of(&SEED) });
+    story.check(verification, false);
+    story.check(verification, false);
+    assert_eq!(story.check(verification, true), (Some(CheckReason::TooManyChecks), Status::Pending, 3), "not counted");
+}
+
+#[test]
+fn a_check_at_expires_at_is_too_late() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.at(300_000);
+    assert_eq!(story.check(verification, true), (Some(CheckReason::Expired), Status::Expired, 5));
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.at(299_999);
+    assert_eq!(story.check(verification, true), (None, Status::Approved, 4));
+    assert_eq!(story.check(verification, true), (Some(CheckReason::AlreadyUsed), Status::Approved, 4));
+}
+
+#[test]
+fn nothing_is_called_once_the_time_is_over() {
+    let mut story = Story::new();
+    let verification = story.begin(begin_of(&[(Channel::Whatsapp, 600_000), (Channel::Sms, 0)]));
+    story.at(290_000).resend(verification, None).unwrap();
+    story.at(299_000).failed(1, FailureClass::RetryHere { after_ms: 500 }, "20429");
+    // No tick came in between, and WhatsApp's answer comes very late.
+    story.at(300_000).accepted(0);
+    assert_eq!(story.calls.len(), 2);
+    story.tick();
+    assert_eq!(story.status(verification), Status::Expired);
+}
+
+#[test]
+fn another_transaction_is_no_match_whatever_the_code() {
+    let mut story = Story::new();
+    let verification = story.begin(Begin { binding: Some(bound(1)), ..begin_of(&SEED) });
+    for code_matches in [true, false] {
+        let answer = story.give(&Input::Check { verification, code_matches, binding_matches: false });
+        assert!(matches!(answer, Ok(Answer::Checked { reason: Some(CheckReason::BindingMismatch), .. })), "{answer:?}");
+    }
+    let other = Begin { binding: Some(bound(2)), ..begin_of(&SEED) };
+    assert_eq!(story.at(60_000).give(&Input::Begin(Box::new(other))), Err(Refusal::PendingWithOtherBinding));
+    let other = Begin { binding: Some(bound(1)), code: own(1), ..begin_of(&SEED) };
+    assert_eq!(story.give(&Input::Begin(Box::new(other))), Err(Refusal::PendingWithOtherCode));
+}
+
+#[test]
+fn cancelling_stops_everything_and_can_be_repeated() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    assert_eq!(story.at(5_000).cancel(verification), Ok(Answer::Canceled));
+    assert_eq!(story.cancel(verification), Ok(Answer::Canceled));
+    story.at(10_000).tick();
+    assert_eq!(story.calls.len(), 1);
+    assert_eq!(story.check(verification, true).0, Some(CheckReason::Canceled));
+    let refused = story.at(60_000).resend(verification, None);
+    assert_eq!(refused, Err(Refusal::NotPending { status: Status::Canceled }));
+    // The same purpose can begin anew.
+    assert_ne!(story.begin_seed(), verification);
+}
+
+#[test]
+fn a_document_is_forgotten_an_hour_after_the_end() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    assert!(story.state.as_ref().unwrap().number.is_some(), "something is about to be sent to it");
+    story.at(1_000).check(verification, true);
+    story.at(1_500).accepted(0);
+    assert_eq!(story.due_in(), Some(1_000 + FINISHED_KEPT_MS));
+    story.at(1_000 + FINISHED_KEPT_MS).tick();
+    assert_eq!(story.state, None);
+}
+
+#[test]
+fn a_plain_message_goes_once_and_hears_its_receipts() {
+    let mut story = Story::new();
+    let new = NewMessage { addressee: addressee(), route: route(Channel::Sms, 0), payload: own_payload(), segments: 1, ucs2: false };
+    let Ok(Answer::Queued { message }) = story.give(&Input::SendMessage(Box::new(new))) else { panic!("not queued") };
+    assert_eq!(story.calls, [message]);
+    story.at(300).accepted(0);
+    let plain = |story: &Story| story.state.as_ref().unwrap().message(message).unwrap().clone();
+    assert_eq!(plain(&story).payload, None, "what was sent is not kept");
+    story.at(2_000).receipt(0, ReceiptKind::Delivered);
+    story.at(2_500).receipt(0, ReceiptKind::Sent);
+    assert_eq!(plain(&story).delivery.status(), MessageStatus::Delivered);
+    story.at(FINISHED_KEPT_MS).tick();
+    assert_eq!(story.state, None);
+}
+
+#[test]
+fn what_changes_nothing_is_written_down_only_so_often() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    let mut written = 0;
+    for _ in 0..1_000 {
+        assert!(story.resend(verification, None).is_err());
+        written += story.entries.len();
+    }
+    assert!(written < usize::from(ENTRIES_MAX));
+    story.check(verification, false);
+    assert_eq!(story.entries.len(), 1, "what changes something is always written down");
+}
+
+#[test]
+fn a_number_cannot_fail_for_endlessly_many_purposes() {
+    let limits = Limits { resend_cooldown_ms: 0, max_sends_per_hour: 1_000, lock_after: 1_000, ..Limits::default() };
+    let begin = |n: usize| Begin { limits, purpose: Purpose::parse(&format!("purpose-{n}")).unwrap(), ..begin_of(&SEED) };
+    let mut story = Story::new();
+    for n in 0..PURPOSES_MAX {
+        let verification = story.begin(begin(n));
+        story.check(verification, false);
+        story.cancel(verification).unwrap();
+    }
+    assert_eq!(story.give(&Input::Begin(Box::new(begin(PURPOSES_MAX)))), Err(Refusal::TooManyPurposes));
+    story.begin(begin(0));
+}
+
+#[test]
+fn ids_made_in_one_step_are_far_enough_apart_for_their_announcements() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    // One step, two entries: the end, and the check that came too late.
+    story.at(300_000).check(verification, true);
+    let [first, second] = &story.entries[..] else { panic!("{:?}", story.entries) };
+    let random = |e: &Entry| u128::from_be_bytes(e.id.as_bytes()[6..].try_into().unwrap());
+    assert!(random(second) - random(first) > first.decisions.len() as u128);
+}

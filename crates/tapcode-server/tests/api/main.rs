@@ -1,0 +1,12 @@
+//! Does the API do what its documentation says? The whole router on a real engine, the memory store and the sandbox.
+
+mod documentation;
+mod events;
+mod idempotency;
+mod isolation;
+mod malformed;
+mod messages;
+mod open;
+mod races;
+mod verifications;
+mod world;

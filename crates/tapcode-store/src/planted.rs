@@ -1,0 +1,433 @@
+//! Can each law fail? A store with one bug at a time, and the law that must catch it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::entry::Entry;
+use tapcode_core::id::{MessageId, VerificationId};
+use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope};
+use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::store::{
+    ApiKey, Browse, Commit, Page, Place, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, Version, Versioned,
+};
+
+use crate::memory::MemoryStore;
+use crate::suite::{LAWS, model};
+
+macro_rules! bugs {
+    ($($bug:ident => $law:ident),+ $(,)?) => {
+        /// What is wrong with a store.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Bug {
+            $($bug),+
+        }
+
+        /// Each bug and the law that must catch it.
+        const PLANTED: &[(Bug, &str)] = &[$((Bug::$bug, stringify!($law))),+];
+    };
+}
+
+bugs! {
+    NewestOfAnEmptyLog => unknown_things_are_none,
+    DropsHandles => a_commit_writes_every_part,
+    DropsEntries => a_commit_writes_every_part,
+    IgnoresVersions => a_version_is_used_once,
+    KeepsTheVersionOfWhatWasDeleted => a_deleted_document_starts_again_at_version_one,
+    ChecksThenActs => one_of_many_at_once_wins,
+    WritesEntriesOnConflict => a_conflict_writes_nothing,
+    WritesSnapshotsOnConflict => a_conflict_writes_nothing,
+    WritesHandlesOnConflict => a_conflict_writes_nothing,
+    RemembersOnConflict => a_conflict_writes_nothing,
+    DropsWhatHasNoDocument => a_commit_without_a_document_keeps_its_other_parts,
+    DecidesABatchByItsStart => a_batch_is_decided_in_order_and_sees_itself,
+    AnsweredKeysMayRepeat => a_remembered_key_is_a_conflict,
+    RemembersForEver => a_remembered_key_that_expired_is_replaced,
+    GivesExpiredAnswers => a_remembered_key_that_expired_is_replaced,
+    DueInAnyOrder => due_documents_come_longest_due_first,
+    DueTooEarly => due_documents_come_longest_due_first,
+    DueWithoutLimit => due_documents_come_longest_due_first,
+    DueForEver => the_due_index_follows_its_document,
+    MixesSenders => handles_belong_to_their_sender,
+    FirstHandleWins => handles_belong_to_their_sender,
+    ParksRepeats => parked_receipts_wait_in_order,
+    ParkedInReverse => parked_receipts_wait_in_order,
+    LookingTakesWhatIsParked => parked_receipts_wait_in_order,
+    ParksAnyNumberForOneMessage => parked_receipts_of_one_message_are_bounded,
+    ParksAnyNumber => parked_receipts_are_bounded,
+    FirstSnapshotStays => a_snapshot_is_replaced,
+    BrowsesOtherModes => browsing_filters,
+    BrowsesAnyNumber => browsing_filters,
+    BrowsesAnyStatus => browsing_filters,
+    BrowsesAnyPurpose => browsing_filters,
+    BeforeIsInclusive => browsing_filters,
+    AfterIsExclusive => browsing_filters,
+    PagesOverlap => browsing_walks_every_row_once,
+    PagesLeaveGaps => browsing_walks_every_row_once,
+    BrowsesWithoutBound => browsing_looks_at_a_bounded_number_of_rows,
+    LogTurnsCommitsRound => the_log_keeps_the_order_of_commits,
+    ReadsAPlaceTwice => the_log_keeps_the_order_of_commits,
+    PlacesAppearLate => a_reader_of_the_log_misses_nothing,
+    TimelinesMix => a_timeline_is_about_one_thing,
+    TimelineWithoutLimit => a_timeline_is_about_one_thing,
+    KeysAreNeverReplaced => api_keys_are_found_by_digest,
+    KeysInReverse => api_keys_are_found_by_digest,
+    SweepsHistoryByTheClock => a_sweep_removes_only_what_is_past,
+    SweepsNoAnswers => a_sweep_removes_only_what_is_past,
+    SweepsWithoutBound => a_sweep_is_bounded,
+    SweepsInSilence => a_sweep_is_bounded,
+    PlacesStartAgain => places_are_never_given_twice,
+    CutsLargeDocuments => a_large_document_is_kept_whole,
+    WritesInTwoSteps => a_dropped_commit_is_whole_or_nothing,
+    AskingLeavesATrace => a_healthy_store_can_be_written_to,
+}
+
+/// Bugs that random histories must find too.
+const FOUND_BY_HISTORIES: &[Bug] = &[
+    Bug::IgnoresVersions, Bug::WritesEntriesOnConflict, Bug::AnsweredKeysMayRepeat, Bug::DueForEver, Bug::MixesSenders,
+    Bug::FirstSnapshotStays, Bug::LogTurnsCommitsRound, Bug::SweepsHistoryByTheClock,
+];
+
+#[test]
+fn every_planted_bug_is_caught_by_its_law() {
+    let mut escaped = Vec::new();
+    for (bug, name) in PLANTED {
+        let law = LAWS.iter().find(|law| law.name == *name).expect("a law of that name");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let store = Arc::new(Faulty::new(*bug));
+        if catch_unwind(AssertUnwindSafe(|| runtime.block_on((law.run)(store)))).is_ok() {
+            escaped.push((bug, name));
+        }
+    }
+    assert!(escaped.is_empty(), "{} of {} bugs escaped: {escaped:?}", escaped.len(), PLANTED.len());
+}
+
+#[test]
+fn every_law_has_a_bug_that_it_catches() {
+    let idle: Vec<&str> = LAWS.iter().map(|law| law.name).filter(|name| PLANTED.iter().all(|(_, law)| law != name)).collect();
+    assert!(idle.is_empty(), "nobody has seen these fail: {idle:?}");
+}
+
+#[test]
+fn random_histories_find_bugs_too() {
+    for bug in FOUND_BY_HISTORIES {
+        let make = || async { (Arc::new(Faulty::new(*bug)) as Arc<dyn Store>, ()) };
+        assert!(catch_unwind(AssertUnwindSafe(|| model::compare(make))).is_err(), "{bug:?} escaped");
+    }
+}
+
+/// A memory store behind a bug.
+#[derive(Debug)]
+struct Faulty {
+    inner: MemoryStore,
+    bug: Bug,
+    notes: Mutex<Notes>,
+}
+
+/// What some bugs need to remember.
+#[derive(Debug, Default)]
+struct Notes {
+    deleted_at: BTreeMap<RecipientKey, u64>,
+    looked_at: BTreeSet<String>,
+    hidden: BTreeSet<Place>,
+    swept_up_to: u64,
+    others: u128,
+}
+
+impl Faulty {
+    fn new(bug: Bug) -> Self {
+        Self { inner: MemoryStore::new(), bug, notes: Mutex::default() }
+    }
+
+    fn is(&self, bug: Bug) -> bool {
+        self.bug == bug
+    }
+
+    async fn version(&self, key: RecipientKey) -> Option<Version> {
+        self.inner.load(&key).await.unwrap().map(|found| found.version)
+    }
+
+    /// A commit about a document that never is, with the parts of another.
+    fn aside(&self, parts: Commit) -> Commit {
+        let mut notes = self.notes.lock().unwrap();
+        notes.others += 1;
+        Commit { key: RecipientKey((u128::MAX - notes.others).to_be_bytes()), expected: None, next: None, due_at: None, ..parts }
+    }
+
+    async fn write(&self, commit: Commit) -> Result<(), StoreError> {
+        self.inner.commit(vec![commit]).await.remove(0)
+    }
+
+    async fn commit_one(&self, mut commit: Commit) -> Result<(), StoreError> {
+        let bare = |c: &Commit| Commit { handles: vec![], snapshots: vec![], entries: vec![], remembered: None, ..c.clone() };
+        match self.bug {
+            Bug::DropsHandles => commit.handles.clear(),
+            Bug::DropsEntries => commit.entries.clear(),
+            Bug::IgnoresVersions => commit.expected = self.version(commit.key).await,
+            Bug::ChecksThenActs => {
+                if self.version(commit.key).await != commit.expected {
+                    return Err(StoreError::Conflict);
+                }
+                tokio::task::yield_now().await;
+                commit.expected = self.version(commit.key).await;
+            }
+            Bug::KeepsTheVersionOfWhatWasDeleted => {
+                let gone = self.notes.lock().unwrap().deleted_at.get(&commit.key).copied().unwrap_or(0);
+                commit.expected = commit.expected.map(|v| Version(v.0.saturating_sub(gone)));
+            }
+            Bug::DropsWhatHasNoDocument if commit.expected.is_none() && commit.next.is_none() => commit = bare(&commit),
+            Bug::AnsweredKeysMayRepeat => {
+                if let Some(new) = &commit.remembered {
+                    if self.inner.remembered(&new.key, Timestamp::from_millis(0)).await.unwrap().is_some() {
+                        commit.remembered = None;
+                    }
+                }
+            }
+            Bug::RemembersForEver => {
+                if let Some(new) = &commit.remembered {
+                    if self.inner.remembered(&new.key, Timestamp::from_millis(0)).await.unwrap().is_some() {
+                        return Err(StoreError::Conflict);
+                    }
+                }
+            }
+            Bug::DueForEver if commit.next.is_some() => commit.due_at = commit.due_at.or(Some(crate::suite::samples::at(1))),
+            Bug::MixesSenders => commit.handles.iter_mut().for_each(|h| h.sender = "".into()),
+            Bug::FirstHandleWins => {
+                let mut new = Vec::new();
+                for handle in commit.handles {
+                    if self.inner.find(&handle.sender, &handle.provider_message_id).await.unwrap().is_none() {
+                        new.push(handle);
+                    }
+                }
+                commit.handles = new;
+            }
+            Bug::FirstSnapshotStays => {
+                let mut new = Vec::new();
+                for snapshot in commit.snapshots {
+                    let id = match &snapshot.subject {
+                        Subject::Verification(v) => SubjectId::Verification(v.id),
+                        Subject::Message(m) => SubjectId::Message(m.id),
+                    };
+                    if self.inner.snapshot(id).await.unwrap().is_none() {
+                        new.push(snapshot);
+                    }
+                }
+                commit.snapshots = new;
+            }
+            Bug::LogTurnsCommitsRound => commit.entries.reverse(),
+            Bug::CutsLargeDocuments => {
+                if let Some(document) = &mut commit.next {
+                    document.messages.truncate(50);
+                }
+            }
+            Bug::WritesInTwoSteps => {
+                let rest = self.aside(commit.clone());
+                self.write(bare(&commit)).await?;
+                tokio::task::yield_now().await;
+                return self.write(rest).await;
+            }
+            _ => {}
+        }
+        let given = commit.clone();
+        let result = self.write(commit).await;
+        let rest = bare(&given);
+        let (key, deleted_at) = (given.key, given.next.is_none().then_some(given.expected).flatten());
+        match (self.bug, &result) {
+            (Bug::WritesEntriesOnConflict, Err(_)) => self.write(self.aside(Commit { entries: given.entries, ..rest })).await?,
+            (Bug::WritesSnapshotsOnConflict, Err(_)) => self.write(self.aside(Commit { snapshots: given.snapshots, ..rest })).await?,
+            (Bug::WritesHandlesOnConflict, Err(_)) => self.write(self.aside(Commit { handles: given.handles, ..rest })).await?,
+            (Bug::RemembersOnConflict, Err(_)) => self.write(self.aside(Commit { remembered: given.remembered, ..rest })).await?,
+            (Bug::KeepsTheVersionOfWhatWasDeleted, Ok(())) => {
+                if let Some(version) = deleted_at {
+                    *self.notes.lock().unwrap().deleted_at.entry(key).or_default() += version.0;
+                }
+            }
+            (Bug::PlacesAppearLate, Ok(())) => {
+                // Some places can be read only once the commit behind theirs can be.
+                let newest = self.inner.newest().await.unwrap().map_or(0, |place| place.0);
+                let late = (newest.saturating_sub(3)..=newest).filter(|place| place % 6 == 0).map(Place);
+                self.notes.lock().unwrap().hidden = late.collect();
+            }
+            _ => {}
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn load(&self, key: &RecipientKey) -> Result<Option<Versioned<Recipient>>, StoreError> {
+        let mut found = self.inner.load(key).await?;
+        if let Some(found) = &mut found {
+            found.version.0 += self.notes.lock().unwrap().deleted_at.get(key).copied().unwrap_or(0);
+        }
+        Ok(found)
+    }
+
+    async fn commit(&self, batch: Vec<Commit>) -> Vec<Result<(), StoreError>> {
+        let mut results = Vec::new();
+        let mut start = BTreeMap::new();
+        if self.is(Bug::DecidesABatchByItsStart) {
+            for commit in &batch {
+                start.insert(commit.key, self.version(commit.key).await);
+            }
+        }
+        for mut commit in batch {
+            if let Some(version) = start.get(&commit.key) {
+                if *version != commit.expected {
+                    results.push(Err(StoreError::Conflict));
+                    continue;
+                }
+                commit.expected = self.version(commit.key).await;
+            }
+            results.push(self.commit_one(commit).await);
+        }
+        results
+    }
+
+    async fn find(&self, sender: &str, provider_message_id: &str) -> Result<Option<(RecipientKey, MessageId)>, StoreError> {
+        let sender = if self.is(Bug::MixesSenders) { "" } else { sender };
+        self.inner.find(sender, provider_message_id).await
+    }
+
+    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
+        let result = self.inner.park(sender, provider_message_id, kind, until).await;
+        if self.is(Bug::ParksAnyNumber) || self.is(Bug::ParksAnyNumberForOneMessage) { Ok(()) } else { result }
+    }
+
+    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+        let mut kinds = self.inner.parked(sender, provider_message_id).await?;
+        match self.bug {
+            Bug::ParksRepeats => kinds.extend(kinds.clone()),
+            Bug::ParkedInReverse => kinds.reverse(),
+            Bug::LookingTakesWhatIsParked => {
+                if !self.notes.lock().unwrap().looked_at.insert(format!("{sender} {provider_message_id}")) {
+                    kinds.clear();
+                }
+            }
+            _ => {}
+        }
+        Ok(kinds)
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RecipientKey>, StoreError> {
+        let now = if self.is(Bug::DueTooEarly) { now.plus_millis(1) } else { now };
+        let limit = if self.is(Bug::DueWithoutLimit) { usize::MAX } else { limit };
+        let mut due = self.inner.due(now, limit).await?;
+        if self.is(Bug::DueInAnyOrder) {
+            due.sort_by_key(|key| key.0[15]);
+        }
+        Ok(due)
+    }
+
+    async fn scheduled(&self) -> Result<u64, StoreError> {
+        self.inner.scheduled().await
+    }
+
+    async fn snapshot(&self, id: SubjectId) -> Result<Option<Snapshot>, StoreError> {
+        self.inner.snapshot(id).await
+    }
+
+    async fn browse(&self, browse: &Browse) -> Result<Page, StoreError> {
+        let mut browse = browse.clone();
+        match self.bug {
+            Bug::BrowsesOtherModes => browse.scope = Scope { mode: Mode::Live, ..browse.scope },
+            Bug::BrowsesAnyNumber => browse.key = None,
+            Bug::BrowsesAnyStatus => browse.status = None,
+            Bug::BrowsesAnyPurpose => browse.purpose = None,
+            Bug::BeforeIsInclusive => browse.before = browse.before.map(|at| at.plus_millis(1)),
+            Bug::AfterIsExclusive => browse.after = browse.after.map(|at| at.plus_millis(1)),
+            _ => {}
+        }
+        let mut page = self.inner.browse(&browse).await?;
+        while self.is(Bug::BrowsesWithoutBound) && page.snapshots.is_empty() && page.next.is_some() {
+            page = self.inner.browse(&Browse { cursor: page.next, ..browse.clone() }).await?;
+        }
+        if let Some(next) = &mut page.next {
+            if self.is(Bug::PagesOverlap) {
+                let mut bytes = *next.as_bytes();
+                bytes[21] += 1;
+                *next = VerificationId::from_bytes(bytes);
+            }
+            if self.is(Bug::PagesLeaveGaps) {
+                page.snapshots.pop();
+            }
+        }
+        Ok(page)
+    }
+
+    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+        let after = if self.is(Bug::ReadsAPlaceTwice) { after.map(|place| Place(place.0 - 1)) } else { after };
+        let (base, hidden) = {
+            let notes = self.notes.lock().unwrap();
+            (notes.swept_up_to, notes.hidden.clone())
+        };
+        let mut entries = self.inner.entries(after.map(|place| Place(place.0 + base)), limit).await?;
+        entries.retain(|(place, _)| !hidden.contains(place));
+        entries.iter_mut().for_each(|(place, _)| place.0 -= base);
+        Ok(entries)
+    }
+
+    async fn newest(&self) -> Result<Option<Place>, StoreError> {
+        let base = self.notes.lock().unwrap().swept_up_to;
+        let newest = self.inner.newest().await?.map(|place| Place(place.0 - base));
+        Ok(if self.is(Bug::NewestOfAnEmptyLog) { newest.or(Some(Place(0))) } else { newest })
+    }
+
+    async fn timeline(&self, id: SubjectId, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        if self.is(Bug::TimelinesMix) {
+            return Ok(self.inner.entries(None, limit).await?.into_iter().map(|(_, entry)| entry).collect());
+        }
+        self.inner.timeline(id, if self.is(Bug::TimelineWithoutLimit) { usize::MAX } else { limit }).await
+    }
+
+    async fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<Remembered>, StoreError> {
+        let now = if self.is(Bug::GivesExpiredAnswers) { Timestamp::from_millis(0) } else { now };
+        self.inner.remembered(key, now).await
+    }
+
+    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        if self.is(Bug::KeysAreNeverReplaced) && self.inner.keys().await?.iter().any(|known| known.id == key.id) {
+            return Ok(());
+        }
+        self.inner.put_key(key).await
+    }
+
+    async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
+        self.inner.key(digest).await
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let mut keys = self.inner.keys().await?;
+        if self.is(Bug::KeysInReverse) {
+            keys.reverse();
+        }
+        Ok(keys)
+    }
+
+    async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {
+        let mut sweep = *sweep;
+        match self.bug {
+            Bug::SweepsHistoryByTheClock => sweep.history_before = sweep.now,
+            Bug::SweepsNoAnswers => sweep.now = Timestamp::from_millis(0),
+            Bug::SweepsWithoutBound => sweep.limit = usize::MAX,
+            _ => {}
+        }
+        let newest = self.inner.newest().await?;
+        let gone = self.inner.sweep(&sweep).await?;
+        if self.is(Bug::PlacesStartAgain) && self.inner.newest().await?.is_none() {
+            self.notes.lock().unwrap().swept_up_to = newest.map_or(0, |place| place.0);
+        }
+        Ok(if self.is(Bug::SweepsInSilence) { 0 } else { gone })
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        if self.is(Bug::AskingLeavesATrace) {
+            let entries = vec![crate::suite::samples::entry(1, Timestamp::from_millis(1), None)];
+            self.write(self.aside(Commit { entries, ..crate::suite::samples::first(1) })).await?;
+        }
+        self.inner.ping().await
+    }
+}

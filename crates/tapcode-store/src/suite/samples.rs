@@ -1,0 +1,264 @@
+//! What does a store keep in the tests? Realistic documents, snapshots and entries, made from small numbers.
+
+use tapcode_core::delivery::{Delivery, Failure, FailureClass, MessageStatus, ReceiptKind};
+use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, SendCause};
+use tapcode_core::id::{EventId, KeyId, MessageId, VerificationId};
+use tapcode_core::number::{Country, Masked};
+use tapcode_core::plan::{Channel, Plan, Route, Step};
+use tapcode_core::recipient::{Mode, PlainMessage, Recipient, RecipientKey, Scope, ServiceName};
+use tapcode_core::time::Timestamp;
+use tapcode_core::verification::{Attempt, CodeSource, Limits, Purpose, Sealed, Status, Verification};
+use tapcode_engine::contract::store::{
+    ApiKey, Browse, Commit, ProviderHandle, REMEMBERED_MS, Remembered, Right, Snapshot, Subject, Version,
+};
+
+/// When the tests begin.
+pub const BEGIN: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// So many milliseconds after [`BEGIN`].
+#[must_use]
+pub const fn at(millis: u64) -> Timestamp {
+    BEGIN.plus_millis(millis)
+}
+
+/// The `n`-th recipient's key; like a hash, it lands anywhere.
+#[must_use]
+pub fn key(n: u64) -> RecipientKey {
+    let high = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    RecipientKey(((u128::from(high) << 64) | u128::from(n)).to_be_bytes())
+}
+
+/// The `n`-th verification's id, made at a moment.
+#[must_use]
+pub fn verification_id(n: u64, made_at: Timestamp) -> VerificationId {
+    VerificationId::new(made_at, u128::from(n).to_be_bytes())
+}
+
+/// The `n`-th message's id, made at a moment.
+#[must_use]
+pub fn message_id(n: u64, made_at: Timestamp) -> MessageId {
+    MessageId::new(made_at, (u128::from(n) << 8).to_be_bytes())
+}
+
+/// A service in live mode.
+#[must_use]
+pub fn scope(service: &str) -> Scope {
+    Scope { service: ServiceName::parse(service).expect("the tests name services well"), mode: Mode::Live }
+}
+
+/// A purpose.
+#[must_use]
+pub fn purpose(text: &str) -> Purpose {
+    Purpose::parse(text).expect("the tests name purposes well")
+}
+
+/// WhatsApp first, SMS ten seconds later.
+#[must_use]
+pub fn plan() -> Plan {
+    let whatsapp = Route { channel: Channel::Whatsapp, sender: 1, provider: "whatsapp_cloud".into() };
+    let sms = Route { channel: Channel::Sms, sender: 42, provider: "twilio".into() };
+    Plan::new(vec![Step { route: whatsapp, wait_ms: 10_000 }, Step { route: sms, wait_ms: 20_000 }]).expect("two steps are a plan")
+}
+
+/// A verification that began at a moment and waits for its first message to arrive.
+#[must_use]
+pub fn verification(n: u64, began: Timestamp) -> Verification {
+    let mut delivery = Delivery::queued(began);
+    delivery.claimed_at = Some(began);
+    delivery.accepted_at = Some(began.plus_millis(180));
+    delivery.provider_message_id = Some(format!("wamid.HBgLMzE2MTEzOTgwNTgVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3{n:08}").into());
+    Verification {
+        id: verification_id(n, began),
+        purpose: purpose("login"),
+        status: Status::Pending,
+        created_at: began,
+        expires_at: began.plus_millis(300_000),
+        finished_at: None,
+        checks_used: 0,
+        limits: Limits::default(),
+        code: CodeSource::Derived { length: 6 },
+        binding: None,
+        locale: "nl".into(),
+        plan: plan(),
+        attempts: vec![Attempt { id: message_id(n, began), step: 0, fallback_at: Some(began.plus_millis(10_000)), delivery }],
+        client: None,
+        metadata: vec![("user_id".into(), format!("u_{n}").into())],
+        entries: 3,
+    }
+}
+
+/// The same verification once it was approved.
+#[must_use]
+pub fn approved(n: u64, began: Timestamp, finished: Timestamp) -> Verification {
+    Verification { status: Status::Approved, finished_at: Some(finished), checks_used: 1, ..verification(n, began) }
+}
+
+/// A plain message that was queued at a moment.
+#[must_use]
+pub fn plain_message(n: u64, queued_at: Timestamp) -> PlainMessage {
+    PlainMessage {
+        id: message_id(n, queued_at),
+        route: Route { channel: Channel::Sms, sender: 42, provider: "twilio".into() },
+        payload: None,
+        segments: 1,
+        ucs2: false,
+        delivery: Delivery::queued(queued_at),
+        entries: 1,
+    }
+}
+
+/// A number with one verification that began at a moment.
+#[must_use]
+pub fn recipient(n: u64, began: Timestamp) -> Recipient {
+    let mut recipient = Recipient::new(
+        scope("acme"),
+        Sealed(vec![0x5e; 41].into()),
+        Masked::from_stored(&format!("+31*****{:04}", n % 10_000)),
+        Country::parse("NL").expect("NL is a country"),
+    );
+    recipient.sends = vec![began];
+    recipient.requested_at = Some(began);
+    recipient.verifications = vec![verification(n, began)];
+    recipient
+}
+
+/// What history keeps of a verification.
+#[must_use]
+pub fn snapshot(key: RecipientKey, scope: Scope, verification: Verification) -> Snapshot {
+    snapshot_of(key, scope, Subject::Verification(verification))
+}
+
+/// What history keeps of a plain message.
+#[must_use]
+pub fn message_snapshot(key: RecipientKey, scope: Scope, message: PlainMessage) -> Snapshot {
+    snapshot_of(key, scope, Subject::Message(message))
+}
+
+fn snapshot_of(key: RecipientKey, scope: Scope, subject: Subject) -> Snapshot {
+    Snapshot {
+        key,
+        scope,
+        masked: Masked::from_stored("+31*****8058"),
+        country: Country::parse("NL").expect("NL is a country"),
+        subject,
+    }
+}
+
+/// The `n`-th entry, about a verification.
+#[must_use]
+pub fn entry(n: u64, at: Timestamp, about: Option<VerificationId>) -> Entry {
+    let message = MessageRef { id: message_id(n, at), route: plan().steps()[0].route.clone() };
+    Entry {
+        id: EventId::new(at, u128::from(n).to_be_bytes()),
+        at,
+        scope: scope("acme"),
+        masked: Masked::from_stored("+31*****8058"),
+        country: Country::parse("NL").expect("NL is a country"),
+        verification: about,
+        message: None,
+        purpose: Some(purpose("login")),
+        metadata: vec![("user_id".into(), format!("u_{n}").into())],
+        client: None,
+        input: InputRecord::Begin,
+        decisions: vec![
+            Decision::Began { expires_at: at.plus_millis(300_000) },
+            Decision::Queued { message: message.clone(), cause: SendCause::Begun },
+            Decision::Claimed { message },
+        ],
+    }
+}
+
+/// The `n`-th entry, about a plain message.
+#[must_use]
+pub fn message_entry(n: u64, at: Timestamp, about: MessageId) -> Entry {
+    let message = MessageRef { id: about, route: plan().steps()[1].route.clone() };
+    Entry {
+        verification: None,
+        message: Some(about),
+        purpose: None,
+        input: InputRecord::Receipt { message: about, status: MessageStatus::Delivered },
+        decisions: vec![Decision::Message { message, status: MessageStatus::Delivered, after_ms: 900, failure: None }],
+        ..entry(n, at, None)
+    }
+}
+
+/// A commit of nothing but the `n`-th document's first version.
+#[must_use]
+pub fn first(n: u64) -> Commit {
+    Commit {
+        key: key(n),
+        expected: None,
+        next: Some(recipient(n, BEGIN)),
+        due_at: None,
+        handles: Vec::new(),
+        snapshots: Vec::new(),
+        entries: Vec::new(),
+        remembered: None,
+    }
+}
+
+/// A commit of nothing but the `n`-th document's next version, which it can be told by.
+#[must_use]
+pub fn next(n: u64, version: u64) -> Commit {
+    let mut document = recipient(n, BEGIN);
+    document.requested_at = Some(at(version));
+    Commit { expected: Some(Version(version)), next: Some(document), ..first(n) }
+}
+
+/// A commit of everything that a verification begins with.
+#[must_use]
+pub fn begin(n: u64, began: Timestamp) -> Commit {
+    let document = recipient(n, began);
+    let verification = document.verifications[0].clone();
+    let id = verification.id;
+    Commit {
+        next: Some(document),
+        due_at: Some(began.plus_millis(10_000)),
+        handles: vec![handle("whatsapp:1", &format!("wamid.{n}"), message_id(n, began))],
+        snapshots: vec![snapshot(key(n), scope("acme"), verification)],
+        entries: vec![entry(n, began, Some(id))],
+        remembered: Some(remembered(n, began)),
+        ..first(n)
+    }
+}
+
+/// A provider's name for a message.
+#[must_use]
+pub fn handle(sender: &str, provider_message_id: &str, message: MessageId) -> ProviderHandle {
+    ProviderHandle { sender: sender.into(), provider_message_id: provider_message_id.into(), message }
+}
+
+/// The answer under the `n`-th idempotency key, given at a moment.
+#[must_use]
+pub fn remembered(n: u64, made_at: Timestamp) -> Remembered {
+    let mut key = [7; 32];
+    key[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    Remembered { key, fingerprint: [9; 32], answer: Sealed(vec![1, 2, 3].into()), expires_at: made_at.plus_millis(REMEMBERED_MS) }
+}
+
+/// A receipt of a failure; each `n` is another one.
+#[must_use]
+pub fn failed(n: usize) -> ReceiptKind {
+    ReceiptKind::Failed(Failure::new(FailureClass::NextRoute, &n.to_string(), "message undeliverable"))
+}
+
+/// The `n`-th API key, made at a moment.
+#[must_use]
+pub fn api_key(n: u8, created_at: Timestamp) -> ApiKey {
+    ApiKey {
+        id: KeyId::new(created_at, [n; 16]),
+        digest: [n; 32],
+        service: ServiceName::parse("acme"),
+        mode: Mode::Test,
+        rights: vec![Right::Verify, Right::Read],
+        label: "the shop".into(),
+        created_at,
+        revoked_at: None,
+    }
+}
+
+/// Everything of a service, `limit` to a page.
+#[must_use]
+pub fn everything(scope: Scope, limit: usize) -> Browse {
+    Browse { scope, key: None, status: None, purpose: None, after: None, before: None, cursor: None, limit }
+}
