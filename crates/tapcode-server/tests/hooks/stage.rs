@@ -155,6 +155,13 @@ impl Stage {
         }
     }
 
+    /// No fallback is due any more: what the document waits for is the verification's expiry.
+    pub async fn only_the_end_is_due(&self, id: VerificationId) {
+        let snapshot = self.store.snapshot(SubjectId::Verification(id)).await.unwrap().unwrap();
+        let document = self.store.load(&snapshot.key).await.unwrap().unwrap().value;
+        assert_eq!(tapcode_core::step::due_at(&document), Some(self.verification(id).await.expires_at));
+    }
+
     /// What was decided about a verification, in words.
     pub async fn words(&self, id: VerificationId) -> Vec<String> {
         let told = self.entries(id).await.into_iter().flat_map(|entry| tapcode_core::words::tell(&entry));
