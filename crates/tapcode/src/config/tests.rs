@@ -17,7 +17,7 @@ const REAL: &str = r#"
 [server]
 listen = "127.0.0.1:8080"
 public_url = "https://otp.example.com"
-body_max_bytes = 65536
+request_timeout_ms = 30000
 [store]
 url = "sqlite:tapcode.db"
 [secrets]
@@ -592,10 +592,10 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
         "0 to 3600",
     );
     one_problem(
-        &with("[server]", "body_max_bytes", "body_max_bytes = 1000"),
-        "server.body_max_bytes",
-        "is 1000",
-        "1024 to",
+        &with("[server]", "request_timeout_ms", "request_timeout_ms = 999"),
+        "server.request_timeout_ms",
+        "is 999",
+        "1000 to",
     );
     one_problem(
         &with("[retention]", "history_days", "history_days = 0"),
@@ -624,10 +624,10 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
 #[test]
 fn unknown_settings_are_named_with_the_nearest_known_one() {
     one_problem(
-        &with("[server]", "body_max_bytes", "body_max_byte = 65536"),
-        "server.body_max_byte",
+        &with("[server]", "request_timeout_ms", "request_timeout = 30000"),
+        "server.request_timeout",
         "is no setting",
-        "write `body_max_bytes`",
+        "write `request_timeout_ms`",
     );
     one_problem(
         &with("[[services]]", "max_checks", "maxchecks = 5"),
