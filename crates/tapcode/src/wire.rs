@@ -231,7 +231,7 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     app_secret: secret(&cloud.app_secret),
                     verify_token: secret(&cloud.verify_token),
                     template: account.template.clone(),
-                    template_languages: Vec::new(),
+                    template_languages: account.template_languages.clone(),
                     default_language: Some(account.template_language.clone()),
                     appsecret_proof: false,
                 });

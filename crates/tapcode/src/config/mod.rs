@@ -243,6 +243,8 @@ pub struct WhatsappAccount {
     pub template: String,
     /// The template's language where the wanted one is not approved, as Meta writes it (`en`, `pt_BR`).
     pub template_language: String,
+    /// The languages in which the template is approved, [`Self::template_language`] among them; never empty.
+    pub template_languages: Vec<String>,
 }
 
 /// Whose API carries a WhatsApp account.

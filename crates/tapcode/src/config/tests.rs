@@ -1336,6 +1336,33 @@ fn names_and_shapes_are_the_ones_that_providers_take() {
         "no language of a template",
         "write \"pt_BR\"",
     );
+    let languages = |lines: &str| with("[[whatsapp_accounts]]", "template_language", lines);
+    let read = |lines: &str| {
+        let account = valid(&languages(lines), &[], Purpose::Serve).0.whatsapp_accounts.remove(0);
+        (account.template_language, account.template_languages.join(" "))
+    };
+    // Where no list is given, a Dutch number is not written to in Dutch, which nobody said is approved.
+    assert_eq!(read(""), ("en".into(), "en".into()));
+    assert_eq!(read("template_language = \"nl\""), ("nl".into(), "nl".into()));
+    assert_eq!(read("template_languages = [\"nl\", \"en\"]"), ("en".into(), "nl en".into()));
+    let list = "template_language = \"nl\"\ntemplate_languages = [\"nl\", \"pt_BR\"]";
+    assert_eq!(read(list), ("nl".into(), "nl pt_BR".into()));
+    for (lines, path, wrong, instead) in [
+        ("template_languages = [\"nl\", \"de\"]", "template_language", "is `en`, which is not among", "one of nl, de"),
+        (
+            "template_language = \"fr\"\ntemplate_languages = [\"nl\", \"en\"]",
+            "template_language",
+            "is `fr`, which is not among",
+            "one of nl, en",
+        ),
+        ("template_languages = []", "template_languages", "is empty", "remove it"),
+        ("template_languages = [\"en\", \"pt-BR\"]", "template_languages[1]", "no language", "write \"pt_BR\""),
+        ("template_languages = [\"en\", \"en\"]", "template_languages[1]", "in the list before", "remove"),
+        ("template_languages = [\"en\", 7]", "template_languages[1]", "a text", "quotes"),
+        ("template_languages = \"en\"", "template_languages", "list", ""),
+    ] {
+        one_problem(&languages(lines), &format!("whatsapp_accounts[0].{path}"), wrong, instead);
+    }
     one_problem(
         &with(
             "[[whatsapp_accounts]]",
