@@ -15,6 +15,10 @@ use crate::service::{Provider, Sender, sender_name};
 
 /// How long a receipt waits for its message to be known. Milliseconds.
 pub const PARKED_MS: u64 = 600_000;
+/// How old a receipt may be by the provider's own clock; an older one is a replay, or about what nobody remembers.
+/// Milliseconds: the 7 days over which Meta repeats a hook that was not taken
+/// (<https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview>, read 2026-11-22).
+pub const RECEIPT_AGE_MS_MAX: u64 = 7 * 86_400_000;
 /// Receipts of one hook applied at once: enough to fill a batch, few enough to leave room for callers.
 const RECEIPTS_AT_ONCE: usize = 128;
 
@@ -63,10 +67,16 @@ impl Engine {
     }
 
     /// Applies one receipt, or keeps it until its message is known: once this returns `Ok`, it is durable.
+    /// One that is older than [`RECEIPT_AGE_MS_MAX`] is dropped and counted; one that does not say its time is not judged by it.
     ///
     /// # Errors
     /// [`EngineError`]; then whoever told should tell again.
     pub async fn receive(&self, sender: &str, receipt: Receipt) -> Result<(), EngineError> {
+        if receipt.at.is_some_and(|at| self.now().millis_since(at) > RECEIPT_AGE_MS_MAX) {
+            metrics::counter!("tapcode_receipts_too_old_total").increment(1);
+            tracing::debug!(sender.id = sender, receipt.status = kind_word(&receipt.kind), "a receipt is older than 7 days");
+            return Ok(());
+        }
         let store = &self.inner.store;
         let id = &self.inner.keyring.provider_handle(sender, cut(&receipt.provider_message_id, PROVIDER_MESSAGE_ID_MAX));
         let found = match receipt.reference {
