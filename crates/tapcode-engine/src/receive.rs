@@ -43,7 +43,8 @@ impl Engine {
     /// [`ReceiveError`]. A hook that was taken in part and is sent again does no harm: a receipt twice is one fact.
     pub async fn hook(&self, sender: &Sender, hook: &InboundHook) -> Result<usize, ReceiveError> {
         let Provider::Http(provider) = &sender.provider else { return Err(ReceiveError::NoHooks) };
-        let receipts = provider.receipts(hook)?;
+        let mut receipts = provider.receipts(hook)?;
+        arrivals_first(&mut receipts, |receipt| &receipt.kind);
         let taken = receipts.len();
         let name = sender_name(sender.channel, sender.id);
         if taken == 1 {
@@ -113,6 +114,15 @@ impl Engine {
         };
         self.apply(key, None, input).await.map(|_| ())
     }
+}
+
+/// Puts what says that a message arrived in front: of facts that are told together none may be taken for silence or
+/// failure when another one tells of the arrival.
+pub(crate) fn arrivals_first<T>(told: &mut [T], kind: impl Fn(&T) -> &ReceiptKind) {
+    told.sort_by_key(|one| match kind(one) {
+        ReceiptKind::Delivered | ReceiptKind::Read => 0,
+        ReceiptKind::Sent | ReceiptKind::Failed(_) => 1,
+    });
 }
 
 fn applied(result: Option<Result<Result<(), EngineError>, tokio::task::JoinError>>) -> Result<(), ReceiveError> {
