@@ -121,6 +121,23 @@ impl Number {
         Ok(Self { e164: cleaned.into(), country, calling_code_digits })
     }
 
+    /// The number with what is known of it, for sealing: it need not be parsed again when it is opened.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        format!("{}{}{}", self.calling_code_digits, self.country.as_str(), self.e164)
+    }
+
+    /// From text that [`Self::to_stored`] made.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let calling_code_digits = text.get(..1)?.parse().ok().filter(|digits| (1..=3).contains(digits))?;
+        let country = Country::parse(text.get(1..3)?)?;
+        let e164 = text.get(3..)?;
+        let digits = e164.strip_prefix('+')?;
+        let is_number = (7..=15).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
+        is_number.then(|| Self { e164: e164.into(), country, calling_code_digits })
+    }
+
     /// The number itself, in E.164. Only a provider's request, a seal or an answer to somebody with the right may hold it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -210,6 +227,15 @@ mod tests {
         }
         for text in ["+14155550123", "+525512345678", "+390612345678", "+4915123456789", "+8613800138000", "+5491123456789"] {
             assert_eq!(Number::parse(text).map(|n| n.expose().to_owned()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_the_same_number_again() {
+        let number = Number::parse("+31611398058").unwrap();
+        assert_eq!(Number::from_stored(&number.to_stored()), Some(number));
+        for text in ["", "+31611398058", "2NL", "9NL+31611398058", "2nl+31611398058", "2NL+31", "2NL31611398058", "\u{20ac}NL+31611398058"] {
+            assert_eq!(Number::from_stored(text), None, "{text}");
         }
     }
 

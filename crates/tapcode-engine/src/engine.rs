@@ -1,6 +1,7 @@
 //! How does an input become durable, and what is done then? Load, decide, commit — and only then call, tell, answer.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::committer::Committer;
-use crate::contract::store::{Commit, ProviderHandle, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Version};
+use crate::contract::store::{Commit, ProviderHandle, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Version, Versioned};
 use crate::egress::Egress;
 use crate::entropy::{Entropy, sixteen};
 use crate::keyring::{Keyring, Use};
@@ -28,6 +29,8 @@ use crate::waiters::Waiters;
 pub const CONFLICTS_MAX: usize = 64;
 /// Queues for numbers within this process; two numbers share one with a chance of 1 in 1,024.
 const QUEUES: usize = 1_024;
+/// Documents kept in memory per queue after their commit: the outcome of a call and the check of a code soon follow.
+const RECENT_PER_QUEUE: usize = 8;
 /// How long an answer is remembered for its idempotency key. Milliseconds.
 pub const REMEMBERED_MS: u64 = 86_400_000;
 
@@ -64,7 +67,7 @@ pub(crate) struct Inner {
     pub(crate) directory: RwLock<Arc<Directory>>,
     pub(crate) history_ms: u64,
     pub(crate) committer: Committer,
-    queues: Box<[Mutex<()>]>,
+    queues: Box<[Mutex<Recent>]>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) log_grew: watch::Sender<u64>,
     /// Calls to providers under way and the engine's own loops.
@@ -93,6 +96,25 @@ pub enum EngineError {
 impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error)
+    }
+}
+
+/// Documents as this process last wrote them. They may be stale, because another process may have written since: what is
+/// decided on one counts only when its commit succeeds, and anything else is decided again on the store's own.
+#[derive(Default)]
+struct Recent(VecDeque<(RecipientKey, Versioned<Recipient>)>);
+
+impl Recent {
+    fn take(&mut self, key: RecipientKey) -> Option<Versioned<Recipient>> {
+        let at = self.0.iter().position(|(of, _)| *of == key)?;
+        self.0.remove(at).map(|(_, document)| document)
+    }
+
+    fn keep(&mut self, key: RecipientKey, version: Version, value: Recipient) {
+        if self.0.len() >= RECENT_PER_QUEUE {
+            self.0.pop_front();
+        }
+        self.0.push_back((key, Versioned { value, version }));
     }
 }
 
@@ -147,7 +169,7 @@ impl Engine {
                 directory: RwLock::new(Arc::new(parts.directory)),
                 history_ms: parts.history_ms,
                 committer,
-                queues: (0..QUEUES).map(|_| Mutex::new(())).collect(),
+                queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
                 waiters: Arc::default(),
                 log_grew,
                 tasks,
@@ -220,9 +242,12 @@ impl Engine {
         I: Fn(Option<&Recipient>, Timestamp) -> Result<Input, Refusal> + Send + Sync,
     {
         let queue = &self.inner.queues[usize::from(u16::from_be_bytes([key.0[0], key.0[1]])) % QUEUES];
-        let _turn = queue.lock().await;
+        let mut turn = queue.lock().await;
         for _ in 0..CONFLICTS_MAX {
-            let loaded = self.inner.store.load(&key).await?;
+            let (loaded, is_recent) = match turn.take(key) {
+                Some(recent) => (Some(recent), true),
+                None => (self.inner.store.load(&key).await?, false),
+            };
             // After the document, never before it: whoever sees what the first request did to the document sees its
             // remembered answer too, because both were one commit; and so is not refused for having asked twice.
             if let Some(remember) = &remember {
@@ -235,9 +260,14 @@ impl Engine {
             let (document, version) = loaded.map_or((None, None), |l| (Some(l.value), Some(l.version)));
             let input = match input(document.as_ref(), at) {
                 Ok(input) => input,
+                // Another process may have written since: only a commit proves that what is recent is also current.
+                Err(_) if is_recent => continue,
                 Err(refusal) => return Ok(Applied::Now { answer: Err(refusal), document, at, rendered: None }),
             };
             let (decided, permits) = self.decide(document, &input, at);
+            if !decided.changed && is_recent {
+                continue;
+            }
             if !decided.changed {
                 return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered: None });
             }
@@ -251,7 +281,12 @@ impl Engine {
                 Ok(decided)
             };
             match self.inner.tasks.spawn(work).await {
-                Ok(Ok(decided)) => return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered }),
+                Ok(Ok(decided)) => {
+                    if let Some(document) = &decided.next {
+                        turn.keep(key, Version(version.map_or(1, |v| v.0.saturating_add(1))), document.clone());
+                    }
+                    return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered });
+                }
                 Ok(Err(StoreError::Conflict)) => metrics::counter!("tapcode_commit_conflicts_total").increment(1),
                 Ok(Err(error @ StoreError::Unavailable(_))) => return Err(error.into()),
                 Err(stopped) => return Err(StoreError::unavailable(stopped).into()),

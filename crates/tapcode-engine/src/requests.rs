@@ -443,7 +443,7 @@ impl Engine {
     fn addressee(&self, scope: &Scope, to: &Number) -> Addressee {
         Addressee {
             scope: scope.clone(),
-            number: self.inner.keyring.seal(Use::Number, to.expose().as_bytes(), &*self.inner.entropy),
+            number: self.inner.keyring.seal_number(to, &*self.inner.entropy),
             masked: to.masked(),
             country: to.country(),
         }

@@ -1,7 +1,7 @@
 //! How many steps per second does a store take, and how long does one wait? Prints one JSON object per line.
 //!
 //! `store_bench [steps] [rows]` commits as the engine does: each step goes to one task that gathers what arrives while
-//! the batch before it is written. A verification is three steps: begin, a receipt, and the end. With `rows`, so many
+//! the batch before it is written; with two committers, a second batch is made ready meanwhile. A verification is three steps: begin, a receipt, and the end. With `rows`, so many
 //! live verifications are there before the clock starts. The database is made in the folder that `TMPDIR` names.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tapcode_engine::contract::store::{BATCH_MAX, Commit, Store, StoreError, Subj
 use tapcode_store::memory::MemoryStore;
 use tapcode_store::sqlite::SqliteStore;
 use tapcode_store::suite::samples::{approved, at, entry, handle, key, message_id, recipient, scope, snapshot, verification_id};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 type Step = (Commit, oneshot::Sender<Result<(), StoreError>>);
@@ -24,15 +24,15 @@ async fn main() {
     let steps = arguments.next().unwrap_or(150_000);
     let rows = arguments.next().unwrap_or(0);
     for in_flight in [64, 256] {
-        println!("{}", run("memory", Arc::new(MemoryStore::new()), steps, 0, in_flight).await);
+        println!("{}", run("memory", Arc::new(MemoryStore::new()), steps, 0, in_flight, 1).await);
     }
-    for in_flight in [64, 256] {
+    for (in_flight, committers) in [(64, 1), (64, 2), (256, 1), (256, 2)] {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("bench.db");
         let opened = Instant::now();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).expect("the database opens"));
         println!(r#"{{"store":"sqlite","open_ms":{},"rss_mb":{}}}"#, opened.elapsed().as_millis(), rss_mb());
-        println!("{}", run("sqlite", Arc::clone(&store), steps, rows, in_flight).await);
+        println!("{}", run("sqlite", Arc::clone(&store), steps, rows, in_flight, committers).await);
         reads(&store, steps / 3).await;
         drop(store);
         let size = || std::fs::metadata(&path).expect("the file is there").len();
@@ -50,9 +50,13 @@ async fn main() {
     }
 }
 
-async fn run(name: &str, store: Arc<dyn Store>, steps: u64, rows: u64, in_flight: u64) -> String {
+async fn run(name: &str, store: Arc<dyn Store>, steps: u64, rows: u64, in_flight: u64, committers: u32) -> String {
     let (send, waiting) = mpsc::channel(4 * BATCH_MAX);
-    let committer = tokio::spawn(gather(Arc::clone(&store), waiting));
+    let waiting = Arc::new(Mutex::new(waiting));
+    let mut committing = JoinSet::new();
+    for _ in 0..committers {
+        committing.spawn(gather(Arc::clone(&store), Arc::clone(&waiting)));
+    }
     let filled = Instant::now();
     lives(&send, steps..steps + rows, 512, 1).await;
     let filled = filled.elapsed();
@@ -60,11 +64,11 @@ async fn run(name: &str, store: Arc<dyn Store>, steps: u64, rows: u64, in_flight
     let mut latencies = lives(&send, 0..steps / 3, in_flight, 3).await;
     let seconds = clock.elapsed().as_secs_f64();
     drop(send);
-    let (batches, largest) = committer.await.expect("the committer ends");
+    let batches: u32 = committing.join_all().await.into_iter().sum();
     latencies.sort_unstable();
     let at = |per_mille: usize| latencies[(latencies.len() - 1) * per_mille / 1000].as_micros();
     format!(
-        r#"{{"store":"{name}","in_flight":{in_flight},"rows":{rows},"fill_s":{:.1},"steps":{},"steps_per_s":{:.0},"p50_us":{},"p99_us":{},"p999_us":{},"max_us":{},"batches":{batches},"largest":{largest},"rss_mb":{}}}"#,
+        r#"{{"store":"{name}","in_flight":{in_flight},"committers":{committers},"rows":{rows},"fill_s":{:.1},"steps":{},"steps_per_s":{:.0},"p50_us":{},"p99_us":{},"p999_us":{},"max_us":{},"batches":{batches},"rss_mb":{}}}"#,
         filled.as_secs_f64(),
         latencies.len(),
         steps_per_s(latencies.len(), seconds),
@@ -80,19 +84,18 @@ fn steps_per_s(steps: usize, seconds: f64) -> f64 {
     f64::from(u32::try_from(steps).expect("fewer steps than that")) / seconds
 }
 
-/// The engine's committer: one batch at a time, each of what came meanwhile.
-async fn gather(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<Step>) -> (usize, usize) {
-    let (mut batches, mut largest) = (0, 0);
+/// A committer: one batch at a time, each of what came meanwhile.
+async fn gather(store: Arc<dyn Store>, waiting: Arc<Mutex<mpsc::Receiver<Step>>>) -> u32 {
+    let mut batches = 0;
     let mut steps = Vec::new();
-    while waiting.recv_many(&mut steps, BATCH_MAX).await > 0 {
+    while waiting.lock().await.recv_many(&mut steps, BATCH_MAX).await > 0 {
         let (commits, replies): (Vec<_>, Vec<_>) = steps.drain(..).unzip();
         batches += 1;
-        largest = largest.max(commits.len());
         for (reply, result) in replies.into_iter().zip(store.commit(commits).await) {
             reply.send(result).expect("the step waits");
         }
     }
-    (batches, largest)
+    batches
 }
 
 /// Lives of verifications, so many at once, each of up to three steps; how long each step took.

@@ -6,4 +6,5 @@ mod ledger;
 mod life;
 mod lives;
 mod planted;
+mod state_table;
 mod stories;

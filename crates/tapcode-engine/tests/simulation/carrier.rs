@@ -39,7 +39,6 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub at: Timestamp,
-    pub channel: Channel,
     pub number: String,
     /// The code, for messages of verifications.
     pub code: Option<String>,
@@ -49,8 +48,6 @@ pub struct Call {
     /// When the provider had answered.
     pub answered_at: Option<Timestamp>,
     pub provider_message_id: String,
-    /// How long the message was said to be of use.
-    pub useful_ms: u64,
 }
 
 /// A receipt as the provider's log has it.
@@ -129,7 +126,6 @@ impl Carrier {
             let provider_message_id = format!("{}.{}", self.manifest().id, calls.len());
             calls.push(Call {
                 at,
-                channel: self.channel,
                 number: message.to.expose().to_owned(),
                 code,
                 key: message.reference.key,
@@ -137,7 +133,6 @@ impl Carrier {
                 fate,
                 answered_at: None,
                 provider_message_id,
-                useful_ms: message.useful_ms,
             });
             calls.len() - 1
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapcode_core::delivery::{FailureClass, MessageStatus};
-use tapcode_core::entry::{CheckReason, Decision, Entry, SendCause};
+use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, SendCause};
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, Lock, Mode, Recipient, RecipientKey, Scope, ServiceName};
@@ -378,10 +378,13 @@ impl Dump<'_> {
             let given_up = self.decisions(*id).any(|(_, d)| matches!(d, Decision::NoFallback(_)));
             let arrived_by = |at: Timestamp| v.attempts.iter().filter_map(|a| [a.delivery.delivered_at, a.delivery.read_at].into_iter().flatten().min()).any(|arrived| arrived < at);
             for (n, attempt) in v.attempts.iter().enumerate() {
-                let cause = self.decisions(*id).find_map(|(_, d)| match d {
-                    Decision::Queued { message, cause } if message.id == attempt.id => Some(cause.clone()),
-                    _ => None,
-                });
+                let (cause, input) = self
+                    .decisions(*id)
+                    .find_map(|(entry, d)| match d {
+                        Decision::Queued { message, cause } if message.id == attempt.id => Some((cause.clone(), entry.input.clone())),
+                        _ => None,
+                    })
+                    .unzip();
                 let queued = attempt.delivery.queued_at;
                 let automatic = matches!(cause, Some(SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. }));
                 if automatic {
@@ -390,8 +393,9 @@ impl Dump<'_> {
                     let told = self.told.iter().any(|t| {
                         let arrived = matches!(t.status, MessageStatus::Delivered | MessageStatus::Read) && !t.forged;
                         let about = v.attempts[..n].iter().find(|a| a.id == t.message);
-                        // Without a reference it leads here once the provider's id is known, and is looked for then.
-                        let leads = about.is_some_and(|a| t.with_reference || (silent && a.delivery.accepted_at.is_some_and(|at| at < queued)));
+                        // Without a reference it leads here once the provider's id is known, and a timer looks for it.
+                        let looked = silent && input == Some(InputRecord::Tick);
+                        let leads = about.is_some_and(|a| t.with_reference || (looked && a.delivery.accepted_at.is_some_and(|at| at < queued)));
                         let swept = !t.with_reference && self.leaps.iter().any(|(_, to)| *to >= t.at);
                         arrived && leads && !swept && t.taken_at.is_some_and(|at| at < queued)
                     });
@@ -567,7 +571,7 @@ impl Dump<'_> {
     /// Which rare branches this world reached.
     fn branches(&self) {
         use tapcode_core::delivery::MessageStatus as M;
-        use tapcode_core::entry::{InputRecord, NoFallback, Refusal};
+        use tapcode_core::entry::{NoFallback, Refusal};
         let world = self.world;
         for entry in &self.log {
             let claimed = entry.decisions.iter().any(|d| matches!(d, Decision::Claimed { .. }));

@@ -60,6 +60,22 @@ impl Plant {
         Self::ForgedReceipts,
         Self::LateCodesTaken,
     ];
+
+    /// What the checker says when it sees this one: another sentence would be luck.
+    pub const fn breaks(self) -> &'static [&'static str] {
+        match self {
+            Self::VersionsIgnored => &["law 1", "law 2", "law 3"],
+            Self::CounterRolledBack | Self::CounterResetByResend => &["law 1"],
+            Self::TimerInMemory => &["law 4", "law 6"],
+            Self::ResendOnTimeout | Self::ClaimsForgotten => &["law 5"],
+            Self::ReceiptsNotParked | Self::FirstReceiptWins | Self::ForgedReceipts => &["law 7"],
+            Self::LimitsPerNode => &["law 8"],
+            Self::EndsNotLogged => &["law 10"],
+            Self::WrittenLater => &["law 1", "law 3", "law 4"],
+            Self::AnswersForgotten => &["idempotency"],
+            Self::LateCodesTaken => &["law 3"],
+        }
+    }
 }
 
 /// What one life of a node knows by itself.

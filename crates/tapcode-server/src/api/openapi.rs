@@ -32,6 +32,7 @@ pub(crate) fn document(operations: &[&Operation], version: &str, public_url: &st
         "paths": paths,
         "components": {
             "schemas": components,
+            "examples": Code::ALL.iter().map(|code| problem_example(*code)).collect::<Map<String, Value>>(),
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "An API key: `tc_live_…` or `tc_test_…`." },
             },
@@ -132,21 +133,8 @@ fn succeed(s: &Success, idempotent: bool, schemas: &mut Schemas) -> Value {
 fn fail(status: u16, codes: &[Code]) -> Value {
     let words: Vec<&str> = codes.iter().map(|c| c.registered().word).collect();
     let meanings: Vec<String> = codes.iter().map(|c| format!("`{}`: {}", c.registered().word, c.registered().means)).collect();
-    let examples: Map<String, Value> = codes
-        .iter()
-        .map(|c| {
-            let r = c.registered();
-            let problem = json!({
-                "type": format!("{}#{}", crate::problem::DOCS_PATH, r.word),
-                "title": r.title,
-                "status": r.status,
-                "code": r.word,
-                "detail": r.means,
-                "request_id": "req_6f1c0a53b1d54d0c9a5f0a3f4e1b2c3d",
-            });
-            (r.word.to_owned(), json!({ "value": problem }))
-        })
-        .collect();
+    let examples: Map<String, Value> =
+        words.iter().map(|word| ((*word).to_owned(), json!({ "$ref": format!("#/components/examples/{word}") }))).collect();
     let mut answer = json!({
         "description": meanings.join("\n\n"),
         "content": { "application/problem+json": {
@@ -158,6 +146,19 @@ fn fail(status: u16, codes: &[Code]) -> Value {
         answer["headers"] = json!({ "Retry-After": { "description": "Seconds, rounded up.", "schema": { "type": "integer" } } });
     }
     answer
+}
+
+fn problem_example(code: Code) -> (String, Value) {
+    let r = code.registered();
+    let problem = json!({
+        "type": format!("{}#{}", crate::problem::DOCS_PATH, r.word),
+        "title": r.title,
+        "status": r.status,
+        "code": r.word,
+        "detail": r.means,
+        "request_id": "req_6f1c0a53b1d54d0c9a5f0a3f4e1b2c3d",
+    });
+    (r.word.to_owned(), json!({ "value": problem }))
 }
 
 fn reference(name: &str) -> Value {

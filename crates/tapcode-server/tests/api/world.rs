@@ -146,6 +146,10 @@ fn service(name: &str, own_codes: bool) -> Service {
 
 impl World {
     pub async fn begin() -> Self {
+        Self::begin_on(Arc::new(MemoryStore::new())).await
+    }
+
+    pub async fn begin_on(store: Arc<dyn Store>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(StoryClock { began: tokio::time::Instant::now() });
         let sandbox = Sandbox::new("Acme", &[Number::parse(NUMBER).unwrap()], Arc::clone(&clock));
         let sender = |channel, id| {
@@ -159,7 +163,6 @@ impl World {
             sender(Channel::Whatsapp, 0),
             sender(Channel::Sms, 0),
         ];
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let engine = Engine::new(Parts {
             store: Arc::clone(&store),
             clock,
@@ -253,7 +256,7 @@ impl World {
 
     /// Lets time pass.
     pub async fn pass(&self, millis: u64) {
-        tokio::time::sleep(Duration::from_millis(millis)).await;
+        let _ = tokio::time::timeout(Duration::from_millis(millis), std::future::pending::<()>()).await;
     }
 
     /// Entries of the log so far: what was decided, whatever was answered.

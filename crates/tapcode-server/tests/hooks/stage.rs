@@ -276,6 +276,7 @@ fn directory(cloud: &CloudApi, twilio: &Twilio, wait_ms: u32, deadline_ms: u64) 
         base_url: twilio.base_url(),
         account_sid: twilio.config().account_sid.clone(),
         auth_token: Secret::new(twilio.config().auth_token.clone()),
+        api_key: None,
         from: From::Sender("+3197010253000".to_owned()),
         callback_url: Some(format!("{PUBLIC_URL}/hooks/sms/42")),
     });

@@ -1,0 +1,144 @@
+//! With the store gone: is nothing approved and nothing sent, and does all go on when it is back?
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use serde_json::json;
+use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::entry::Entry;
+use tapcode_core::id::MessageId;
+use tapcode_core::recipient::{Recipient, RecipientKey};
+use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::phones::Phones;
+use tapcode_engine::contract::store::{
+    ApiKey, Browse, Commit, Page, Place, Remembered, Snapshot, Store, StoreError, SubjectId, Sweep, Versioned,
+};
+use tapcode_store::memory::MemoryStore;
+
+use crate::world::{NUMBER, World};
+
+/// The memory store behind a switch.
+#[derive(Debug)]
+struct Switched {
+    store: MemoryStore,
+    gone: Arc<AtomicBool>,
+}
+
+impl Switched {
+    fn there(&self) -> Result<&MemoryStore, StoreError> {
+        if self.gone.load(Ordering::SeqCst) { Err(StoreError::unavailable("planted: /var/lib/tapcode.db is full")) } else { Ok(&self.store) }
+    }
+}
+
+#[async_trait]
+impl Store for Switched {
+    async fn load(&self, key: &RecipientKey) -> Result<Option<Versioned<Recipient>>, StoreError> {
+        self.there()?.load(key).await
+    }
+
+    async fn commit(&self, batch: Vec<Commit>) -> Vec<Result<(), StoreError>> {
+        match self.there() {
+            Ok(store) => store.commit(batch).await,
+            Err(_) => batch.iter().map(|_| Err(StoreError::unavailable("planted"))).collect(),
+        }
+    }
+
+    async fn find(&self, sender: &str, id: &str) -> Result<Option<(RecipientKey, MessageId)>, StoreError> {
+        self.there()?.find(sender, id).await
+    }
+
+    async fn park(&self, sender: &str, id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
+        self.there()?.park(sender, id, kind, until).await
+    }
+
+    async fn parked(&self, sender: &str, id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+        self.there()?.parked(sender, id).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RecipientKey>, StoreError> {
+        self.there()?.due(now, limit).await
+    }
+
+    async fn scheduled(&self) -> Result<u64, StoreError> {
+        self.there()?.scheduled().await
+    }
+
+    async fn snapshot(&self, id: SubjectId) -> Result<Option<Snapshot>, StoreError> {
+        self.there()?.snapshot(id).await
+    }
+
+    async fn browse(&self, browse: &Browse) -> Result<Page, StoreError> {
+        self.there()?.browse(browse).await
+    }
+
+    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+        self.there()?.entries(after, limit).await
+    }
+
+    async fn newest(&self) -> Result<Option<Place>, StoreError> {
+        self.there()?.newest().await
+    }
+
+    async fn timeline(&self, id: SubjectId, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.there()?.timeline(id, limit).await
+    }
+
+    async fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<Remembered>, StoreError> {
+        self.there()?.remembered(key, now).await
+    }
+
+    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.there()?.put_key(key).await
+    }
+
+    async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
+        self.there()?.key(digest).await
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        self.there()?.keys().await
+    }
+
+    async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {
+        self.there()?.sweep(sweep).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.there()?.ping().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_gone_approves_and_sends_nothing_and_comes_back() {
+    let gone = Arc::new(AtomicBool::new(false));
+    let world = World::begin_on(Arc::new(Switched { store: MemoryStore::new(), gone: Arc::clone(&gone) })).await;
+    let (id, code) = world.begun().await;
+    world.pass(3_000).await;
+    let on_phone = || world.sandbox.all().iter().map(|phone| phone.messages.len()).sum::<usize>();
+    let before = on_phone();
+    let check = format!("/api/v1/verifications/{id}/check");
+    let right = json!({ "code": code }).to_string();
+    gone.store(true, Ordering::SeqCst);
+    let begin = json!({ "to": "+31611398051" }).to_string();
+    let sms = json!({ "from_number_id": 42, "to": NUMBER, "body": "Your code is 123456." }).to_string();
+    for (path, body) in [("/api/v1/verifications", &*begin), (&*check, &*right), ("/api/v1/sms/messages", &*sms)] {
+        let refused = world.post(&world.live, path, body).await;
+        assert!(!refused.header("retry-after").is_empty(), "{path}");
+        let told = refused.refuses(503, "unavailable").to_string();
+        assert!(!told.contains("tapcode.db"), "causes stay in the log: {told}");
+    }
+    for path in ["/api/v1/verifications", "/api/v1/events", "/api/v1/events/stream"] {
+        world.get(&world.live, path).await.refuses(503, "unavailable");
+    }
+    world.get("", "/readyz").await.refuses(503, "unavailable");
+    world.get("", "/healthz").await.expect(200);
+    world.pass(5_000).await;
+    assert_eq!(on_phone(), before);
+    gone.store(false, Ordering::SeqCst);
+    // An answer of /readyz is believed for a second.
+    world.pass(1_000).await;
+    world.get("", "/readyz").await.expect(200);
+    let checked = world.post(&world.live, &check, &right).await.expect(200);
+    assert_eq!((&checked["valid"], &checked["status"]), (&json!(true), &json!("approved")));
+}
