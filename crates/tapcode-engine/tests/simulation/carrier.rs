@@ -226,8 +226,11 @@ impl Way {
                 }
             }
         }
-        let again: Vec<_> = told.iter().filter_map(|(at, status)| dice.chance(200).then(|| (at + dice.below(5_000), *status))).collect();
-        told.extend(again);
+        for (at, status) in told.clone() {
+            if dice.chance(200) {
+                told.push((at + dice.below(5_000), status));
+            }
+        }
         Self { with_reference, told }
     }
 
@@ -303,11 +306,11 @@ pub async fn tell(
                 let mut living = sessions.iter().filter(|(life, _)| !life.dead.is_cancelled());
                 living.next().map(|(_, sender)| sender.clone())
             };
-            if let Some(session) = session {
-                if session.send(receipt()).await.is_ok() {
-                    world.note(|| format!("told: {status:?} of {} ({id})", reference.message));
-                    return;
-                }
+            if let Some(session) = session
+                && session.send(receipt()).await.is_ok()
+            {
+                world.note(|| format!("told: {status:?} of {} ({id})", reference.message));
+                return;
             }
             world.pause(500).await;
         },

@@ -202,7 +202,7 @@ impl Dump<'_> {
                         if locked {
                             wrong.push(format!("law 2: a guess at {} was evaluated while its number was locked", v.id));
                         }
-                        let expected = *row % policy.lock_after == 0 || *row >= policy.lock_for_good_after;
+                        let expected = row.is_multiple_of(policy.lock_after) || *row >= policy.lock_for_good_after;
                         let came = entry.decisions.iter().any(|d| matches!(d, Decision::Locked { .. }));
                         if expected && !came {
                             wrong.push(format!("law 2: {row} failures in a row at {} and no lock", v.id));
@@ -425,7 +425,8 @@ impl Dump<'_> {
                 if let Some(failed) = attempt.delivery.failed_at {
                     let forbids = attempt.delivery.failure.as_ref().is_some_and(|f| f.class == FailureClass::NoFallback);
                     let arrived = arrived_by(failed.plus_millis(1));
-                    if has_next && !given_up && !forbids && !arrived && left_at > failed {
+                    let in_time = failed < id.made_at().plus_millis(TTL_MS);
+                    if has_next && !given_up && !forbids && !arrived && in_time && left_at > failed {
                         wrong.push(format!("law 6: {id} did not fall back at once when {} failed at {failed:?}, but went on at {left_at:?}", attempt.id));
                     }
                 }

@@ -23,7 +23,7 @@ use tapcode_engine::contract::store::Store;
 use world::{NODES, TTL_MS, World};
 
 /// Worlds of a run, unless `TAPCODE_SIM_SEEDS` says otherwise.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1_000;
 /// Every so manieth world is run twice.
 const TWICE_EVERY: u64 = 100;
 /// Worlds in which a planted bug must be caught.
