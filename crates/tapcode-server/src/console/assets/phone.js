@@ -441,7 +441,7 @@ async function check(card) {
     card.part.code.value = "";
     return outcome(card.part.result, "good", `Valid. The verification is ${body.status}.`);
   }
-  const left = Number.isInteger(body.checks_left) ? ` ${body.checks_left} ${body.checks_left === 1 ? "check" : "checks"} left.` : "";
+  const left = body.status === "pending" && Number.isInteger(body.checks_left) ? ` ${body.checks_left} ${body.checks_left === 1 ? "check" : "checks"} left.` : "";
   outcome(card.part.result, "bad", `Not valid: ${REASONS[body.reason] ?? body.reason ?? body.status}.${left}`);
   card.part.code.select();
 }
