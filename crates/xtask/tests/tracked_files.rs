@@ -37,6 +37,7 @@ fn allowed() -> Vec<Allowed> {
         pause("crates/tapcode-engine/tests/simulation/world.rs", "this is the simulated clock: under a paused runtime, time moves by it"),
         pause("crates/tapcode/tests/browser/chrome.rs", "WebDriver has no call that waits: the page is asked again until it shows the fact, with a bound"),
         pause("crates/tapcode/tests/browser/dev.rs", "the server is asked again until it says the fact, with a bound"),
+        pause("crates/tapcode/tests/crash.rs", "a wait ends while nobody is there to see it, and the server is asked again until it says the fact, with a bound"),
         pause("crates/tapcode/tests/harness/mod.rs", "another process is asked again until it shows the fact, with a bound; it wakes nobody"),
     ]
 }
