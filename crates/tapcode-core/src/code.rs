@@ -84,7 +84,11 @@ impl Code {
             Alphabet::Digits => code.bytes().all(|c| c.is_ascii_digit()),
             Alphabet::Alphanumeric => code.bytes().all(|c| c.is_ascii_alphanumeric()),
         };
-        if belongs { Ok(Self(code)) } else { Err(CodeError::Alphabet(alphabet)) }
+        if belongs {
+            Ok(Self(code))
+        } else {
+            Err(CodeError::Alphabet(alphabet))
+        }
     }
 
     /// A code of `length` decimal digits from pseudo-random blocks: every one of the 10^length codes is equally
@@ -119,7 +123,11 @@ impl Code {
     /// The alphabet that this code needs.
     #[must_use]
     pub fn alphabet(&self) -> Alphabet {
-        if self.0.bytes().all(|c| c.is_ascii_digit()) { Alphabet::Digits } else { Alphabet::Alphanumeric }
+        if self.0.bytes().all(|c| c.is_ascii_digit()) {
+            Alphabet::Digits
+        } else {
+            Alphabet::Alphanumeric
+        }
     }
 
     /// The code itself. Only a provider's request, a seal or the sandbox's phone may hold it.
@@ -147,9 +155,18 @@ mod tests {
         assert!(!Code::typed("482914", Alphabet::Digits).unwrap().matches(&code));
         assert!(!Code::typed("4829130", Alphabet::Digits).unwrap().matches(&code));
         assert_eq!(Code::typed("- -", Alphabet::Digits).unwrap_err(), CodeError::Empty);
-        assert_eq!(Code::typed("48291O", Alphabet::Digits).unwrap_err(), CodeError::Alphabet(Alphabet::Digits));
-        assert_eq!(Code::typed("48291\u{0663}", Alphabet::Digits).unwrap_err(), CodeError::Alphabet(Alphabet::Digits));
-        assert_eq!(Code::typed(&"1".repeat(TYPED_MAX + 1), Alphabet::Digits).unwrap_err(), CodeError::Length);
+        assert_eq!(
+            Code::typed("48291O", Alphabet::Digits).unwrap_err(),
+            CodeError::Alphabet(Alphabet::Digits)
+        );
+        assert_eq!(
+            Code::typed("48291\u{0663}", Alphabet::Digits).unwrap_err(),
+            CodeError::Alphabet(Alphabet::Digits)
+        );
+        assert_eq!(
+            Code::typed(&"1".repeat(TYPED_MAX + 1), Alphabet::Digits).unwrap_err(),
+            CodeError::Length
+        );
     }
 
     #[test]

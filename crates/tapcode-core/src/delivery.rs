@@ -48,7 +48,11 @@ impl Failure {
     #[must_use]
     pub fn new(class: FailureClass, code: &str, detail: &str) -> Self {
         let detail = without_long_digits(cut(detail, FAILURE_DETAIL_MAX));
-        Self { class, code: cut(code, FAILURE_CODE_MAX).into(), detail: detail.into() }
+        Self {
+            class,
+            code: cut(code, FAILURE_CODE_MAX).into(),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -270,9 +274,15 @@ mod tests {
     #[test]
     fn what_a_provider_repeats_is_starred_out() {
         let told = |detail| Failure::new(FailureClass::NextRoute, "21211", detail).detail.into_string();
-        assert_eq!(told("The 'To' number +31611398058 is not valid."), "The 'To' number +*********** is not valid.");
+        assert_eq!(
+            told("The 'To' number +31611398058 is not valid."),
+            "The 'To' number +*********** is not valid."
+        );
         assert_eq!(told("482913"), "******");
-        assert_eq!(told("part 2 of 10, 99% of \u{0661}\u{0662}\u{0663}\u{0664}"), "part 2 of 10, 99% of ****");
+        assert_eq!(
+            told("part 2 of 10, 99% of \u{0661}\u{0662}\u{0663}\u{0664}"),
+            "part 2 of 10, 99% of ****"
+        );
         assert_eq!(told(""), "");
     }
 }

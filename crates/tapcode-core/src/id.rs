@@ -52,7 +52,10 @@ impl fmt::Display for IdError {
         match self {
             Self::WrongKind { expected } => write!(f, "an id that starts with {expected} belongs here"),
             Self::Malformed { expected } => {
-                write!(f, "an id is {expected} and {ID_CHARS} characters of 0-9 and A-Z without I, L, O, U")
+                write!(
+                    f,
+                    "an id is {expected} and {ID_CHARS} characters of 0-9 and A-Z without I, L, O, U"
+                )
             }
         }
     }
@@ -199,7 +202,10 @@ mod tests {
     fn another_kind_or_another_spelling_is_refused() {
         let id = MessageId::new(Timestamp::from_millis(1), [7; 16]).to_string();
         assert_eq!(VerificationId::parse(&id), Err(IdError::WrongKind { expected: "vrf_" }));
-        assert_eq!(MessageId::parse(&id.to_lowercase()), Err(IdError::Malformed { expected: "msg_" }));
+        assert_eq!(
+            MessageId::parse(&id.to_lowercase()),
+            Err(IdError::Malformed { expected: "msg_" })
+        );
         let mut last_bits = id.clone();
         last_bits.pop();
         last_bits.push('1');

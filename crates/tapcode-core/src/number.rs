@@ -82,12 +82,17 @@ impl Number {
         if text.len() > NUMBER_TEXT_MAX {
             return Err(NumberError::NotE164);
         }
-        let cleaned: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '[' | ']')).collect();
+        let cleaned: String = text
+            .chars()
+            .filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '[' | ']'))
+            .collect();
         let digits = cleaned.strip_prefix('+').ok_or(NumberError::NotE164)?;
         if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|c| c.is_ascii_digit()) || digits.starts_with('0') {
             return Err(NumberError::NotE164);
         }
-        let parsed = PHONE_NUMBER_UTIL.parse(&cleaned, None).map_err(|_| NumberError::UnassignedCountry)?;
+        let parsed = PHONE_NUMBER_UTIL
+            .parse(&cleaned, None)
+            .map_err(|_| NumberError::UnassignedCountry)?;
         if !PHONE_NUMBER_UTIL.is_valid_number(&parsed) {
             return Err(NumberError::NotAssigned);
         }
@@ -118,7 +123,11 @@ impl Number {
             10..=99 => 2,
             _ => 3,
         };
-        Ok(Self { e164: cleaned.into(), country, calling_code_digits })
+        Ok(Self {
+            e164: cleaned.into(),
+            country,
+            calling_code_digits,
+        })
     }
 
     /// The number with what is known of it, for sealing: it need not be parsed again when it is opened.
@@ -135,7 +144,11 @@ impl Number {
         let e164 = text.get(3..)?;
         let digits = e164.strip_prefix('+')?;
         let is_number = (7..=15).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
-        is_number.then(|| Self { e164: e164.into(), country, calling_code_digits })
+        is_number.then(|| Self {
+            e164: e164.into(),
+            country,
+            calling_code_digits,
+        })
     }
 
     /// The number itself, in E.164. Only a provider's request, a seal or an answer to somebody with the right may hold it.
@@ -157,7 +170,15 @@ impl Number {
         let national = self.e164.len() - prefix;
         let shown = if national >= 8 { 4 } else { 2 };
         let stars = national - shown;
-        Masked(format!("{}{}{}", &self.e164[..prefix], "*".repeat(stars), &self.e164[prefix + stars..]).into())
+        Masked(
+            format!(
+                "{}{}{}",
+                &self.e164[..prefix],
+                "*".repeat(stars),
+                &self.e164[prefix + stars..]
+            )
+            .into(),
+        )
     }
 }
 
@@ -216,16 +237,47 @@ mod tests {
     #[test]
     fn whatever_would_have_to_be_guessed_is_refused() {
         let refused = [
-            "", "+", "31611398058", "0031611398058", "0611398058", "++31611398058", "+1415555O123", "+1 (415) KLM-0123",
-            "+1415555012\u{ff13}", "+\u{0663}1611398058", "+14155550123 ext 5", "+14155550123#99", "+14155550123,,,1",
-            "+14155550123\u{0}", "+14155550123\n", "+1\u{a0}4155550123", "+1\u{200b}4155550123", "\u{feff}+14155550123",
-            "+4402079460018", "+2120612345678", "+5215512345678", "+999123456789", "+979123456789", "+80012345678",
-            "+3161139", "+311234567890123", "+1900555012312", "+39612345678", "+883510000000000",
+            "",
+            "+",
+            "31611398058",
+            "0031611398058",
+            "0611398058",
+            "++31611398058",
+            "+1415555O123",
+            "+1 (415) KLM-0123",
+            "+1415555012\u{ff13}",
+            "+\u{0663}1611398058",
+            "+14155550123 ext 5",
+            "+14155550123#99",
+            "+14155550123,,,1",
+            "+14155550123\u{0}",
+            "+14155550123\n",
+            "+1\u{a0}4155550123",
+            "+1\u{200b}4155550123",
+            "\u{feff}+14155550123",
+            "+4402079460018",
+            "+2120612345678",
+            "+5215512345678",
+            "+999123456789",
+            "+979123456789",
+            "+80012345678",
+            "+3161139",
+            "+311234567890123",
+            "+1900555012312",
+            "+39612345678",
+            "+883510000000000",
         ];
         for text in refused {
             assert!(Number::parse(text).is_err(), "{text:?} was accepted");
         }
-        for text in ["+14155550123", "+525512345678", "+390612345678", "+4915123456789", "+8613800138000", "+5491123456789"] {
+        for text in [
+            "+14155550123",
+            "+525512345678",
+            "+390612345678",
+            "+4915123456789",
+            "+8613800138000",
+            "+5491123456789",
+        ] {
             assert_eq!(Number::parse(text).map(|n| n.expose().to_owned()), Ok(text.to_owned()));
         }
     }
@@ -234,7 +286,16 @@ mod tests {
     fn what_is_stored_is_the_same_number_again() {
         let number = Number::parse("+31611398058").unwrap();
         assert_eq!(Number::from_stored(&number.to_stored()), Some(number));
-        for text in ["", "+31611398058", "2NL", "9NL+31611398058", "2nl+31611398058", "2NL+31", "2NL31611398058", "\u{20ac}NL+31611398058"] {
+        for text in [
+            "",
+            "+31611398058",
+            "2NL",
+            "9NL+31611398058",
+            "2nl+31611398058",
+            "2NL+31",
+            "2NL31611398058",
+            "\u{20ac}NL+31611398058",
+        ] {
             assert_eq!(Number::from_stored(text), None, "{text}");
         }
     }

@@ -28,8 +28,7 @@ impl ServiceName {
     /// 1 to 40 of `a-z 0-9 _ -`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=40).contains(&text.len())
-            && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        let fits = (1..=40).contains(&text.len()) && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
         fits.then(|| Self(text.into()))
     }
 
@@ -188,19 +187,24 @@ impl Recipient {
     /// The pending verification for a purpose.
     #[must_use]
     pub fn pending(&self, purpose: &Purpose) -> Option<&Verification> {
-        self.verifications.iter().find(|v| v.status == Status::Pending && v.purpose == *purpose)
+        self.verifications
+            .iter()
+            .find(|v| v.status == Status::Pending && v.purpose == *purpose)
     }
 
     /// The pending verification for a purpose, else the latest finished one.
     #[must_use]
     pub fn latest(&self, purpose: &Purpose) -> Option<&Verification> {
-        self.pending(purpose).or_else(|| self.verifications.iter().rfind(|v| v.purpose == *purpose))
+        self.pending(purpose)
+            .or_else(|| self.verifications.iter().rfind(|v| v.purpose == *purpose))
     }
 
     /// The verification that an attempt belongs to, and the attempt.
     #[must_use]
     pub fn attempt(&self, id: MessageId) -> Option<(&Verification, &crate::verification::Attempt)> {
-        self.verifications.iter().find_map(|v| v.attempts.iter().find(|a| a.id == id).map(|a| (v, a)))
+        self.verifications
+            .iter()
+            .find_map(|v| v.attempts.iter().find(|a| a.id == id).map(|a| (v, a)))
     }
 
     /// The plain message with this id.
@@ -225,14 +229,20 @@ impl Recipient {
     /// When a request to send is no longer too soon or too many, under these limits; `now` when it already is not.
     #[must_use]
     pub fn resend_at(&self, limits: &crate::verification::Limits, now: Timestamp) -> Timestamp {
-        let cooled = self.requested_at.map_or(now, |at| at.plus_millis(limits.resend_cooldown_ms.into()));
+        let cooled = self
+            .requested_at
+            .map_or(now, |at| at.plus_millis(limits.resend_cooldown_ms.into()));
         let max = usize::from(limits.max_sends_per_hour);
         let within = self.sends_within_hour(now);
         let roomy = if within < max {
             now
         } else {
             // The send whose leaving the window makes room for one more; where nothing is ever allowed, there is none.
-            self.sends[self.sends.len() - max..].first().copied().unwrap_or(now).plus_millis(HOUR_MS)
+            self.sends[self.sends.len() - max..]
+                .first()
+                .copied()
+                .unwrap_or(now)
+                .plus_millis(HOUR_MS)
         };
         cooled.max(roomy).max(now)
     }

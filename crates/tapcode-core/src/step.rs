@@ -205,15 +205,31 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
             };
         }
         (None, Input::Outcome { .. } | Input::Receipt { .. } | Input::Tick | Input::Unlock) => {
-            return Decided { next: None, changed: false, calls: Vec::new(), entries: Vec::new(), answer: Ok(Answer::Done) };
+            return Decided {
+                next: None,
+                changed: false,
+                calls: Vec::new(),
+                entries: Vec::new(),
+                answer: Ok(Answer::Done),
+            };
         }
     };
-    let mut run = Run { recipient, context, made: 0, calls: Vec::new(), entries: Vec::new() };
+    let mut run = Run {
+        recipient,
+        context,
+        made: 0,
+        calls: Vec::new(),
+        entries: Vec::new(),
+    };
     run.tidy();
     let answer = match input {
         Input::Begin(begin) => run.begin(begin),
         Input::Resend { verification, channel } => run.resend(*verification, *channel, InputRecord::Resend { channel: *channel }),
-        Input::Check { verification, code_matches, binding_matches } => run.check(*verification, *code_matches, *binding_matches),
+        Input::Check {
+            verification,
+            code_matches,
+            binding_matches,
+        } => run.check(*verification, *code_matches, *binding_matches),
         Input::Cancel { verification } => run.cancel(*verification),
         Input::SendMessage(message) => run.send_message(message),
         Input::Outcome { message, outcome } => {
@@ -233,14 +249,25 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
             Ok(Answer::Done)
         }
     };
-    let Run { mut recipient, calls, entries, .. } = run;
+    let Run {
+        mut recipient,
+        calls,
+        entries,
+        ..
+    } = run;
     // Only now: while the input is looked at, an empty document may be about to send its first message.
     if recipient.verifications.is_empty() && recipient.messages.is_empty() {
         recipient.number = None;
     }
     let next = (!is_forgettable(&recipient, context.now)).then_some(recipient);
     let changed = next != before || !entries.is_empty();
-    Decided { next, changed, calls, entries, answer }
+    Decided {
+        next,
+        changed,
+        calls,
+        entries,
+        answer,
+    }
 }
 
 /// When the document next needs a [`Input::Tick`], if ever: the value of the store's due index.
@@ -264,16 +291,25 @@ pub fn due_at(recipient: &Recipient) -> Option<Timestamp> {
         .flat_map(|v| v.attempts.iter().map(|a| &a.delivery))
         .chain(recipient.messages.iter().map(|m| &m.delivery))
         .map(Delivery::answer_due);
-    let of_messages =
-        recipient.messages.iter().map(|m| m.delivery.waits_for_call().then_some(m.delivery.not_before));
+    let of_messages = recipient
+        .messages
+        .iter()
+        .map(|m| m.delivery.waits_for_call().then_some(m.delivery.not_before));
     let next = of_verifications.chain(of_calls).chain(of_messages).flatten().min();
     next.or_else(|| forgetting_due(recipient))
 }
 
 /// When everything that only waits to be forgotten can go at once; one commit instead of one per item.
 fn forgetting_due(recipient: &Recipient) -> Option<Timestamp> {
-    let finished = recipient.verifications.iter().filter_map(|v| v.finished_at).map(|at| at.plus_millis(FINISHED_KEPT_MS));
-    let messages = recipient.messages.iter().map(|m| m.delivery.queued_at.plus_millis(FINISHED_KEPT_MS));
+    let finished = recipient
+        .verifications
+        .iter()
+        .filter_map(|v| v.finished_at)
+        .map(|at| at.plus_millis(FINISHED_KEPT_MS));
+    let messages = recipient
+        .messages
+        .iter()
+        .map(|m| m.delivery.queued_at.plus_millis(FINISHED_KEPT_MS));
     let sends = recipient.sends.iter().map(|at| at.plus_millis(HOUR_MS));
     finished.chain(messages).chain(sends).max()
 }
@@ -287,7 +323,12 @@ fn is_forgettable(recipient: &Recipient, now: Timestamp) -> bool {
 }
 
 fn new_recipient(addressee: &Addressee) -> Recipient {
-    Recipient::new(addressee.scope.clone(), addressee.number.clone(), addressee.masked.clone(), addressee.country)
+    Recipient::new(
+        addressee.scope.clone(),
+        addressee.number.clone(),
+        addressee.masked.clone(),
+        addressee.country,
+    )
 }
 
 /// One step under way.
@@ -304,30 +345,36 @@ impl Run<'_> {
     fn begin(&mut self, begin: &Begin) -> Result<Answer, Refusal> {
         let now = self.context.now;
         if let Some(at) = self.pending_index(&begin.purpose)
-            && !self.expire_if_over(at, &InputRecord::Begin) {
-                let pending = &self.recipient.verifications[at];
-                let refusal = match (&pending.code, &begin.code) {
-                    (CodeSource::Derived { .. }, CodeSource::Derived { .. }) => None,
-                    (CodeSource::Own { digest: a, .. }, CodeSource::Own { digest: b, .. }) if a == b => None,
-                    _ => Some(Refusal::PendingWithOtherCode),
-                };
-                let refusal = refusal.or_else(|| {
-                    let same = pending.binding.as_ref().map(|b| b.digest) == begin.binding.as_ref().map(|b| b.digest);
-                    (!same).then_some(Refusal::PendingWithOtherBinding)
-                });
-                if let Some(refusal) = refusal {
-                    return Err(self.refuse(at, InputRecord::Begin, refusal));
-                }
-                let id = pending.id;
-                return self.resend(id, None, InputRecord::Begin);
+            && !self.expire_if_over(at, &InputRecord::Begin)
+        {
+            let pending = &self.recipient.verifications[at];
+            let refusal = match (&pending.code, &begin.code) {
+                (CodeSource::Derived { .. }, CodeSource::Derived { .. }) => None,
+                (CodeSource::Own { digest: a, .. }, CodeSource::Own { digest: b, .. }) if a == b => None,
+                _ => Some(Refusal::PendingWithOtherCode),
+            };
+            let refusal = refusal.or_else(|| {
+                let same = pending.binding.as_ref().map(|b| b.digest) == begin.binding.as_ref().map(|b| b.digest);
+                (!same).then_some(Refusal::PendingWithOtherBinding)
+            });
+            if let Some(refusal) = refusal {
+                return Err(self.refuse(at, InputRecord::Begin, refusal));
             }
+            let id = pending.id;
+            return self.resend(id, None, InputRecord::Begin);
+        }
         self.may_send(&begin.limits)?;
         let known_purpose = self.recipient.failures.iter().any(|f| f.purpose == begin.purpose);
         if !known_purpose && self.recipient.failures.len() >= PURPOSES_MAX {
             return Err(Refusal::TooManyPurposes);
         }
         if self.recipient.verifications.len() >= VERIFICATIONS_MAX {
-            let finished = self.recipient.verifications.iter().position(|v| v.status.is_final()).ok_or(Refusal::TooManyPending)?;
+            let finished = self
+                .recipient
+                .verifications
+                .iter()
+                .position(|v| v.status.is_final())
+                .ok_or(Refusal::TooManyPending)?;
             self.recipient.verifications.remove(finished);
         }
         let id = VerificationId::new(now, self.fresh());
@@ -355,7 +402,10 @@ impl Run<'_> {
         self.recipient.requested_at = Some(now);
         self.queue(at, 0, SendCause::Begun, &mut decisions);
         self.write(at, InputRecord::Begin, decisions);
-        Ok(Answer::Begun { verification: id, new: true })
+        Ok(Answer::Begun {
+            verification: id,
+            new: true,
+        })
     }
 
     fn resend(&mut self, id: VerificationId, channel: Option<Channel>, input: InputRecord) -> Result<Answer, Refusal> {
@@ -364,14 +414,25 @@ impl Run<'_> {
         self.expire_if_over(at, &input);
         let verification = &self.recipient.verifications[at];
         if verification.status.is_final() {
-            let refusal = Refusal::NotPending { status: verification.status };
+            let refusal = Refusal::NotPending {
+                status: verification.status,
+            };
             return Err(self.refuse(at, input, refusal));
         }
         let step = match channel {
-            None => verification.next_step().or_else(|| verification.attempts.last().map(|a| a.step)),
+            None => verification
+                .next_step()
+                .or_else(|| verification.attempts.last().map(|a| a.step)),
             Some(channel) => {
                 let taken = |step: usize| verification.attempts.iter().any(|a| usize::from(a.step) == step);
-                let on_channel = || verification.plan.steps().iter().enumerate().filter(|(_, s)| s.route.channel == channel);
+                let on_channel = || {
+                    verification
+                        .plan
+                        .steps()
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, s)| s.route.channel == channel)
+                };
                 on_channel()
                     .find(|(step, _)| !taken(*step))
                     .or_else(|| on_channel().next_back())
@@ -391,7 +452,10 @@ impl Run<'_> {
         self.withdraw_waiting(at, &mut decisions);
         self.queue(at, step, SendCause::Requested, &mut decisions);
         self.write(at, input, decisions);
-        Ok(Answer::Begun { verification: id, new: false })
+        Ok(Answer::Begun {
+            verification: id,
+            new: false,
+        })
     }
 
     fn check(&mut self, id: VerificationId, code_matches: bool, binding_matches: bool) -> Result<Answer, Refusal> {
@@ -424,7 +488,11 @@ impl Run<'_> {
             return Ok(self.checked(at, None));
         }
         // The binding is judged without regard to the code, so that it tells nothing about the code.
-        let reason = if binding_matches { CheckReason::IncorrectCode } else { CheckReason::BindingMismatch };
+        let reason = if binding_matches {
+            CheckReason::IncorrectCode
+        } else {
+            CheckReason::BindingMismatch
+        };
         let checks_left = verification.checks_left();
         decisions.push(Decision::CheckFailed { reason, checks_left });
         if checks_left == 0 {
@@ -456,12 +524,20 @@ impl Run<'_> {
         let now = self.context.now;
         if self.recipient.messages.len() >= MESSAGES_MAX {
             let oldest = self.recipient.messages.first().map_or(now, |m| m.delivery.queued_at);
-            return Err(Refusal::TooManyMessages { retry_at: oldest.plus_millis(FINISHED_KEPT_MS) });
+            return Err(Refusal::TooManyMessages {
+                retry_at: oldest.plus_millis(FINISHED_KEPT_MS),
+            });
         }
         let id = MessageId::new(now, self.fresh());
         let mut delivery = Delivery::queued(now);
-        let message = MessageRef { id, route: new.route.clone() };
-        let mut decisions = vec![Decision::Queued { message: message.clone(), cause: SendCause::Plain }];
+        let message = MessageRef {
+            id,
+            route: new.route.clone(),
+        };
+        let mut decisions = vec![Decision::Queued {
+            message: message.clone(),
+            cause: SendCause::Plain,
+        }];
         self.claim(&mut delivery, message, &mut decisions);
         self.recipient.messages.push(PlainMessage {
             id,
@@ -478,7 +554,10 @@ impl Run<'_> {
 
     fn outcome(&mut self, id: MessageId, outcome: &SendOutcome) {
         let now = self.context.now;
-        let input = InputRecord::Outcome { message: id, said: InputRecord::outcome_word(outcome) };
+        let input = InputRecord::Outcome {
+            message: id,
+            said: InputRecord::outcome_word(outcome),
+        };
         let mut decisions = Vec::new();
         match self.locate(id) {
             Some(Place::Attempt(at, attempt)) => {
@@ -487,7 +566,12 @@ impl Run<'_> {
                 let message = message_ref(verification, attempt);
                 let attempt = &mut verification.attempts[attempt];
                 // A retry that could not start before something else takes over is no retry.
-                let retry_before = still_useful.then(|| attempt.fallback_at.unwrap_or(verification.expires_at).min(verification.expires_at));
+                let retry_before = still_useful.then(|| {
+                    attempt
+                        .fallback_at
+                        .unwrap_or(verification.expires_at)
+                        .min(verification.expires_at)
+                });
                 settle(&mut attempt.delivery, message, outcome, retry_before, now, &mut decisions);
                 self.claim_waiting(at, &mut decisions);
                 self.fall_back_if_due(at, &mut decisions);
@@ -495,7 +579,10 @@ impl Run<'_> {
             }
             Some(Place::Message(at)) => {
                 let plain = &mut self.recipient.messages[at];
-                let message = MessageRef { id, route: plain.route.clone() };
+                let message = MessageRef {
+                    id,
+                    route: plain.route.clone(),
+                };
                 let retry_before = Some(plain.delivery.queued_at.plus_millis(FINISHED_KEPT_MS));
                 settle(&mut plain.delivery, message, outcome, retry_before, now, &mut decisions);
                 if !plain.delivery.waits_for_call() {
@@ -534,7 +621,10 @@ impl Run<'_> {
             }
             Some(Place::Message(at)) => {
                 let plain = &mut self.recipient.messages[at];
-                let message = MessageRef { id, route: plain.route.clone() };
+                let message = MessageRef {
+                    id,
+                    route: plain.route.clone(),
+                };
                 let mut decisions = Vec::new();
                 if plain.delivery.record(kind, now) {
                     let after_ms = now.millis_since(plain.delivery.queued_at);
@@ -571,7 +661,10 @@ impl Run<'_> {
         for at in 0..self.recipient.messages.len() {
             let mut decisions = Vec::new();
             let plain = &mut self.recipient.messages[at];
-            let message = MessageRef { id: plain.id, route: plain.route.clone() };
+            let message = MessageRef {
+                id: plain.id,
+                route: plain.route.clone(),
+            };
             no_answer_is_unclear(&mut plain.delivery, message, now, &mut decisions);
             self.claim_message(at, &mut decisions);
             self.write_message(at, InputRecord::Tick, decisions);
@@ -613,13 +706,27 @@ impl Run<'_> {
         let verification = &mut self.recipient.verifications[at];
         let planned = verification.plan.step(step).expect("steps are taken from the plan itself");
         let wait_ms = u64::from(planned.wait_ms);
-        let message = MessageRef { id, route: planned.route.clone() };
-        verification.attempts.push(Attempt { id, step, fallback_at: None, delivery: Delivery::queued(now) });
+        let message = MessageRef {
+            id,
+            route: planned.route.clone(),
+        };
+        verification.attempts.push(Attempt {
+            id,
+            step,
+            fallback_at: None,
+            delivery: Delivery::queued(now),
+        });
         let fallback_at = verification.next_step().map(|_| now.plus_millis(wait_ms));
-        decisions.push(Decision::Queued { message: message.clone(), cause });
+        decisions.push(Decision::Queued {
+            message: message.clone(),
+            cause,
+        });
         let mut delivery = Delivery::queued(now);
         self.claim(&mut delivery, message, decisions);
-        let attempt = self.recipient.verifications[at].attempts.last_mut().expect("one was just pushed");
+        let attempt = self.recipient.verifications[at]
+            .attempts
+            .last_mut()
+            .expect("one was just pushed");
         attempt.fallback_at = fallback_at;
         attempt.delivery = delivery;
     }
@@ -655,7 +762,10 @@ impl Run<'_> {
 
     fn claim_message(&mut self, at: usize, decisions: &mut Vec<Decision>) {
         let plain = &self.recipient.messages[at];
-        let message = MessageRef { id: plain.id, route: plain.route.clone() };
+        let message = MessageRef {
+            id: plain.id,
+            route: plain.route.clone(),
+        };
         let mut delivery = plain.delivery.clone();
         self.claim(&mut delivery, message, decisions);
         self.recipient.messages[at].delivery = delivery;
@@ -675,7 +785,12 @@ impl Run<'_> {
         if !failed && !silent {
             return;
         }
-        let forbidden = failed && current.delivery.failure.as_ref().is_some_and(|f| f.class == FailureClass::NoFallback);
+        let forbidden = failed
+            && current
+                .delivery
+                .failure
+                .as_ref()
+                .is_some_and(|f| f.class == FailureClass::NoFallback);
         let given_up = current.fallback_at.is_none();
         let Some(next) = verification.next_step() else {
             self.fail_if_every_route_has(at, decisions);
@@ -698,7 +813,9 @@ impl Run<'_> {
         let cause = if failed {
             SendCause::FellBackOnFailure
         } else {
-            SendCause::FellBackOnSilence { waited_ms: now.millis_since(current.delivery.queued_at) }
+            SendCause::FellBackOnSilence {
+                waited_ms: now.millis_since(current.delivery.queued_at),
+            }
         };
         self.withdraw_waiting(at, decisions);
         self.queue(at, next, cause, decisions);
@@ -712,7 +829,11 @@ impl Run<'_> {
     }
 
     fn fail_if_every_route_has(&mut self, at: usize, decisions: &mut Vec<Decision>) {
-        if self.recipient.verifications[at].attempts.iter().all(|a| a.delivery.has_failed()) {
+        if self.recipient.verifications[at]
+            .attempts
+            .iter()
+            .all(|a| a.delivery.has_failed())
+        {
             self.end(at, Status::Failed, decisions);
         }
     }
@@ -725,7 +846,11 @@ impl Run<'_> {
                 let message = message_ref(verification, attempt);
                 let delivery = &mut verification.attempts[attempt].delivery;
                 delivery.failed_at = Some(now);
-                delivery.failure = Some(Failure::new(FailureClass::NextRoute, "withdrawn", "taken back before any call to the provider"));
+                delivery.failure = Some(Failure::new(
+                    FailureClass::NextRoute,
+                    "withdrawn",
+                    "taken back before any call to the provider",
+                ));
                 decisions.push(Decision::Withdrawn { message });
             }
         }
@@ -746,9 +871,17 @@ impl Run<'_> {
         if let Some(binding) = &mut verification.binding {
             binding.sealed = Sealed(Box::default());
         }
-        let carrier = verification.attempts.iter().rfind(|a| a.delivery.has_arrived()).or(verification.attempts.last());
+        let carrier = verification
+            .attempts
+            .iter()
+            .rfind(|a| a.delivery.has_arrived())
+            .or(verification.attempts.last());
         let channel = carrier.and_then(|a| verification.plan.step(a.step)).map(|s| s.route.channel);
-        decisions.push(Decision::Ended { status, after_ms: now.millis_since(verification.created_at), channel });
+        decisions.push(Decision::Ended {
+            status,
+            after_ms: now.millis_since(verification.created_at),
+            channel,
+        });
     }
 
     /// Ends a pending verification whose time is over and writes that down; `true` when it did.
@@ -785,7 +918,11 @@ impl Run<'_> {
 
     fn checked(&self, at: usize, reason: Option<CheckReason>) -> Answer {
         let verification = &self.recipient.verifications[at];
-        Answer::Checked { reason, status: verification.status, checks_left: verification.checks_left() }
+        Answer::Checked {
+            reason,
+            status: verification.status,
+            checks_left: verification.checks_left(),
+        }
     }
 
     /// Forgets what is past keeping.
@@ -796,9 +933,10 @@ impl Run<'_> {
         self.recipient.messages.retain(|m| kept(m.delivery.queued_at));
         self.recipient.sends.retain(|at| now < at.plus_millis(HOUR_MS));
         if let Lock::Until(until) = self.recipient.lock
-            && until <= now {
-                self.recipient.lock = Lock::Open;
-            }
+            && until <= now
+        {
+            self.recipient.lock = Lock::Open;
+        }
     }
 
     fn index(&self, id: VerificationId) -> Option<usize> {
@@ -806,16 +944,19 @@ impl Run<'_> {
     }
 
     fn pending_index(&self, purpose: &Purpose) -> Option<usize> {
-        self.recipient.verifications.iter().position(|v| v.status == Status::Pending && v.purpose == *purpose)
+        self.recipient
+            .verifications
+            .iter()
+            .position(|v| v.status == Status::Pending && v.purpose == *purpose)
     }
 
     fn locate(&self, id: MessageId) -> Option<Place> {
-        let attempt = self
-            .recipient
-            .verifications
-            .iter()
-            .enumerate()
-            .find_map(|(at, v)| v.attempts.iter().position(|a| a.id == id).map(|attempt| Place::Attempt(at, attempt)));
+        let attempt = self.recipient.verifications.iter().enumerate().find_map(|(at, v)| {
+            v.attempts
+                .iter()
+                .position(|a| a.id == id)
+                .map(|attempt| Place::Attempt(at, attempt))
+        });
         attempt.or_else(|| self.recipient.messages.iter().position(|m| m.id == id).map(Place::Message))
     }
 
@@ -893,8 +1034,14 @@ enum Place {
 
 fn message_ref(verification: &Verification, attempt: usize) -> MessageRef {
     let attempt = &verification.attempts[attempt];
-    let step = verification.plan.step(attempt.step).expect("an attempt's step is in its plan");
-    MessageRef { id: attempt.id, route: step.route.clone() }
+    let step = verification
+        .plan
+        .step(attempt.step)
+        .expect("an attempt's step is in its plan");
+    MessageRef {
+        id: attempt.id,
+        route: step.route.clone(),
+    }
 }
 
 /// Records what a call told. With `retry_before`, a failure that is certain to have sent nothing is tried once more
@@ -910,13 +1057,18 @@ fn settle(
     let after_ms = now.millis_since(delivery.queued_at);
     match outcome {
         SendOutcome::Accepted { provider_message_id } => {
-            delivery.provider_message_id.get_or_insert_with(|| provider_message_id.clone());
+            delivery
+                .provider_message_id
+                .get_or_insert_with(|| provider_message_id.clone());
             if delivery.accepted_at.is_none() {
                 delivery.accepted_at = Some(now);
                 learned(message, MessageStatus::Accepted, after_ms, None, decisions);
             }
         }
-        SendOutcome::Failed { failure, provider_message_id } => {
+        SendOutcome::Failed {
+            failure,
+            provider_message_id,
+        } => {
             if let (FailureClass::RetryHere { after_ms: wait_ms }, None, Some(before)) =
                 (failure.class, provider_message_id, retry_before)
             {
@@ -925,7 +1077,11 @@ fn settle(
                     delivery.retries += 1;
                     delivery.claimed_at = None;
                     delivery.not_before = at;
-                    decisions.push(Decision::RetryAt { message, at, failure: failure.clone() });
+                    decisions.push(Decision::RetryAt {
+                        message,
+                        at,
+                        failure: failure.clone(),
+                    });
                     return;
                 }
             }
@@ -948,15 +1104,31 @@ fn settle(
 
 fn no_answer_is_unclear(delivery: &mut Delivery, message: MessageRef, now: Timestamp, decisions: &mut Vec<Decision>) {
     if delivery.answer_due().is_some_and(|due| due <= now) {
-        let outcome = SendOutcome::Unclear { detail: "the call ended without an answer that was written down".into() };
+        let outcome = SendOutcome::Unclear {
+            detail: "the call ended without an answer that was written down".into(),
+        };
         settle(delivery, message, &outcome, None, now, decisions);
     }
 }
 
 fn learned(message: MessageRef, status: MessageStatus, after_ms: u64, failure: Option<&Failure>, decisions: &mut Vec<Decision>) {
     let alert = failure
-        .filter(|f| status == MessageStatus::Failed && matches!(f.class, FailureClass::TripBreaker | FailureClass::OurMistake | FailureClass::NoFallback))
-        .map(|f| Decision::Alert { route: message.route.clone(), failure: f.clone() });
-    decisions.push(Decision::Message { message, status, after_ms, failure: failure.cloned() });
+        .filter(|f| {
+            status == MessageStatus::Failed
+                && matches!(
+                    f.class,
+                    FailureClass::TripBreaker | FailureClass::OurMistake | FailureClass::NoFallback
+                )
+        })
+        .map(|f| Decision::Alert {
+            route: message.route.clone(),
+            failure: f.clone(),
+        });
+    decisions.push(Decision::Message {
+        message,
+        status,
+        after_ms,
+        failure: failure.cloned(),
+    });
     decisions.extend(alert);
 }

@@ -55,7 +55,12 @@ pub fn segments(text: &str) -> (Encoding, u8) {
     let septets: Option<Vec<usize>> = text.chars().map(gsm7_septets).collect();
     let (encoding, units, single, part) = match septets {
         Some(septets) => (Encoding::Gsm7, septets, GSM7_SINGLE, GSM7_PART),
-        None => (Encoding::Ucs2, text.chars().map(char::len_utf16).collect(), UCS2_SINGLE, UCS2_PART),
+        None => (
+            Encoding::Ucs2,
+            text.chars().map(char::len_utf16).collect(),
+            UCS2_SINGLE,
+            UCS2_PART,
+        ),
     };
     if units.iter().sum::<usize>() <= single {
         return (encoding, 1);
@@ -88,7 +93,10 @@ fn gsm7_septets(c: char) -> Option<usize> {
 pub fn sms(locale: &str, brand: &str, code: &str, minutes: u32, details: Option<&str>) -> String {
     let [long, short, shortest] = variants(locale, brand, code, minutes, details);
     let fewest = segments(&shortest).1;
-    [long, short].into_iter().find(|text| segments(text).1 <= fewest).unwrap_or(shortest)
+    [long, short]
+        .into_iter()
+        .find(|text| segments(text).1 <= fewest)
+        .unwrap_or(shortest)
 }
 
 /// The text of a code with the line that lets the user's device fill it in: the 11-character hash for SMS Retriever in
@@ -189,7 +197,15 @@ fn variants(locale: &str, brand: &str, code: &str, minutes: u32, details: Option
 }
 
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// The languages there are texts for.
@@ -222,7 +238,11 @@ impl Language {
                 let subtags: Vec<&str> = subtags.collect();
                 // A script outranks a region: zh-Hans-HK is written in simplified characters.
                 let traditional = !subtags.contains(&"hans") && subtags.iter().any(|s| matches!(*s, "hant" | "tw" | "hk" | "mo"));
-                if traditional { Self::ChineseTraditional } else { Self::ChineseSimplified }
+                if traditional {
+                    Self::ChineseTraditional
+                } else {
+                    Self::ChineseSimplified
+                }
             }
             "nl" => Self::Dutch,
             "fr" => Self::French,
@@ -359,7 +379,10 @@ mod tests {
                 let text = sms(locale, "Acme Market", code, minutes, None);
                 assert_eq!(segments(&text), (encoding, 1), "{locale}: {text}");
                 assert!(text.contains(code) && text.contains("Acme Market"), "{locale}: {text}");
-                assert!(text.contains(Language::of(locale).warning()), "{locale} has no room for its warning: {text}");
+                assert!(
+                    text.contains(Language::of(locale).warning()),
+                    "{locale} has no room for its warning: {text}"
+                );
             }
         }
     }
@@ -367,22 +390,55 @@ mod tests {
     #[test]
     fn the_words_of_each_language() {
         for (locale, text) in [
-            ("en-GB", "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone."),
-            ("nl", "482913 is de code voor Acme. Hij is 5 minuten geldig. Deel hem met niemand."),
-            ("de_CH", "482913 ist der Code für Acme. Er gilt 5 Minuten. Bitte niemandem weitergeben."),
-            ("fr", "482913 est votre code Acme. Il expire dans 5 minutes. Ne le partagez avec personne."),
-            ("es", "482913 es tu clave de Acme. Vence en 5 minutos. No la compartas con nadie."),
-            ("pt", "482913 é o seu PIN Acme. Expira em 5 minutos. Nunca o partilhe com outras pessoas."),
-            ("it", "482913 è il tuo codice Acme. Scade tra 5 minuti. Non condividerlo con nessuno."),
+            (
+                "en-GB",
+                "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone.",
+            ),
+            (
+                "nl",
+                "482913 is de code voor Acme. Hij is 5 minuten geldig. Deel hem met niemand.",
+            ),
+            (
+                "de_CH",
+                "482913 ist der Code für Acme. Er gilt 5 Minuten. Bitte niemandem weitergeben.",
+            ),
+            (
+                "fr",
+                "482913 est votre code Acme. Il expire dans 5 minutes. Ne le partagez avec personne.",
+            ),
+            (
+                "es",
+                "482913 es tu clave de Acme. Vence en 5 minutos. No la compartas con nadie.",
+            ),
+            (
+                "pt",
+                "482913 é o seu PIN Acme. Expira em 5 minutos. Nunca o partilhe com outras pessoas.",
+            ),
+            (
+                "it",
+                "482913 è il tuo codice Acme. Scade tra 5 minuti. Non condividerlo con nessuno.",
+            ),
             ("tr", "Acme kodunuz: 482913. 5 dakika sonra sona erer. Kimseye vermeyin."),
-            ("id", "482913 adalah kode Acme Anda. Berlaku 5 menit. Jangan berikan kepada siapa pun."),
+            (
+                "id",
+                "482913 adalah kode Acme Anda. Berlaku 5 menit. Jangan berikan kepada siapa pun.",
+            ),
             ("ar", "رمز Acme: 482913. صالح لمدة 5 دقائق. لا تشاركه مع أحد."),
             ("hi", "482913 आपका Acme कोड है। 5 मिनट मान्य। किसी को न बताएं।"),
-            ("ja", "Acmeの認証コード：482913。有効期限は5分です。他人に教えないでください。"),
+            (
+                "ja",
+                "Acmeの認証コード：482913。有効期限は5分です。他人に教えないでください。",
+            ),
             ("zh-Hans-HK", "【Acme】验证码：482913。5分钟内有效。请勿告诉他人。"),
             ("zh-HK", "【Acme】驗證碼：482913。5分鐘內有效。請勿告訴他人。"),
-            ("sv", "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone."),
-            ("", "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone."),
+            (
+                "sv",
+                "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone.",
+            ),
+            (
+                "",
+                "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone.",
+            ),
         ] {
             assert_eq!(sms(locale, "Acme", "482913", 5, None), text);
         }
@@ -417,7 +473,12 @@ mod tests {
     }
 
     fn client(platform: Option<Platform>, app_hash: Option<&str>, web_origin: Option<&str>) -> ClientHints {
-        ClientHints { platform, app_hash: app_hash.map(Into::into), web_origin: web_origin.map(Into::into), ..ClientHints::default() }
+        ClientHints {
+            platform,
+            app_hash: app_hash.map(Into::into),
+            web_origin: web_origin.map(Into::into),
+            ..ClientHints::default()
+        }
     }
 
     #[test]
@@ -434,7 +495,9 @@ mod tests {
             "<#> 482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone.\nFA+9qCX9VSu"
         );
         assert!(text(&client(None, Some("FA+9qCX9VSu"), None)).ends_with("\nFA+9qCX9VSu"));
-        assert!(text(&client(Some(Platform::Android), None, Some("https://example.com:443"))).ends_with("\n@example.com #482913"));
+        assert!(
+            text(&client(Some(Platform::Android), None, Some("https://example.com:443"))).ends_with("\n@example.com #482913")
+        );
         assert!(!text(&client(Some(Platform::Ios), Some("FA+9qCX9VSu"), None)).contains('\n'));
     }
 
@@ -452,20 +515,34 @@ mod tests {
             "https://",
             "example.com",
         ] {
-            assert_eq!(sms_with_autofill("en", "Acme", "482913", 5, None, &client(None, None, Some(origin))), plain, "{origin}");
+            assert_eq!(
+                sms_with_autofill("en", "Acme", "482913", 5, None, &client(None, None, Some(origin))),
+                plain,
+                "{origin}"
+            );
         }
         for hash in ["", "FA+9qCX9VS", "FA+9qCX9VSu1", "FA+9qCX9VS\n"] {
-            assert_eq!(sms_with_autofill("en", "Acme", "482913", 5, None, &client(None, Some(hash), None)), plain, "{hash}");
+            assert_eq!(
+                sms_with_autofill("en", "Acme", "482913", 5, None, &client(None, Some(hash), None)),
+                plain,
+                "{hash}"
+            );
         }
     }
 
     #[test]
     fn a_line_for_the_phone_never_costs_a_segment() {
         for (locale, encoding) in LOCALES {
-            for hints in [client(None, Some("FA+9qCX9VSu"), None), client(None, None, Some("https://shop.example.com"))] {
+            for hints in [
+                client(None, Some("FA+9qCX9VSu"), None),
+                client(None, None, Some("https://shop.example.com")),
+            ] {
                 let text = sms_with_autofill(locale, "Acme Market", "482913", 5, None, &hints);
                 assert_eq!(segments(&text), (encoding, 1), "{locale}: {text}");
-                assert!(text.contains("FA+9qCX9VSu") || text.contains("@shop.example.com #482913"), "{locale}: {text}");
+                assert!(
+                    text.contains("FA+9qCX9VSu") || text.contains("@shop.example.com #482913"),
+                    "{locale}: {text}"
+                );
                 if hints.app_hash.is_some() {
                     assert!(text.len() <= RETRIEVER_BYTES_MAX, "{locale}: {} bytes: {text}", text.len());
                 }

@@ -35,7 +35,9 @@ impl Purpose {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=PURPOSE_MAX).contains(&text.len())
-            && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':'));
+            && text
+                .bytes()
+                .all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':'));
         fits.then(|| Self(text.into()))
     }
 
@@ -204,8 +206,15 @@ pub enum Status {
 
 impl Status {
     /// All of them, in the order of the story.
-    pub const ALL: [Self; 7] =
-        [Self::Pending, Self::Approved, Self::Expired, Self::Canceled, Self::MaxChecksReached, Self::Failed, Self::Blocked];
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Approved,
+        Self::Expired,
+        Self::Canceled,
+        Self::MaxChecksReached,
+        Self::Failed,
+        Self::Blocked,
+    ];
 
     /// The word for it in JSON and logs.
     #[must_use]

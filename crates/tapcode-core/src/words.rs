@@ -62,7 +62,12 @@ pub struct Told {
 /// Tells an entry: one line per decision, in the order in which they were made.
 #[must_use]
 pub fn tell(entry: &Entry) -> Vec<Told> {
-    entry.decisions.iter().enumerate().map(|(at, decision)| line(entry, at, decision)).collect()
+    entry
+        .decisions
+        .iter()
+        .enumerate()
+        .map(|(at, decision)| line(entry, at, decision))
+        .collect()
 }
 
 fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
@@ -70,7 +75,14 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
         Decision::Began { expires_at } => {
             let purpose = entry.purpose.as_ref().map_or("default", |p| p.as_str());
             let life = duration(expires_at.millis_since(entry.at));
-            told(Kind::Begin, "Began".into(), format!("for the purpose {purpose}; the code is good for {life}, until {}", clock(*expires_at)))
+            told(
+                Kind::Begin,
+                "Began".into(),
+                format!(
+                    "for the purpose {purpose}; the code is good for {life}, until {}",
+                    clock(*expires_at)
+                ),
+            )
         }
         Decision::Queued { message, cause } => queued(entry, at, &message.route, cause),
         Decision::Claimed { message } => told(
@@ -80,14 +92,28 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
         ),
         Decision::RetryAt { message, at, failure } => told(
             Kind::Send,
-            format!("Calling {} once more in {}", message.route.provider, duration(at.millis_since(entry.at))),
+            format!(
+                "Calling {} once more in {}",
+                message.route.provider,
+                duration(at.millis_since(entry.at))
+            ),
             format!("it said {} and nothing was sent; not before {}", said(failure), clock(*at)),
         ),
-        Decision::Message { message, status, after_ms, failure } => learned(&message.route, *status, *after_ms, failure.as_ref()),
+        Decision::Message {
+            message,
+            status,
+            after_ms,
+            failure,
+        } => learned(&message.route, *status, *after_ms, failure.as_ref()),
         Decision::ReceiptRepeated { message, status } => told(
             Kind::Receipt,
             "Heard again what was known".into(),
-            format!("{} told {} for the {} message once more; nothing changes", message.route.provider, status.as_str(), name(message.route.channel)),
+            format!(
+                "{} told {} for the {} message once more; nothing changes",
+                message.route.provider,
+                status.as_str(),
+                name(message.route.channel)
+            ),
         ),
         Decision::Withdrawn { message } => told(
             Kind::Send,
@@ -104,14 +130,23 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
             let (title, why) = check_failed(*reason);
             told(Kind::Check, title.into(), format!("{why}; counted, {}", left(*checks_left)))
         }
-        Decision::CheckNotEvaluated { reason } => {
-            told(Kind::Check, "Did not look at a code".into(), format!("{}; not counted", not_evaluated(*reason)))
-        }
-        Decision::Ended { status, after_ms, channel } => ended(*status, *after_ms, *channel),
+        Decision::CheckNotEvaluated { reason } => told(
+            Kind::Check,
+            "Did not look at a code".into(),
+            format!("{}; not counted", not_evaluated(*reason)),
+        ),
+        Decision::Ended {
+            status,
+            after_ms,
+            channel,
+        } => ended(*status, *after_ms, *channel),
         Decision::Locked { until: Some(until) } => told(
             Kind::Other,
             format!("Locked the number for {}", duration(until.millis_since(entry.at))),
-            format!("too many wrong codes in a row; open again at {}, or when an operator lifts it", clock(*until)),
+            format!(
+                "too many wrong codes in a row; open again at {}, or when an operator lifts it",
+                clock(*until)
+            ),
         ),
         Decision::Locked { until: None } => told(
             Kind::Other,
@@ -131,10 +166,16 @@ fn queued(entry: &Entry, at: usize, route: &Route, cause: &SendCause) -> Told {
     let channel = name(route.channel);
     let way = format!("{} sender {}", route.provider, route.sender);
     match cause {
-        SendCause::Begun => told(Kind::Send, format!("Queued on {channel}"), format!("first step of the plan, by {way}")),
-        SendCause::Requested => {
-            told(Kind::Send, format!("Queued again on {channel}"), format!("the caller asked for another message, by {way}"))
-        }
+        SendCause::Begun => told(
+            Kind::Send,
+            format!("Queued on {channel}"),
+            format!("first step of the plan, by {way}"),
+        ),
+        SendCause::Requested => told(
+            Kind::Send,
+            format!("Queued again on {channel}"),
+            format!("the caller asked for another message, by {way}"),
+        ),
         SendCause::FellBackOnFailure => {
             // What failed was written down in front of this decision, where it was learned in the same step.
             let why = failure_before(entry, at).map_or_else(
@@ -148,13 +189,23 @@ fn queued(entry: &Entry, at: usize, route: &Route, cause: &SendCause) -> Told {
             format!("Fell back to {channel}"),
             format!("no delivered or read within {} of queueing; by {way}", duration(*waited_ms)),
         ),
-        SendCause::Plain => told(Kind::Send, format!("Queued on {channel}"), format!("a plain message, by {way}")),
+        SendCause::Plain => told(
+            Kind::Send,
+            format!("Queued on {channel}"),
+            format!("a plain message, by {way}"),
+        ),
     }
 }
 
 fn failure_before(entry: &Entry, at: usize) -> Option<(&Route, &Failure)> {
     entry.decisions[..at].iter().rev().find_map(|decision| {
-        if let Decision::Message { message, status: MessageStatus::Failed, failure: Some(failure), .. } = decision {
+        if let Decision::Message {
+            message,
+            status: MessageStatus::Failed,
+            failure: Some(failure),
+            ..
+        } = decision
+        {
             Some((&message.route, failure))
         } else {
             None
@@ -170,11 +221,23 @@ fn learned(route: &Route, status: MessageStatus, after_ms: u64, failure: Option<
         MessageStatus::Queued => (format!("Queued on {channel}"), after),
         MessageStatus::Unclear => (
             format!("Unclear whether {provider} has it"),
-            format!("{}; {after}; not called again, because that might send it twice", failure.map_or("no clear answer", |f| &f.detail)),
+            format!(
+                "{}; {after}; not called again, because that might send it twice",
+                failure.map_or("no clear answer", |f| &f.detail)
+            ),
         ),
-        MessageStatus::Accepted => (format!("Accepted by {provider}"), format!("{after}; whether it arrives is another matter")),
-        MessageStatus::Sent => (format!("Sent on {channel}"), format!("{after}; only delivered or read stops the fallback")),
-        MessageStatus::Failed => (format!("Failed on {channel}"), format!("{}; {after}", failure.map_or_else(|| "no reason told".to_owned(), said))),
+        MessageStatus::Accepted => (
+            format!("Accepted by {provider}"),
+            format!("{after}; whether it arrives is another matter"),
+        ),
+        MessageStatus::Sent => (
+            format!("Sent on {channel}"),
+            format!("{after}; only delivered or read stops the fallback"),
+        ),
+        MessageStatus::Failed => (
+            format!("Failed on {channel}"),
+            format!("{}; {after}", failure.map_or_else(|| "no reason told".to_owned(), said)),
+        ),
         MessageStatus::Delivered => (format!("Delivered on {channel}"), after),
         MessageStatus::Read => (format!("Read on {channel}"), after),
     };
@@ -231,16 +294,40 @@ fn ended(status: Status, after_ms: u64, channel: Option<Channel>) -> Told {
     match status {
         Status::Pending => told(Kind::Other, "Pending".into(), format!("for {after}")),
         Status::Approved => {
-            let brought = channel.map(|c| format!("; most likely it came on {}", name(c))).unwrap_or_default();
-            told(Kind::Check, "Approved".into(), format!("the right code, {after} after the beginning{brought}"))
+            let brought = channel
+                .map(|c| format!("; most likely it came on {}", name(c)))
+                .unwrap_or_default();
+            told(
+                Kind::Check,
+                "Approved".into(),
+                format!("the right code, {after} after the beginning{brought}"),
+            )
         }
-        Status::Expired => told(Kind::Expire, "Expired".into(), format!("no right code in time; {after} after the beginning")),
-        Status::Canceled => told(Kind::Other, "Canceled".into(), format!("the caller gave it up, {after} after the beginning")),
-        Status::MaxChecksReached => {
-            told(Kind::Check, "No checks left".into(), format!("the last guess was wrong, {after} after the beginning; this code is dead"))
-        }
-        Status::Failed => told(Kind::Other, "Failed".into(), format!("every message definitely failed, {after} after the beginning")),
-        Status::Blocked => told(Kind::Refuse, "Blocked".into(), "the guard refused it; nothing was sent".into()),
+        Status::Expired => told(
+            Kind::Expire,
+            "Expired".into(),
+            format!("no right code in time; {after} after the beginning"),
+        ),
+        Status::Canceled => told(
+            Kind::Other,
+            "Canceled".into(),
+            format!("the caller gave it up, {after} after the beginning"),
+        ),
+        Status::MaxChecksReached => told(
+            Kind::Check,
+            "No checks left".into(),
+            format!("the last guess was wrong, {after} after the beginning; this code is dead"),
+        ),
+        Status::Failed => told(
+            Kind::Other,
+            "Failed".into(),
+            format!("every message definitely failed, {after} after the beginning"),
+        ),
+        Status::Blocked => told(
+            Kind::Refuse,
+            "Blocked".into(),
+            "the guard refused it; nothing was sent".into(),
+        ),
     }
 }
 
@@ -257,12 +344,22 @@ const fn refused(input: &InputRecord) -> &'static str {
 fn refusal_why(refusal: &Refusal, now: Timestamp) -> String {
     match refusal {
         Refusal::UnknownVerification => "no such verification here".into(),
-        Refusal::ResendTooSoon { retry_at } => format!("the last request is too recent; the next may come {}", coming(*retry_at, now)),
-        Refusal::HourlyLimit { retry_at } => {
-            format!("the number had all its messages for this hour; the next may be asked for {}", coming(*retry_at, now))
+        Refusal::ResendTooSoon { retry_at } => {
+            format!("the last request is too recent; the next may come {}", coming(*retry_at, now))
         }
-        Refusal::Locked { until: Some(until) } => format!("the number is locked after too many wrong codes in a row; it opens {}", coming(*until, now)),
-        Refusal::Locked { until: None } => "the number is locked after too many wrong codes in a row; only an operator can lift it".into(),
+        Refusal::HourlyLimit { retry_at } => {
+            format!(
+                "the number had all its messages for this hour; the next may be asked for {}",
+                coming(*retry_at, now)
+            )
+        }
+        Refusal::Locked { until: Some(until) } => format!(
+            "the number is locked after too many wrong codes in a row; it opens {}",
+            coming(*until, now)
+        ),
+        Refusal::Locked { until: None } => {
+            "the number is locked after too many wrong codes in a row; only an operator can lift it".into()
+        }
         Refusal::NotPending { status } => format!("the verification has ended: {}", status.as_str()),
         Refusal::PendingWithOtherCode => "one with another code is pending for this number and purpose".into(),
         Refusal::PendingWithOtherBinding => "one for another transaction is pending for this number and purpose".into(),
@@ -270,14 +367,21 @@ fn refusal_why(refusal: &Refusal, now: Timestamp) -> String {
         Refusal::TooManyPurposes => "the number has wrong codes for too many purposes".into(),
         Refusal::TooManyPending => "too many verifications of this number are pending at once".into(),
         Refusal::TooManyMessages { retry_at } => {
-            format!("the number had all its plain messages for this hour; the next may be sent {}", coming(*retry_at, now))
+            format!(
+                "the number had all its plain messages for this hour; the next may be sent {}",
+                coming(*retry_at, now)
+            )
         }
     }
 }
 
 /// `131026 (Message undeliverable)`: the provider's own words, as they were cut to size.
 fn said(failure: &Failure) -> String {
-    if failure.detail.is_empty() { failure.code.to_string() } else { format!("{} ({})", failure.code, failure.detail) }
+    if failure.detail.is_empty() {
+        failure.code.to_string()
+    } else {
+        format!("{} ({})", failure.code, failure.detail)
+    }
 }
 
 const fn name(channel: Channel) -> &'static str {
@@ -290,7 +394,11 @@ const fn name(channel: Channel) -> &'static str {
 /// `in 48 s (at 12:00:48 UTC)`; rounded up, so that nobody comes too soon.
 fn coming(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.millis_since(now).div_ceil(1_000);
-    format!("in {} (at {})", duration(seconds.saturating_mul(1_000)), clock(Timestamp::from_millis(at.as_millis().saturating_add(999))))
+    format!(
+        "in {} (at {})",
+        duration(seconds.saturating_mul(1_000)),
+        clock(Timestamp::from_millis(at.as_millis().saturating_add(999)))
+    )
 }
 
 /// The time of day in UTC, to the second.
@@ -329,7 +437,10 @@ mod tests {
         Entry {
             id: EventId::new(NOON, [1; 16]),
             at: NOON,
-            scope: Scope { service: ServiceName::parse("acme").unwrap(), mode: Mode::Live },
+            scope: Scope {
+                service: ServiceName::parse("acme").unwrap(),
+                mode: Mode::Live,
+            },
             masked: Masked::from_stored("+31*****8058"),
             country: Country::parse("NL").unwrap(),
             verification: None,
@@ -347,11 +458,18 @@ mod tests {
             Channel::Whatsapp => (1, "whatsapp_cloud"),
             Channel::Sms => (42, "twilio"),
         };
-        Route { channel, sender, provider: provider.into() }
+        Route {
+            channel,
+            sender,
+            provider: provider.into(),
+        }
     }
 
     fn message(channel: Channel) -> MessageRef {
-        MessageRef { id: MessageId::new(NOON, [2; 16]), route: route(channel) }
+        MessageRef {
+            id: MessageId::new(NOON, [2; 16]),
+            route: route(channel),
+        }
     }
 
     fn undeliverable() -> Failure {
@@ -371,8 +489,18 @@ mod tests {
         let why = "for the purpose login; the code is good for 5 min, until 12:05:00 UTC";
         says(InputRecord::Begin, Decision::Began { expires_at }, Kind::Begin, "Began", why);
         for (cause, kind, title, why) in [
-            (SendCause::Begun, Kind::Send, "Queued on SMS", "first step of the plan, by twilio sender 42"),
-            (SendCause::Requested, Kind::Send, "Queued again on SMS", "the caller asked for another message, by twilio sender 42"),
+            (
+                SendCause::Begun,
+                Kind::Send,
+                "Queued on SMS",
+                "first step of the plan, by twilio sender 42",
+            ),
+            (
+                SendCause::Requested,
+                Kind::Send,
+                "Queued again on SMS",
+                "the caller asked for another message, by twilio sender 42",
+            ),
             (
                 SendCause::FellBackOnFailure,
                 Kind::Fallback,
@@ -385,27 +513,49 @@ mod tests {
                 "Fell back to SMS",
                 "no delivered or read within 10 s of queueing; by twilio sender 42",
             ),
-            (SendCause::Plain, Kind::Send, "Queued on SMS", "a plain message, by twilio sender 42"),
+            (
+                SendCause::Plain,
+                Kind::Send,
+                "Queued on SMS",
+                "a plain message, by twilio sender 42",
+            ),
         ] {
-            says(InputRecord::Tick, Decision::Queued { message: message(Channel::Sms), cause }, kind, title, why);
+            says(
+                InputRecord::Tick,
+                Decision::Queued {
+                    message: message(Channel::Sms),
+                    cause,
+                },
+                kind,
+                title,
+                why,
+            );
         }
         says(
             InputRecord::Begin,
-            Decision::Claimed { message: message(Channel::Whatsapp) },
+            Decision::Claimed {
+                message: message(Channel::Whatsapp),
+            },
             Kind::Send,
             "Calling whatsapp_cloud",
             "written down before the call starts, so that no restart makes it twice",
         );
         says(
             InputRecord::Begin,
-            Decision::RetryAt { message: message(Channel::Whatsapp), at: NOON.plus_millis(1_500), failure: undeliverable() },
+            Decision::RetryAt {
+                message: message(Channel::Whatsapp),
+                at: NOON.plus_millis(1_500),
+                failure: undeliverable(),
+            },
             Kind::Send,
             "Calling whatsapp_cloud once more in 1.5 s",
             "it said 131026 (Message undeliverable) and nothing was sent; not before 12:00:01 UTC",
         );
         says(
             InputRecord::Cancel,
-            Decision::Withdrawn { message: message(Channel::Sms) },
+            Decision::Withdrawn {
+                message: message(Channel::Sms),
+            },
             Kind::Send,
             "Took the SMS message back",
             "no call to the provider had started, and it is no longer wanted",
@@ -420,16 +570,27 @@ mod tests {
             after_ms: 800,
             failure: Some(undeliverable()),
         };
-        let fell_back = Decision::Queued { message: message(Channel::Sms), cause: SendCause::FellBackOnFailure };
+        let fell_back = Decision::Queued {
+            message: message(Channel::Sms),
+            cause: SendCause::FellBackOnFailure,
+        };
         let lines = tell(&entry(InputRecord::Tick, vec![failed, fell_back]));
         assert_eq!(lines[0].why, "131026 (Message undeliverable); 800 ms after queueing");
         assert_eq!(lines[1].title, "Fell back to SMS");
-        assert_eq!(lines[1].why, "WhatsApp definitely failed: 131026 (Message undeliverable); by twilio sender 42");
+        assert_eq!(
+            lines[1].why,
+            "WhatsApp definitely failed: 131026 (Message undeliverable); by twilio sender 42"
+        );
     }
 
     #[test]
     fn what_providers_told() {
-        let told = |status, failure| Decision::Message { message: message(Channel::Whatsapp), status, after_ms: 1_250, failure };
+        let told = |status, failure| Decision::Message {
+            message: message(Channel::Whatsapp),
+            status,
+            after_ms: 1_250,
+            failure,
+        };
         let unclear = Failure::new(FailureClass::NextRoute, "unclear", "the connection was reset");
         for (status, failure, title, why) in [
             (MessageStatus::Queued, None, "Queued on WhatsApp", "1.2 s after queueing"),
@@ -439,22 +600,40 @@ mod tests {
                 "Unclear whether whatsapp_cloud has it",
                 "the connection was reset; 1.2 s after queueing; not called again, because that might send it twice",
             ),
-            (MessageStatus::Accepted, None, "Accepted by whatsapp_cloud", "1.2 s after queueing; whether it arrives is another matter"),
-            (MessageStatus::Sent, None, "Sent on WhatsApp", "1.2 s after queueing; only delivered or read stops the fallback"),
+            (
+                MessageStatus::Accepted,
+                None,
+                "Accepted by whatsapp_cloud",
+                "1.2 s after queueing; whether it arrives is another matter",
+            ),
+            (
+                MessageStatus::Sent,
+                None,
+                "Sent on WhatsApp",
+                "1.2 s after queueing; only delivered or read stops the fallback",
+            ),
             (
                 MessageStatus::Failed,
                 Some(undeliverable()),
                 "Failed on WhatsApp",
                 "131026 (Message undeliverable); 1.2 s after queueing",
             ),
-            (MessageStatus::Delivered, None, "Delivered on WhatsApp", "1.2 s after queueing"),
+            (
+                MessageStatus::Delivered,
+                None,
+                "Delivered on WhatsApp",
+                "1.2 s after queueing",
+            ),
             (MessageStatus::Read, None, "Read on WhatsApp", "1.2 s after queueing"),
         ] {
             says(InputRecord::Tick, told(status, failure), Kind::Receipt, title, why);
         }
         says(
             InputRecord::Tick,
-            Decision::ReceiptRepeated { message: message(Channel::Sms), status: MessageStatus::Delivered },
+            Decision::ReceiptRepeated {
+                message: message(Channel::Sms),
+                status: MessageStatus::Delivered,
+            },
             Kind::Receipt,
             "Heard again what was known",
             "twilio told delivered for the SMS message once more; nothing changes",
@@ -465,18 +644,42 @@ mod tests {
     fn no_fallback_and_alerts() {
         for (why, words) in [
             (NoFallback::HourlyLimit, "the number had all its messages for this hour"),
-            (NoFallback::FailureForbids, "after this failure nothing goes out unless somebody asks for it"),
+            (
+                NoFallback::FailureForbids,
+                "after this failure nothing goes out unless somebody asks for it",
+            ),
         ] {
-            says(InputRecord::Tick, Decision::NoFallback(why), Kind::Fallback, "Did not fall back", words);
+            says(
+                InputRecord::Tick,
+                Decision::NoFallback(why),
+                Kind::Fallback,
+                "Did not fall back",
+                words,
+            );
         }
         for (class, why) in [
             (FailureClass::NextRoute, "the provider reports: 190 (Token expired)"),
-            (FailureClass::TripBreaker, "this sender cannot send to anybody: 190 (Token expired)"),
+            (
+                FailureClass::TripBreaker,
+                "this sender cannot send to anybody: 190 (Token expired)",
+            ),
             (FailureClass::OurMistake, "we asked for something wrong: 190 (Token expired)"),
-            (FailureClass::NoFallback, "the recipient's identity may have changed: 190 (Token expired)"),
+            (
+                FailureClass::NoFallback,
+                "the recipient's identity may have changed: 190 (Token expired)",
+            ),
         ] {
-            let alert = Decision::Alert { route: route(Channel::Whatsapp), failure: Failure::new(class, "190", "Token expired") };
-            says(InputRecord::Tick, alert, Kind::Other, "Look at WhatsApp sender 1 (whatsapp_cloud)", why);
+            let alert = Decision::Alert {
+                route: route(Channel::Whatsapp),
+                failure: Failure::new(class, "190", "Token expired"),
+            };
+            says(
+                InputRecord::Tick,
+                alert,
+                Kind::Other,
+                "Look at WhatsApp sender 1 (whatsapp_cloud)",
+                why,
+            );
         }
     }
 
@@ -484,42 +687,110 @@ mod tests {
     fn checks_and_locks() {
         let failed = |reason, checks_left| Decision::CheckFailed { reason, checks_left };
         let wrong = "another code than the one that was sent; counted, 4 checks left";
-        says(InputRecord::Check, failed(CheckReason::IncorrectCode, 4), Kind::Check, "Wrong code", wrong);
+        says(
+            InputRecord::Check,
+            failed(CheckReason::IncorrectCode, 4),
+            Kind::Check,
+            "Wrong code",
+            wrong,
+        );
         let wrong = "another transaction than the one the code is bound to; counted, 1 check left";
-        says(InputRecord::Check, failed(CheckReason::BindingMismatch, 1), Kind::Check, "Wrong transaction", wrong);
+        says(
+            InputRecord::Check,
+            failed(CheckReason::BindingMismatch, 1),
+            Kind::Check,
+            "Wrong transaction",
+            wrong,
+        );
         for (reason, why) in [
             (CheckReason::Expired, "the verification's time is over; not counted"),
-            (CheckReason::TooManyChecks, "no guess is left, or the number is locked; not counted"),
+            (
+                CheckReason::TooManyChecks,
+                "no guess is left, or the number is locked; not counted",
+            ),
             (CheckReason::AlreadyUsed, "the code was used before; not counted"),
             (CheckReason::Canceled, "the verification was canceled; not counted"),
         ] {
-            says(InputRecord::Check, Decision::CheckNotEvaluated { reason }, Kind::Check, "Did not look at a code", why);
+            says(
+                InputRecord::Check,
+                Decision::CheckNotEvaluated { reason },
+                Kind::Check,
+                "Did not look at a code",
+                why,
+            );
         }
         let until = NOON.plus_millis(3_600_000);
         let why = "too many wrong codes in a row; open again at 13:00:00 UTC, or when an operator lifts it";
-        says(InputRecord::Check, Decision::Locked { until: Some(until) }, Kind::Other, "Locked the number for 1 h", why);
+        says(
+            InputRecord::Check,
+            Decision::Locked { until: Some(until) },
+            Kind::Other,
+            "Locked the number for 1 h",
+            why,
+        );
         let why = "too many wrong codes in a row; only an operator can lift it";
-        says(InputRecord::Check, Decision::Locked { until: None }, Kind::Other, "Locked the number for good", why);
-        says(InputRecord::Unlock, Decision::Unlocked, Kind::Other, "Lifted the lock", "an operator asked for it");
+        says(
+            InputRecord::Check,
+            Decision::Locked { until: None },
+            Kind::Other,
+            "Locked the number for good",
+            why,
+        );
+        says(
+            InputRecord::Unlock,
+            Decision::Unlocked,
+            Kind::Other,
+            "Lifted the lock",
+            "an operator asked for it",
+        );
     }
 
     #[test]
     fn every_end() {
         for (status, kind, title, why) in [
             (Status::Pending, Kind::Other, "Pending", "for 1 min 1 s"),
-            (Status::Approved, Kind::Check, "Approved", "the right code, 1 min 1 s after the beginning; most likely it came on WhatsApp"),
-            (Status::Expired, Kind::Expire, "Expired", "no right code in time; 1 min 1 s after the beginning"),
-            (Status::Canceled, Kind::Other, "Canceled", "the caller gave it up, 1 min 1 s after the beginning"),
+            (
+                Status::Approved,
+                Kind::Check,
+                "Approved",
+                "the right code, 1 min 1 s after the beginning; most likely it came on WhatsApp",
+            ),
+            (
+                Status::Expired,
+                Kind::Expire,
+                "Expired",
+                "no right code in time; 1 min 1 s after the beginning",
+            ),
+            (
+                Status::Canceled,
+                Kind::Other,
+                "Canceled",
+                "the caller gave it up, 1 min 1 s after the beginning",
+            ),
             (
                 Status::MaxChecksReached,
                 Kind::Check,
                 "No checks left",
                 "the last guess was wrong, 1 min 1 s after the beginning; this code is dead",
             ),
-            (Status::Failed, Kind::Other, "Failed", "every message definitely failed, 1 min 1 s after the beginning"),
-            (Status::Blocked, Kind::Refuse, "Blocked", "the guard refused it; nothing was sent"),
+            (
+                Status::Failed,
+                Kind::Other,
+                "Failed",
+                "every message definitely failed, 1 min 1 s after the beginning",
+            ),
+            (
+                Status::Blocked,
+                Kind::Refuse,
+                "Blocked",
+                "the guard refused it; nothing was sent",
+            ),
         ] {
-            let decision = Decision::Ended { status, after_ms: 61_000, channel: Some(Channel::Whatsapp) };
+            let decision = Decision::Ended {
+                status,
+                after_ms: 61_000,
+                channel: Some(Channel::Whatsapp),
+            };
             says(InputRecord::Tick, decision, kind, title, why);
         }
     }
@@ -530,7 +801,10 @@ mod tests {
         let resend = || InputRecord::Resend { channel: None };
         for (refusal, why) in [
             (Refusal::UnknownVerification, "no such verification here"),
-            (Refusal::ResendTooSoon { retry_at: at }, "the last request is too recent; the next may come in 48 s (at 12:00:48 UTC)"),
+            (
+                Refusal::ResendTooSoon { retry_at: at },
+                "the last request is too recent; the next may come in 48 s (at 12:00:48 UTC)",
+            ),
             (
                 Refusal::HourlyLimit { retry_at: at },
                 "the number had all its messages for this hour; the next may be asked for in 48 s (at 12:00:48 UTC)",
@@ -539,23 +813,61 @@ mod tests {
                 Refusal::Locked { until: Some(at) },
                 "the number is locked after too many wrong codes in a row; it opens in 48 s (at 12:00:48 UTC)",
             ),
-            (Refusal::Locked { until: None }, "the number is locked after too many wrong codes in a row; only an operator can lift it"),
-            (Refusal::NotPending { status: Status::MaxChecksReached }, "the verification has ended: max_checks_reached"),
-            (Refusal::PendingWithOtherCode, "one with another code is pending for this number and purpose"),
-            (Refusal::PendingWithOtherBinding, "one for another transaction is pending for this number and purpose"),
-            (Refusal::ChannelNotInPlan, "the plan of this verification has no step on that channel"),
+            (
+                Refusal::Locked { until: None },
+                "the number is locked after too many wrong codes in a row; only an operator can lift it",
+            ),
+            (
+                Refusal::NotPending {
+                    status: Status::MaxChecksReached,
+                },
+                "the verification has ended: max_checks_reached",
+            ),
+            (
+                Refusal::PendingWithOtherCode,
+                "one with another code is pending for this number and purpose",
+            ),
+            (
+                Refusal::PendingWithOtherBinding,
+                "one for another transaction is pending for this number and purpose",
+            ),
+            (
+                Refusal::ChannelNotInPlan,
+                "the plan of this verification has no step on that channel",
+            ),
             (Refusal::TooManyPurposes, "the number has wrong codes for too many purposes"),
-            (Refusal::TooManyPending, "too many verifications of this number are pending at once"),
+            (
+                Refusal::TooManyPending,
+                "too many verifications of this number are pending at once",
+            ),
             (
                 Refusal::TooManyMessages { retry_at: at },
                 "the number had all its plain messages for this hour; the next may be sent in 48 s (at 12:00:48 UTC)",
             ),
         ] {
-            says(resend(), Decision::Refused(refusal), Kind::Refuse, "Refused to send again", why);
+            says(
+                resend(),
+                Decision::Refused(refusal),
+                Kind::Refuse,
+                "Refused to send again",
+                why,
+            );
         }
         let gone = || Decision::Refused(Refusal::NotPending { status: Status::Expired });
-        says(InputRecord::Cancel, gone(), Kind::Refuse, "Refused to cancel", "the verification has ended: expired");
-        says(InputRecord::Check, gone(), Kind::Refuse, "Refused to check", "the verification has ended: expired");
+        says(
+            InputRecord::Cancel,
+            gone(),
+            Kind::Refuse,
+            "Refused to cancel",
+            "the verification has ended: expired",
+        );
+        says(
+            InputRecord::Check,
+            gone(),
+            Kind::Refuse,
+            "Refused to check",
+            "the verification has ended: expired",
+        );
     }
 
     #[test]

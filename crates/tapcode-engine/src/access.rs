@@ -45,7 +45,10 @@ impl Caller {
     /// The scope of everything the key touches; `None` for an admin key without a service.
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
-        self.service.clone().map(|service| Scope { service, mode: self.mode })
+        self.service.clone().map(|service| Scope {
+            service,
+            mode: self.mode,
+        })
     }
 }
 
@@ -89,17 +92,25 @@ impl Engine {
         let now = self.now();
         {
             let cache = self.inner.key_cache.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = cache.get(&digest).filter(|(_, read_at)| now.millis_since(*read_at) < KEY_BELIEVED_MS);
+            let known = cache
+                .get(&digest)
+                .filter(|(_, read_at)| now.millis_since(*read_at) < KEY_BELIEVED_MS);
             if let Some((caller, _)) = known {
                 return Ok(caller.clone());
             }
         }
-        let caller = self.inner.store.key(&digest).await?.filter(|k| k.revoked_at.is_none()).map(|k| Caller {
-            key: k.id,
-            service: k.service,
-            mode: k.mode,
-            rights: k.rights,
-        });
+        let caller = self
+            .inner
+            .store
+            .key(&digest)
+            .await?
+            .filter(|k| k.revoked_at.is_none())
+            .map(|k| Caller {
+                key: k.id,
+                service: k.service,
+                mode: k.mode,
+                rights: k.rights,
+            });
         // Unknown keys are not remembered: a stranger must not be able to fill the memory.
         if caller.is_some() {
             let mut cache = self.inner.key_cache.0.lock().unwrap_or_else(PoisonError::into_inner);

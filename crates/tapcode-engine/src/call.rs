@@ -32,9 +32,13 @@ pub(crate) mod payload {
         match content {
             Content::Code { .. } => None,
             Content::Text(text) => Some([b"s", text.as_bytes()].concat()),
-            Content::Template { name, language, components } => {
-                serde_json::to_vec(&(name, language, components)).ok().map(|json| [b"t", &json[..]].concat())
-            }
+            Content::Template {
+                name,
+                language,
+                components,
+            } => serde_json::to_vec(&(name, language, components))
+                .ok()
+                .map(|json| [b"t", &json[..]].concat()),
         }
     }
 
@@ -44,7 +48,11 @@ pub(crate) mod payload {
             (b's', text) => String::from_utf8(text.to_vec()).ok().map(Content::Text),
             (b't', json) => {
                 let (name, language, components) = serde_json::from_slice(json).ok()?;
-                Some(Content::Template { name, language, components })
+                Some(Content::Template {
+                    name,
+                    language,
+                    components,
+                })
             }
             _ => None,
         }
@@ -57,7 +65,9 @@ impl Engine {
         let engine = self.clone();
         let message = self.compose(key, document, id);
         let route = route_of(document, id).cloned();
-        let sender = route.as_ref().and_then(|r| self.directory().sender(r.channel, r.sender).cloned());
+        let sender = route
+            .as_ref()
+            .and_then(|r| self.directory().sender(r.channel, r.sender).cloned());
         let name = route.map(|r| sender_name(r.channel, r.sender)).unwrap_or_default();
         self.inner.tasks.spawn(async move {
             let outcome = match (sender, message) {
@@ -81,16 +91,46 @@ impl Engine {
             let directory = self.directory();
             let service = directory.service(&document.scope.service)?;
             let useful_ms = verification.expires_at.millis_since(now);
-            let expires_minutes = u32::try_from(verification.expires_at.millis_since(attempt.delivery.queued_at).div_ceil(60_000)).ok()?;
-            let binding = verification.binding.as_ref().and_then(|b| keyring.open_text(Use::Binding, &b.sealed));
-            let text = crate::text::of_code(verification, service, &code, expires_minutes, binding.as_ref().map(|b| b.as_str()));
-            let content =
-                Content::Code { code, text, locale: verification.locale.clone(), expires_minutes, brand: service.brand.clone() };
-            return Some(Message { reference, to, content, useful_ms });
+            let expires_minutes = u32::try_from(
+                verification
+                    .expires_at
+                    .millis_since(attempt.delivery.queued_at)
+                    .div_ceil(60_000),
+            )
+            .ok()?;
+            let binding = verification
+                .binding
+                .as_ref()
+                .and_then(|b| keyring.open_text(Use::Binding, &b.sealed));
+            let text = crate::text::of_code(
+                verification,
+                service,
+                &code,
+                expires_minutes,
+                binding.as_ref().map(|b| b.as_str()),
+            );
+            let content = Content::Code {
+                code,
+                text,
+                locale: verification.locale.clone(),
+                expires_minutes,
+                brand: service.brand.clone(),
+            };
+            return Some(Message {
+                reference,
+                to,
+                content,
+                useful_ms,
+            });
         }
         let plain = document.message(id)?;
         let content = payload::unpack(&keyring.open(Use::Payload, plain.payload.as_ref()?)?)?;
-        Some(Message { reference, to, content, useful_ms: PLAIN_USEFUL_MS })
+        Some(Message {
+            reference,
+            to,
+            content,
+            useful_ms: PLAIN_USEFUL_MS,
+        })
     }
 
     async fn call(&self, sender: &Arc<Sender>, message: Message) -> SendOutcome {
@@ -101,20 +141,30 @@ impl Engine {
                 Err(error @ EgressError::NotSent(_)) => {
                     tracing::warn!(provider.id = provider.manifest().id, sender.id = sender.id, error = %chain(&error), "a call could not be sent");
                     SendOutcome::Failed {
-                        failure: Failure::new(FailureClass::RetryHere { after_ms: NOT_SENT_RETRY_MS }, "not_sent", &chain(&error)),
+                        failure: Failure::new(
+                            FailureClass::RetryHere {
+                                after_ms: NOT_SENT_RETRY_MS,
+                            },
+                            "not_sent",
+                            &chain(&error),
+                        ),
                         provider_message_id: None,
                     }
                 }
                 Err(error) => {
                     tracing::warn!(provider.id = provider.manifest().id, sender.id = sender.id, error = %chain(&error), "a call went unanswered");
-                    SendOutcome::Unclear { detail: chain(&error).into() }
+                    SendOutcome::Unclear {
+                        detail: chain(&error).into(),
+                    }
                 }
             },
             Provider::Session(provider) => {
                 let deadline = std::time::Duration::from_millis(sender.deadline_ms);
                 match tokio::time::timeout(deadline, provider.send(message)).await {
                     Ok(outcome) => outcome,
-                    Err(_) => SendOutcome::Unclear { detail: "the session did not answer in time".into() },
+                    Err(_) => SendOutcome::Unclear {
+                        detail: "the session did not answer in time".into(),
+                    },
                 }
             }
         };
@@ -130,13 +180,22 @@ impl Engine {
         let (outcome, handle) = self.without_provider_name(sender, outcome);
         let handles: Vec<_> = handle
             .iter()
-            .map(|digest| ProviderHandle { sender: sender.into(), provider_message_id: digest.as_str().into(), message: id })
+            .map(|digest| ProviderHandle {
+                sender: sender.into(),
+                provider_message_id: digest.as_str().into(),
+                message: id,
+            })
             .collect();
         let began = self.now();
         let mut wait_ms = REWRITE_FIRST_MS;
         let mut written = false;
         loop {
-            let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Outcome { message: id, outcome: outcome.clone() });
+            let input = |_: Option<&Recipient>, _: Timestamp| {
+                Ok(Input::Outcome {
+                    message: id,
+                    outcome: outcome.clone(),
+                })
+            };
             let mut done = Ok(());
             if !written {
                 done = self.apply_with(key, None, handles.clone(), input).await.map(|_| ());
@@ -147,7 +206,14 @@ impl Engine {
             }
             match done {
                 Ok(()) => return,
-                Err(error) if self.now() < began.plus_millis(if self.inner.stop.is_cancelled() { CALL_ANSWER_MS } else { PARKED_MS }) => {
+                Err(error)
+                    if self.now()
+                        < began.plus_millis(if self.inner.stop.is_cancelled() {
+                            CALL_ANSWER_MS
+                        } else {
+                            PARKED_MS
+                        }) =>
+                {
                     tracing::warn!(message.id = %id, error = %chain(&error), "an outcome could not be written yet");
                     self.inner.clock.sleep(wait_ms).await;
                     wait_ms = (wait_ms * 2).min(REWRITE_LAST_MS);
@@ -169,23 +235,50 @@ impl Engine {
         let keyring = &self.inner.keyring;
         let hide = |id: &str| {
             let id = cut(id, PROVIDER_MESSAGE_ID_MAX);
-            (keyring.seal_provider_message_id(id, &*self.inner.entropy), keyring.provider_handle(sender, id))
+            (
+                keyring.seal_provider_message_id(id, &*self.inner.entropy),
+                keyring.provider_handle(sender, id),
+            )
         };
         match outcome {
             SendOutcome::Accepted { provider_message_id } => {
                 let (sealed, digest) = hide(&provider_message_id);
-                (SendOutcome::Accepted { provider_message_id: sealed }, Some(digest))
+                (
+                    SendOutcome::Accepted {
+                        provider_message_id: sealed,
+                    },
+                    Some(digest),
+                )
             }
-            SendOutcome::Failed { failure, provider_message_id: Some(id) } => {
+            SendOutcome::Failed {
+                failure,
+                provider_message_id: Some(id),
+            } => {
                 let (sealed, digest) = hide(&id);
-                (SendOutcome::Failed { failure, provider_message_id: Some(sealed) }, Some(digest))
+                (
+                    SendOutcome::Failed {
+                        failure,
+                        provider_message_id: Some(sealed),
+                    },
+                    Some(digest),
+                )
             }
-            outcome @ (SendOutcome::Failed { provider_message_id: None, .. } | SendOutcome::Unclear { .. }) => (outcome, None),
+            outcome @ (SendOutcome::Failed {
+                provider_message_id: None,
+                ..
+            }
+            | SendOutcome::Unclear { .. }) => (outcome, None),
         }
     }
 
     /// Receipts that came before our own record of the provider's id: applied now that the id leads somewhere.
-    pub(crate) async fn take_parked(&self, key: RecipientKey, id: MessageId, sender: &str, digest: &str) -> Result<(), EngineError> {
+    pub(crate) async fn take_parked(
+        &self,
+        key: RecipientKey,
+        id: MessageId,
+        sender: &str,
+        digest: &str,
+    ) -> Result<(), EngineError> {
         let mut parked = self.inner.store.parked(sender, digest).await?;
         arrivals_first(&mut parked, |kind| kind);
         for kind in parked {
@@ -199,7 +292,10 @@ impl Engine {
 const PLAIN_USEFUL_MS: u64 = 600_000;
 
 fn ours(code: &str, detail: &str) -> SendOutcome {
-    SendOutcome::Failed { failure: Failure::new(FailureClass::OurMistake, code, detail), provider_message_id: None }
+    SendOutcome::Failed {
+        failure: Failure::new(FailureClass::OurMistake, code, detail),
+        provider_message_id: None,
+    }
 }
 
 /// An error with its causes, innermost last.

@@ -27,7 +27,9 @@ impl Committer {
                 let (commits, callers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
                 let mut results = store.commit(commits).await.into_iter();
                 for caller in callers {
-                    let result = results.next().unwrap_or_else(|| Err(StoreError::unavailable("the store answered less than it was asked")));
+                    let result = results
+                        .next()
+                        .unwrap_or_else(|| Err(StoreError::unavailable("the store answered less than it was asked")));
                     // A caller that has gone does not need to know; what was written stays true.
                     let _gone = caller.send(result);
                 }
@@ -42,7 +44,11 @@ impl Committer {
     /// [`StoreError::Conflict`]: decide again. [`StoreError::Unavailable`]: it cannot be known.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         let (done, told) = oneshot::channel();
-        self.waiting.send((commit, done)).await.map_err(|_| StoreError::unavailable("the committer has stopped"))?;
-        told.await.unwrap_or_else(|_| Err(StoreError::unavailable("the committer has stopped")))
+        self.waiting
+            .send((commit, done))
+            .await
+            .map_err(|_| StoreError::unavailable("the committer has stopped"))?;
+        told.await
+            .unwrap_or_else(|_| Err(StoreError::unavailable("the committer has stopped")))
     }
 }

@@ -69,17 +69,29 @@ impl Egress {
             .map_err(|error| {
                 let error = error.without_url();
                 // A builder error never reached the network, and a connect error never reached the request.
-                if error.is_connect() || error.is_builder() { EgressError::NotSent(error) } else { EgressError::Unanswered(error) }
+                if error.is_connect() || error.is_builder() {
+                    EgressError::NotSent(error)
+                } else {
+                    EgressError::Unanswered(error)
+                }
             })?;
         let status = answer.status();
         let headers = answer.headers().clone();
         let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| EgressError::Unanswered(error.without_url()))? {
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|error| EgressError::Unanswered(error.without_url()))?
+        {
             if body.len() + chunk.len() > ANSWER_MAX {
                 return Err(EgressError::AnswerTooLarge);
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(HttpResponse { status, headers, body: Bytes::from(body) })
+        Ok(HttpResponse {
+            status,
+            headers,
+            body: Bytes::from(body),
+        })
     }
 }

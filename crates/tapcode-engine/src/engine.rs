@@ -17,7 +17,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::committer::Committer;
-use crate::contract::store::{Commit, ProviderHandle, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Version, Versioned};
+use crate::contract::store::{
+    Commit, ProviderHandle, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Version, Versioned,
+};
 use crate::egress::Egress;
 use crate::entropy::{Entropy, sixteen};
 use crate::keyring::{Keyring, Use};
@@ -133,7 +135,10 @@ pub struct Remember<'a> {
 
 /// What became of an input.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is returned once and taken apart at once; a box would only cost an allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is returned once and taken apart at once; a box would only cost an allocation"
+)]
 pub enum Applied {
     /// It was decided now.
     Now {
@@ -157,7 +162,10 @@ impl Engine {
         let tasks = TaskTracker::new();
         let (committer, writing) = Committer::new(Arc::clone(&parts.store));
         // Not tracked: it ends by itself when the last committer is gone, and must outlive every task that commits.
-        #[expect(clippy::disallowed_methods, reason = "the engine owns its tasks; this one ends when the engine is dropped")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the engine owns its tasks; this one ends when the engine is dropped"
+        )]
         tokio::spawn(writing);
         let (log_grew, _) = watch::channel(0);
         Self {
@@ -263,14 +271,26 @@ impl Engine {
                 Ok(input) => input,
                 // Another process may have written since: only a commit proves that what is recent is also current.
                 Err(_) if is_recent => continue,
-                Err(refusal) => return Ok(Applied::Now { answer: Err(refusal), document, at, rendered: None }),
+                Err(refusal) => {
+                    return Ok(Applied::Now {
+                        answer: Err(refusal),
+                        document,
+                        at,
+                        rendered: None,
+                    });
+                }
             };
             let (decided, permits) = self.decide(document, &input, at);
             if !decided.changed && is_recent {
                 continue;
             }
             if !decided.changed {
-                return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered: None });
+                return Ok(Applied::Now {
+                    answer: decided.answer,
+                    document: decided.next,
+                    at,
+                    rendered: None,
+                });
             }
             let (commit, rendered) = self.commit_of(key, version, handles.clone(), &decided, remember.as_ref(), at);
             // From here on it is the engine's work: a caller that hangs up, or a timer's loop that is stopped, must not
@@ -286,7 +306,12 @@ impl Engine {
                     if let Some(document) = &decided.next {
                         turn.keep(key, Version(version.map_or(1, |v| v.0.saturating_add(1))), document.clone());
                     }
-                    return Ok(Applied::Now { answer: decided.answer, document: decided.next, at, rendered });
+                    return Ok(Applied::Now {
+                        answer: decided.answer,
+                        document: decided.next,
+                        at,
+                        rendered,
+                    });
                 }
                 Ok(Err(StoreError::Conflict)) => metrics::counter!("tapcode_commit_conflicts_total").increment(1),
                 Ok(Err(error @ StoreError::Unavailable(_))) => return Err(error.into()),
@@ -313,7 +338,11 @@ impl Engine {
                 Err(_) => false,
             }
         };
-        let context = Context { now: at, fresh: Fresh(sixteen(&*self.inner.entropy)), may_call: &may_call };
+        let context = Context {
+            now: at,
+            fresh: Fresh(sixteen(&*self.inner.entropy)),
+            may_call: &may_call,
+        };
         let decided = step(document, input, &context);
         (decided, permits.into_inner())
     }
@@ -388,12 +417,18 @@ impl Engine {
 pub(crate) type Permit = Option<OwnedSemaphorePermit>;
 
 pub(crate) fn subject_of(entry: &Entry) -> Option<SubjectId> {
-    entry.verification.map(SubjectId::Verification).or(entry.message.map(SubjectId::Message))
+    entry
+        .verification
+        .map(SubjectId::Verification)
+        .or(entry.message.map(SubjectId::Message))
 }
 
 /// The route of a message in a document.
 pub(crate) fn route_of(document: &Recipient, message: MessageId) -> Option<&Route> {
-    let of_attempt = document.attempt(message).and_then(|(v, a)| v.plan.step(a.step)).map(|s| &s.route);
+    let of_attempt = document
+        .attempt(message)
+        .and_then(|(v, a)| v.plan.step(a.step))
+        .map(|s| &s.route);
     of_attempt.or_else(|| document.message(message).map(|m| &m.route))
 }
 

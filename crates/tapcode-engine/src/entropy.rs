@@ -29,7 +29,9 @@ impl OsEntropy {
     /// A source with an empty pool.
     #[must_use]
     pub fn new() -> Self {
-        Self { pool: Mutex::new(([0; POOL_BYTES], POOL_BYTES)) }
+        Self {
+            pool: Mutex::new(([0; POOL_BYTES], POOL_BYTES)),
+        }
     }
 }
 

@@ -123,7 +123,10 @@ impl Keyring {
     #[must_use]
     pub fn recipient_key(&self, scope: &Scope, number: &Number) -> RecipientKey {
         let mode = scope.mode.as_str().as_bytes();
-        let full = mac(&self.numbers, &[scope.service.as_str().as_bytes(), mode, number.expose().as_bytes()]);
+        let full = mac(
+            &self.numbers,
+            &[scope.service.as_str().as_bytes(), mode, number.expose().as_bytes()],
+        );
         RecipientKey(full[..16].try_into().expect("half of 32 is 16"))
     }
 
@@ -152,9 +155,14 @@ impl Keyring {
     pub fn seal(&self, r#use: Use, text: &[u8], entropy: &dyn Entropy) -> Sealed {
         let mut nonce = [0u8; NONCE_BYTES];
         entropy.fill(&mut nonce);
-        let payload = Payload { msg: text, aad: r#use.label() };
-        let ciphertext =
-            self.seal.encrypt(&XNonce::from(nonce), payload).expect("a text that fits in memory can be encrypted");
+        let payload = Payload {
+            msg: text,
+            aad: r#use.label(),
+        };
+        let ciphertext = self
+            .seal
+            .encrypt(&XNonce::from(nonce), payload)
+            .expect("a text that fits in memory can be encrypted");
         let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + ciphertext.len());
         sealed.push(self.id);
         sealed.extend_from_slice(&nonce);
@@ -170,7 +178,10 @@ impl Keyring {
             return None;
         }
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>()?;
-        let payload = Payload { msg: ciphertext, aad: r#use.label() };
+        let payload = Payload {
+            msg: ciphertext,
+            aad: r#use.label(),
+        };
         self.seal.decrypt(&XNonce::from(*nonce), payload).ok().map(Zeroizing::new)
     }
 
@@ -194,7 +205,9 @@ impl Keyring {
     /// A provider's message id as a document keeps it: sealed, in base 64.
     #[must_use]
     pub fn seal_provider_message_id(&self, id: &str, entropy: &dyn Entropy) -> Box<str> {
-        BASE64.encode(&self.seal(Use::ProviderMessage, id.as_bytes(), entropy).0).into()
+        BASE64
+            .encode(&self.seal(Use::ProviderMessage, id.as_bytes(), entropy).0)
+            .into()
     }
 
     /// The provider's message id that a document keeps.
@@ -247,7 +260,10 @@ mod tests {
     use crate::entropy::OsEntropy;
 
     fn scope(service: &str, mode: Mode) -> Scope {
-        Scope { service: ServiceName::parse(service).unwrap(), mode }
+        Scope {
+            service: ServiceName::parse(service).unwrap(),
+            mode,
+        }
     }
 
     #[test]
@@ -278,7 +294,13 @@ mod tests {
     #[test]
     fn parts_cannot_be_moved_between_each_other() {
         let keyring = Keyring::new(&[1; 32]);
-        assert_ne!(keyring.digest(Digest::ApiKey, &[b"ab", b"c"]), keyring.digest(Digest::ApiKey, &[b"a", b"bc"]));
-        assert_ne!(keyring.digest(Digest::ApiKey, &[b"ab"]), keyring.digest(Digest::Binding, &[b"ab"]));
+        assert_ne!(
+            keyring.digest(Digest::ApiKey, &[b"ab", b"c"]),
+            keyring.digest(Digest::ApiKey, &[b"a", b"bc"])
+        );
+        assert_ne!(
+            keyring.digest(Digest::ApiKey, &[b"ab"]),
+            keyring.digest(Digest::Binding, &[b"ab"])
+        );
     }
 }

@@ -10,7 +10,8 @@ pub fn of_country(country: Country) -> Option<&'static str> {
         "NL" => "nl",
         "DE" | "AT" => "de",
         "FR" | "MC" | "SN" | "CI" => "fr",
-        "ES" | "MX" | "AR" | "CO" | "CL" | "PE" | "VE" | "EC" | "GT" | "CU" | "BO" | "DO" | "HN" | "PY" | "SV" | "NI" | "CR" | "PA" | "UY" => "es",
+        "ES" | "MX" | "AR" | "CO" | "CL" | "PE" | "VE" | "EC" | "GT" | "CU" | "BO" | "DO" | "HN" | "PY" | "SV" | "NI" | "CR"
+        | "PA" | "UY" => "es",
         "PT" | "BR" | "AO" | "MZ" => "pt",
         "IT" | "SM" | "VA" => "it",
         "SA" | "EG" | "AE" | "JO" | "KW" | "QA" | "BH" | "OM" | "IQ" | "LY" | "YE" | "SY" | "LB" | "SD" => "ar",

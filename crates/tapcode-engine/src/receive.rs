@@ -42,7 +42,9 @@ impl Engine {
     /// # Errors
     /// [`ReceiveError`]. A hook that was taken in part and is sent again does no harm: a receipt twice is one fact.
     pub async fn hook(&self, sender: &Sender, hook: &InboundHook) -> Result<usize, ReceiveError> {
-        let Provider::Http(provider) = &sender.provider else { return Err(ReceiveError::NoHooks) };
+        let Provider::Http(provider) = &sender.provider else {
+            return Err(ReceiveError::NoHooks);
+        };
         let mut receipts = provider.receipts(hook)?;
         arrivals_first(&mut receipts, |receipt| &receipt.kind);
         let taken = receipts.len();
@@ -75,11 +77,18 @@ impl Engine {
     pub async fn receive(&self, sender: &str, receipt: Receipt) -> Result<(), EngineError> {
         if receipt.at.is_some_and(|at| self.now().millis_since(at) > RECEIPT_AGE_MS_MAX) {
             metrics::counter!("tapcode_receipts_too_old_total").increment(1);
-            tracing::debug!(sender.id = sender, receipt.status = kind_word(&receipt.kind), "a receipt is older than 7 days");
+            tracing::debug!(
+                sender.id = sender,
+                receipt.status = kind_word(&receipt.kind),
+                "a receipt is older than 7 days"
+            );
             return Ok(());
         }
         let store = &self.inner.store;
-        let id = &self.inner.keyring.provider_handle(sender, cut(&receipt.provider_message_id, PROVIDER_MESSAGE_ID_MAX));
+        let id = &self
+            .inner
+            .keyring
+            .provider_handle(sender, cut(&receipt.provider_message_id, PROVIDER_MESSAGE_ID_MAX));
         let found = match receipt.reference {
             Some(reference) => Some((reference.key, reference.message)),
             None => store.find(sender, id).await?,
@@ -94,7 +103,11 @@ impl Engine {
         if let Some((key, message)) = store.find(sender, id).await? {
             self.apply_receipt(sender, key, message, receipt.kind).await?;
         } else {
-            tracing::debug!(sender.id = sender, receipt.status = kind_word(&receipt.kind), "a receipt came before its message");
+            tracing::debug!(
+                sender.id = sender,
+                receipt.status = kind_word(&receipt.kind),
+                "a receipt came before its message"
+            );
         }
         Ok(())
     }
@@ -102,11 +115,20 @@ impl Engine {
 
 impl Engine {
     /// Applies a receipt that `sender` told of: about a message that went another way it changes nothing.
-    pub(crate) async fn apply_receipt(&self, sender: &str, key: RecipientKey, id: MessageId, kind: ReceiptKind) -> Result<(), EngineError> {
+    pub(crate) async fn apply_receipt(
+        &self,
+        sender: &str,
+        key: RecipientKey,
+        id: MessageId,
+        kind: ReceiptKind,
+    ) -> Result<(), EngineError> {
         let input = |document: Option<&Recipient>, _: Timestamp| {
             let route = document.and_then(|d| route_of(d, id));
             if route.is_some_and(|r| sender_name(r.channel, r.sender) == sender) {
-                Ok(Input::Receipt { message: id, kind: kind.clone() })
+                Ok(Input::Receipt {
+                    message: id,
+                    kind: kind.clone(),
+                })
             } else {
                 metrics::counter!("tapcode_receipts_foreign_total").increment(1);
                 Err(Refusal::UnknownVerification)

@@ -117,7 +117,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn begin(&self, caller: &Caller, request: BeginRequest, remember: Option<Remember<'_>>) -> Result<Done<(View, bool)>, RequestError> {
+    pub async fn begin(
+        &self,
+        caller: &Caller,
+        request: BeginRequest,
+        remember: Option<Remember<'_>>,
+    ) -> Result<Done<(View, bool)>, RequestError> {
         let scope = caller.scope().ok_or(RequestError::NoService)?;
         let directory = self.directory();
         let service = directory.service(&scope.service).ok_or(RequestError::NoService)?;
@@ -125,7 +130,13 @@ impl Engine {
             return Err(RequestError::OwnCodesOff);
         }
         let installed = request.client.as_ref().and_then(|c| c.whatsapp_installed);
-        let plan = directory.plan(service, scope.mode, request.to.country(), request.workflow.as_deref(), installed)?;
+        let plan = directory.plan(
+            service,
+            scope.mode,
+            request.to.country(),
+            request.workflow.as_deref(),
+            installed,
+        )?;
         let key = self.inner.keyring.recipient_key(&scope, &request.to);
         let locale = request
             .locale
@@ -146,9 +157,13 @@ impl Engine {
         let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Begin(Box::new(begin.clone())));
         match self.apply(key, remember, input).await? {
             Applied::Before(rendered) => Ok(Done::Before(rendered)),
-            Applied::Now { answer, document, at, .. } => match (answer.map_err(RequestError::Refused)?, document) {
+            Applied::Now {
+                answer, document, at, ..
+            } => match (answer.map_err(RequestError::Refused)?, document) {
                 (Answer::Begun { verification, new }, Some(document)) => {
-                    let view = self.view_in(key, &document, verification, at, caller).ok_or(RequestError::Unknown)?;
+                    let view = self
+                        .view_in(key, &document, verification, at, caller)
+                        .ok_or(RequestError::Unknown)?;
                     Ok(Done::Now((view, new)))
                 }
                 _ => Err(RequestError::Unknown),
@@ -168,7 +183,12 @@ impl Engine {
         remember: Option<Remember<'_>>,
     ) -> Result<Done<View>, RequestError> {
         let snapshot = self.own_verification(caller, id).await?;
-        let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Resend { verification: id, channel });
+        let input = |_: Option<&Recipient>, _: Timestamp| {
+            Ok(Input::Resend {
+                verification: id,
+                channel,
+            })
+        };
         self.apply_to(caller, snapshot, id, false, remember, input).await
     }
 
@@ -176,7 +196,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn cancel(&self, caller: &Caller, id: VerificationId, remember: Option<Remember<'_>>) -> Result<Done<View>, RequestError> {
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        id: VerificationId,
+        remember: Option<Remember<'_>>,
+    ) -> Result<Done<View>, RequestError> {
         let snapshot = self.own_verification(caller, id).await?;
         let input = |_: Option<&Recipient>, _: Timestamp| Ok(Input::Cancel { verification: id });
         self.apply_to(caller, snapshot, id, true, remember, input).await
@@ -198,7 +223,9 @@ impl Engine {
         let key = snapshot.key;
         match self.apply(key, remember, input).await? {
             Applied::Before(rendered) => Ok(Done::Before(rendered)),
-            Applied::Now { answer, document, at, .. } => match answer {
+            Applied::Now {
+                answer, document, at, ..
+            } => match answer {
                 Ok(_) => {
                     let view = document.and_then(|d| self.view_in(key, &d, id, at, caller));
                     Ok(Done::Now(view.unwrap_or_else(|| ended(snapshot))))
@@ -218,20 +245,42 @@ impl Engine {
     ///
     /// # Errors
     /// [`RequestError`]; [`RequestError::Code`] for a text that could be no code: it is not counted.
-    pub async fn check(&self, caller: &Caller, id: VerificationId, typed: &str, binding: Option<&str>) -> Result<Checked, RequestError> {
+    pub async fn check(
+        &self,
+        caller: &Caller,
+        id: VerificationId,
+        typed: &str,
+        binding: Option<&str>,
+    ) -> Result<Checked, RequestError> {
         let snapshot = self.own_verification(caller, id).await?;
         let key = snapshot.key;
-        self.check_in(caller, key, typed, binding, &|_| Some(id), Some(snapshot)).await
+        self.check_in(caller, key, typed, binding, &|_| Some(id), Some(snapshot))
+            .await
     }
 
     /// Checks a code against the pending, else the latest verification of a number for a purpose.
     ///
     /// # Errors
     /// [`RequestError`]; [`RequestError::Unknown`] when there is none.
-    pub async fn check_number(&self, caller: &Caller, to: &Number, purpose: &Purpose, typed: &str, binding: Option<&str>) -> Result<Checked, RequestError> {
+    pub async fn check_number(
+        &self,
+        caller: &Caller,
+        to: &Number,
+        purpose: &Purpose,
+        typed: &str,
+        binding: Option<&str>,
+    ) -> Result<Checked, RequestError> {
         let scope = caller.scope().ok_or(RequestError::NoService)?;
         let key = self.inner.keyring.recipient_key(&scope, to);
-        self.check_in(caller, key, typed, binding, &|document| document.latest(purpose).map(|v| v.id), None).await
+        self.check_in(
+            caller,
+            key,
+            typed,
+            binding,
+            &|document| document.latest(purpose).map(|v| v.id),
+            None,
+        )
+        .await
     }
 
     async fn check_in(
@@ -266,18 +315,31 @@ impl Engine {
         if let Some(error) = malformed.into_inner() {
             return Err(RequestError::Code(error));
         }
-        let Applied::Now { answer, document, at, .. } = applied else { return Err(RequestError::Unknown) };
+        let Applied::Now {
+            answer, document, at, ..
+        } = applied
+        else {
+            return Err(RequestError::Unknown);
+        };
         match answer {
             Ok(Answer::Checked { reason, .. }) => {
-                let id = chosen.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).ok_or(RequestError::Unknown)?;
+                let id = chosen
+                    .into_inner()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .ok_or(RequestError::Unknown)?;
                 let view = document.and_then(|d| self.view_in(key, &d, id, at, caller));
-                Ok(Checked { reason, view: view.ok_or(RequestError::Unknown)? })
+                Ok(Checked {
+                    reason,
+                    view: view.ok_or(RequestError::Unknown)?,
+                })
             }
             Ok(_) => Err(RequestError::Unknown),
             Err(Refusal::UnknownVerification) => {
                 // The document has forgotten it, history has not: it ended long ago.
                 let snapshot = snapshot.ok_or(RequestError::Unknown)?;
-                let Subject::Verification(v) = &snapshot.subject else { return Err(RequestError::Unknown) };
+                let Subject::Verification(v) = &snapshot.subject else {
+                    return Err(RequestError::Unknown);
+                };
                 let reason = match v.status {
                     Status::Approved => CheckReason::AlreadyUsed,
                     Status::Canceled => CheckReason::Canceled,
@@ -285,7 +347,10 @@ impl Engine {
                     Status::Pending | Status::Expired | Status::Failed | Status::Blocked => CheckReason::Expired,
                 };
                 Code::typed(typed, v.code.alphabet()).map_err(RequestError::Code)?;
-                Ok(Checked { reason: Some(reason), view: ended(snapshot) })
+                Ok(Checked {
+                    reason: Some(reason),
+                    view: ended(snapshot),
+                })
             }
             Err(refusal) => Err(RequestError::Refused(refusal)),
         }
@@ -305,17 +370,24 @@ impl Engine {
     /// # Errors
     /// [`RequestError`].
     pub async fn view_of(&self, caller: &Caller, snapshot: Snapshot) -> Result<View, RequestError> {
-        let Subject::Verification(verification) = &snapshot.subject else { return Err(RequestError::Unknown) };
+        let Subject::Verification(verification) = &snapshot.subject else {
+            return Err(RequestError::Unknown);
+        };
         let (key, id, at) = (snapshot.key, verification.id, self.now());
         let document = if verification.status == Status::Pending && verification.expires_at <= at {
-            match self.apply(key, None, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Tick)).await? {
+            match self
+                .apply(key, None, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Tick))
+                .await?
+            {
                 Applied::Now { document, .. } => document,
                 Applied::Before(_) => None,
             }
         } else {
             self.inner.store.load(&key).await?.map(|loaded| loaded.value)
         };
-        Ok(document.and_then(|d| self.view_in(key, &d, id, at, caller)).unwrap_or_else(|| ended(snapshot)))
+        Ok(document
+            .and_then(|d| self.view_in(key, &d, id, at, caller))
+            .unwrap_or_else(|| ended(snapshot)))
     }
 
     /// A page of verifications, newest first. An admin key names the service in `scope`.
@@ -341,7 +413,10 @@ impl Engine {
     /// [`RequestError`].
     pub async fn unlock(&self, scope: &Scope, number: &Number) -> Result<bool, RequestError> {
         let key = self.inner.keyring.recipient_key(scope, number);
-        match self.apply(key, None, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Unlock)).await? {
+        match self
+            .apply(key, None, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Unlock))
+            .await?
+        {
             Applied::Now { document, .. } => Ok(document.is_some()),
             Applied::Before(_) => Ok(false),
         }
@@ -422,7 +497,9 @@ impl Engine {
             let news = waiter.news();
             let snapshot = self.inner.store.snapshot(subject).await?.filter(|s| owns(caller, &s.scope));
             let snapshot = snapshot.ok_or(RequestError::Unknown)?;
-            let Subject::Message(message) = &snapshot.subject else { return Err(RequestError::Unknown) };
+            let Subject::Message(message) = &snapshot.subject else {
+                return Err(RequestError::Unknown);
+            };
             let left = deadline.millis_since(self.now());
             if left == 0 || until.is_none_or(|until| until(&message.delivery)) {
                 return Ok(snapshot);
@@ -450,11 +527,24 @@ impl Engine {
     }
 
     fn code_source(&self, service: &Service, mode: Mode, to: &Number, own: Option<Code>) -> CodeSource {
-        let fixed = || service.test_numbers.iter().find(|(number, _)| number == to).map(|(_, code)| code.clone());
+        let fixed = || {
+            service
+                .test_numbers
+                .iter()
+                .find(|(number, _)| number == to)
+                .map(|(_, code)| code.clone())
+        };
         let own = own.or_else(|| if mode == Mode::Test { fixed() } else { None });
-        let Some(code) = own else { return CodeSource::Derived { length: service.code_length } };
+        let Some(code) = own else {
+            return CodeSource::Derived {
+                length: service.code_length,
+            };
+        };
         let text = code.expose().as_bytes();
-        let digest = self.inner.keyring.digest(Digest::OwnCode, &[service.name.as_str().as_bytes(), to.expose().as_bytes(), text]);
+        let digest = self.inner.keyring.digest(
+            Digest::OwnCode,
+            &[service.name.as_str().as_bytes(), to.expose().as_bytes(), text],
+        );
         CodeSource::Own {
             sealed: self.inner.keyring.seal(Use::Code, text, &*self.inner.entropy),
             alphabet: code.alphabet(),
@@ -470,7 +560,9 @@ impl Engine {
     }
 
     fn binding_digest(&self, scope: &Scope, text: &str) -> [u8; 32] {
-        self.inner.keyring.digest(Digest::Binding, &[scope.service.as_str().as_bytes(), text.as_bytes()])
+        self.inner
+            .keyring
+            .digest(Digest::Binding, &[scope.service.as_str().as_bytes(), text.as_bytes()])
     }
 
     fn binding_matches(&self, scope: &Scope, verification: &Verification, presented: Option<&str>) -> bool {
@@ -483,7 +575,14 @@ impl Engine {
 
     /// A verification of a document, as a caller may see it.
     #[must_use]
-    pub fn view_in(&self, key: RecipientKey, document: &Recipient, id: VerificationId, at: Timestamp, caller: &Caller) -> Option<View> {
+    pub fn view_in(
+        &self,
+        key: RecipientKey,
+        document: &Recipient,
+        id: VerificationId,
+        at: Timestamp,
+        caller: &Caller,
+    ) -> Option<View> {
         let verification = document.verification(id)?;
         let pending = verification.status == Status::Pending;
         let number = document
@@ -492,7 +591,11 @@ impl Engine {
             .filter(|_| caller.may(crate::contract::store::Right::Read))
             .and_then(|sealed| self.inner.keyring.open_number(sealed));
         Some(View {
-            sends_left: if pending { document.sends_left(verification.limits.max_sends_per_hour, at) } else { 0 },
+            sends_left: if pending {
+                document.sends_left(verification.limits.max_sends_per_hour, at)
+            } else {
+                0
+            },
             resend_at: pending.then(|| document.resend_at(&verification.limits, at)),
             number,
             snapshot: Snapshot {
@@ -518,5 +621,10 @@ fn owns(caller: &Caller, scope: &Scope) -> bool {
 }
 
 fn ended(snapshot: Snapshot) -> View {
-    View { snapshot, sends_left: 0, resend_at: None, number: None }
+    View {
+        snapshot,
+        sends_left: 0,
+        resend_at: None,
+        number: None,
+    }
 }

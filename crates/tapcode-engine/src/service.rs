@@ -118,7 +118,11 @@ impl Sender {
     /// Its route.
     #[must_use]
     pub fn route(&self) -> Route {
-        Route { channel: self.channel, sender: self.id, provider: self.provider.id().into() }
+        Route {
+            channel: self.channel,
+            sender: self.id,
+            provider: self.provider.id().into(),
+        }
     }
 }
 
@@ -200,19 +204,32 @@ impl Directory {
         asked: Option<&[WorkflowStep]>,
         whatsapp_installed: Option<bool>,
     ) -> Result<Plan, PlanError> {
-        let by_country = || service.workflows.iter().find(|(countries, _)| countries.contains(&country)).map(|(_, steps)| &steps[..]);
+        let by_country = || {
+            service
+                .workflows
+                .iter()
+                .find(|(countries, _)| countries.contains(&country))
+                .map(|(_, steps)| &steps[..])
+        };
         let workflow = asked.or_else(by_country).unwrap_or(&service.workflow);
         let mut steps = Vec::with_capacity(workflow.len());
         for step in workflow {
             let sender = match (mode, step.sender) {
-                (Mode::Test, _) => self.sender(step.channel, SANDBOX_SENDER).ok_or(PlanError::NoSender(step.channel))?,
+                (Mode::Test, _) => self
+                    .sender(step.channel, SANDBOX_SENDER)
+                    .ok_or(PlanError::NoSender(step.channel))?,
                 (Mode::Live, Some(id)) => self
                     .sender(step.channel, id)
                     .filter(|s| s.id != SANDBOX_SENDER)
                     .ok_or(PlanError::UnknownSender(step.channel, id))?,
-                (Mode::Live, None) => self.own_sender(service, step.channel).ok_or(PlanError::NoSender(step.channel))?,
+                (Mode::Live, None) => self
+                    .own_sender(service, step.channel)
+                    .ok_or(PlanError::NoSender(step.channel))?,
             };
-            steps.push(Step { route: sender.route(), wait_ms: step.wait_ms.unwrap_or(WAIT_MS_DEFAULT) });
+            steps.push(Step {
+                route: sender.route(),
+                wait_ms: step.wait_ms.unwrap_or(WAIT_MS_DEFAULT),
+            });
         }
         if whatsapp_installed == Some(false) && steps.iter().any(|s| s.route.channel != Channel::Whatsapp) {
             steps.retain(|s| s.route.channel != Channel::Whatsapp);
@@ -227,7 +244,10 @@ impl Directory {
         if let Some(id) = named {
             return self.sender(channel, id);
         }
-        let mut all = self.senders.values().filter(|s| s.channel == channel && s.id != SANDBOX_SENDER);
+        let mut all = self
+            .senders
+            .values()
+            .filter(|s| s.channel == channel && s.id != SANDBOX_SENDER);
         all.next().filter(|_| all.next().is_none())
     }
 }

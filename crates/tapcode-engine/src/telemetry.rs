@@ -11,7 +11,8 @@ pub(crate) fn count(entry: &Entry) {
         match decision {
             Decision::Began { .. } => metrics::counter!("tapcode_verifications_begun_total", "service" => service()).increment(1),
             Decision::Ended { status, .. } => {
-                metrics::counter!("tapcode_verifications_ended_total", "service" => service(), "status" => status.as_str()).increment(1);
+                metrics::counter!("tapcode_verifications_ended_total", "service" => service(), "status" => status.as_str())
+                    .increment(1);
             }
             Decision::Queued { message, cause } => {
                 let cause = match cause {
@@ -29,7 +30,12 @@ pub(crate) fn count(entry: &Entry) {
                 )
                 .increment(1);
             }
-            Decision::Message { message, status, after_ms, .. } => {
+            Decision::Message {
+                message,
+                status,
+                after_ms,
+                ..
+            } => {
                 let channel = message.route.channel.as_str();
                 let provider = message.route.provider.to_string();
                 metrics::counter!(

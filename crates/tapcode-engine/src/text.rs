@@ -10,11 +10,24 @@ use crate::service::Service;
 const SHOWN_MAX: usize = 35;
 
 /// The whole text, code included; with the transaction that the code is bound to.
-pub(crate) fn of_code(verification: &Verification, service: &Service, code: &Code, minutes: u32, binding: Option<&str>) -> String {
+pub(crate) fn of_code(
+    verification: &Verification,
+    service: &Service,
+    code: &Code,
+    minutes: u32,
+    binding: Option<&str>,
+) -> String {
     let none = ClientHints::default();
     let client = verification.client.as_deref().unwrap_or(&none);
     let details = binding.and_then(details);
-    sms_with_autofill(&verification.locale, &service.brand, code.expose(), minutes, details.as_deref(), client)
+    sms_with_autofill(
+        &verification.locale,
+        &service.brand,
+        code.expose(),
+        minutes,
+        details.as_deref(),
+        client,
+    )
 }
 
 /// The values of a binding, the amount first: `39.90 EUR, Acme`. What a caller's own customers may have chosen (a
@@ -23,7 +36,11 @@ fn details(binding: &str) -> Option<String> {
     let values: serde_json::Map<String, serde_json::Value> = serde_json::from_str(binding).ok()?;
     let amount = values.iter().filter(|(name, _)| *name == "amount");
     let others = values.iter().filter(|(name, _)| *name != "amount");
-    let shown: Vec<String> = amount.chain(others).map(|(_, value)| shown(value)).filter(|text| !text.is_empty()).collect();
+    let shown: Vec<String> = amount
+        .chain(others)
+        .map(|(_, value)| shown(value))
+        .filter(|text| !text.is_empty())
+        .collect();
     (!shown.is_empty()).then(|| shown.join(", "))
 }
 
@@ -44,8 +61,14 @@ mod tests {
 
     #[test]
     fn a_binding_is_shown_amount_first_and_brings_no_link() {
-        assert_eq!(details(r#"{"payee":"Acme","amount":"39.90 EUR"}"#).as_deref(), Some("39.90 EUR, Acme"));
-        assert_eq!(details(r#"{"payee":"evil.example/\n{code} \u202e"}"#).as_deref(), Some("evilexamplecode"));
+        assert_eq!(
+            details(r#"{"payee":"Acme","amount":"39.90 EUR"}"#).as_deref(),
+            Some("39.90 EUR, Acme")
+        );
+        assert_eq!(
+            details(r#"{"payee":"evil.example/\n{code} \u202e"}"#).as_deref(),
+            Some("evilexamplecode")
+        );
         assert_eq!(details(r#"{"amount":3990}"#).as_deref(), Some("3990"));
         assert_eq!(details("{}"), None);
     }

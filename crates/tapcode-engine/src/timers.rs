@@ -39,9 +39,13 @@ impl Engine {
     /// Starts what happens without a caller: timers, sessions, sweeps. Call once.
     pub fn start(&self) {
         let engine = self.clone();
-        self.inner.tasks.spawn(async move { engine.until_stopped(engine.look_at_due()).await });
+        self.inner
+            .tasks
+            .spawn(async move { engine.until_stopped(engine.look_at_due()).await });
         let engine = self.clone();
-        self.inner.tasks.spawn(async move { engine.until_stopped(engine.keep_sweeping()).await });
+        self.inner
+            .tasks
+            .spawn(async move { engine.until_stopped(engine.keep_sweeping()).await });
         self.start_sessions();
     }
 
@@ -115,16 +119,26 @@ impl Engine {
             Some(document) if !silent(document, now).is_empty() => Err(Refusal::UnknownVerification),
             Some(_) | None => Ok(Input::Tick),
         };
-        let Applied::Now { answer: Err(_), document: Some(document), at, .. } = self.apply(key, None, unless_silent).await? else {
+        let Applied::Now {
+            answer: Err(_),
+            document: Some(document),
+            at,
+            ..
+        } = self.apply(key, None, unless_silent).await?
+        else {
             return Ok(());
         };
         for (message, route, kept_id) in silent(&document, at) {
-            let Some(provider_message_id) = self.inner.keyring.open_provider_message_id(kept_id) else { continue };
+            let Some(provider_message_id) = self.inner.keyring.open_provider_message_id(kept_id) else {
+                continue;
+            };
             let sender = sender_name(route.channel, route.sender);
             let digest = self.inner.keyring.provider_handle(&sender, &provider_message_id);
             self.take_parked(key, message, &sender, &digest).await?;
         }
-        self.apply(key, None, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Tick)).await.map(|_| ())
+        self.apply(key, None, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Tick))
+            .await
+            .map(|_| ())
     }
 
     async fn keep_sweeping(&self) {
@@ -132,7 +146,11 @@ impl Engine {
             self.inner.clock.sleep(SWEEP_EVERY_MS).await;
             loop {
                 let now = self.now();
-                let sweep = Sweep { now, history_before: now.minus_millis(self.inner.history_ms), limit: SWEEP_ROWS };
+                let sweep = Sweep {
+                    now,
+                    history_before: now.minus_millis(self.inner.history_ms),
+                    limit: SWEEP_ROWS,
+                };
                 match self.inner.store.sweep(&sweep).await {
                     Ok(gone) if gone >= SWEEP_ROWS => self.inner.clock.sleep(SWEEP_PAUSE_MS).await,
                     Ok(_) => break,
@@ -149,7 +167,9 @@ impl Engine {
         // One provider may serve several senders (the sandbox does): it is run once, and its receipts carry references.
         let mut running: HashMap<*const (), ()> = HashMap::new();
         for sender in self.directory().senders() {
-            let Provider::Session(provider) = &sender.provider else { continue };
+            let Provider::Session(provider) = &sender.provider else {
+                continue;
+            };
             if running.insert(std::sync::Arc::as_ptr(provider).cast(), ()).is_some() {
                 continue;
             }
@@ -189,9 +209,15 @@ impl Engine {
 /// Messages that a silence is about to be concluded from, by the provider's ids that are known of them.
 fn silent(document: &Recipient, now: Timestamp) -> Vec<(MessageId, &Route, &str)> {
     let about_to_fall_back = |v: &&Verification| {
-        v.status == Status::Pending && !v.has_arrived() && v.attempts.last().and_then(|a| a.fallback_at).is_some_and(|due| due <= now)
+        v.status == Status::Pending
+            && !v.has_arrived()
+            && v.attempts.last().and_then(|a| a.fallback_at).is_some_and(|due| due <= now)
     };
-    let attempts = document.verifications.iter().filter(about_to_fall_back).flat_map(|v| v.attempts.iter().map(move |a| (v, a)));
+    let attempts = document
+        .verifications
+        .iter()
+        .filter(about_to_fall_back)
+        .flat_map(|v| v.attempts.iter().map(move |a| (v, a)));
     attempts
         .filter_map(|(v, a)| Some((a.id, &v.plan.step(a.step)?.route, &**a.delivery.provider_message_id.as_ref()?)))
         .collect()

@@ -32,7 +32,11 @@ impl Waiters {
         let (news, count) = waiting.entry(id).or_default();
         *count += 1;
         self.count.fetch_add(1, Ordering::SeqCst);
-        Waiter { registry: Arc::clone(self), id, news: Arc::clone(news) }
+        Waiter {
+            registry: Arc::clone(self),
+            id,
+            news: Arc::clone(news),
+        }
     }
 
     /// Tells those who wait for this one.

@@ -17,10 +17,7 @@ pub(crate) fn base_url(key: &'static str, text: &str) -> Result<String, ConfigEr
         .strip_prefix("https://")
         .or_else(|| base.strip_prefix("http://"))
         .unwrap_or_default();
-    let fits = !host.is_empty()
-        && base
-            .bytes()
-            .all(|c| c.is_ascii_graphic() && !matches!(c, b'?' | b'#' | b'@'));
+    let fits = !host.is_empty() && base.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'?' | b'#' | b'@'));
     if fits {
         Ok(base.to_owned())
     } else {
@@ -32,14 +29,6 @@ pub(crate) fn base_url(key: &'static str, text: &str) -> Result<String, ConfigEr
 }
 
 /// `Ok` when `holds`.
-pub(crate) fn ensure(
-    holds: bool,
-    key: &'static str,
-    remedy: &'static str,
-) -> Result<(), ConfigError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(ConfigError { key, remedy })
-    }
+pub(crate) fn ensure(holds: bool, key: &'static str, remedy: &'static str) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError { key, remedy }) }
 }

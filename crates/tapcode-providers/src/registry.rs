@@ -5,11 +5,7 @@ use tapcode_engine::contract::provider::Manifest;
 use crate::{sandbox, twilio, whatsapp_cloud};
 
 /// All of them, by id.
-static ALL: &[&Manifest] = &[
-    &sandbox::MANIFEST,
-    &twilio::MANIFEST,
-    &whatsapp_cloud::MANIFEST,
-];
+static ALL: &[&Manifest] = &[&sandbox::MANIFEST, &twilio::MANIFEST, &whatsapp_cloud::MANIFEST];
 
 /// What a provider is, by its name in the configuration.
 #[must_use]
@@ -31,10 +27,7 @@ mod tests {
         assert!(ids().is_sorted());
         for id in ids() {
             let manifest = manifest(id).unwrap();
-            assert!(
-                !manifest.channels.is_empty() && !manifest.sources.is_empty(),
-                "{id}"
-            );
+            assert!(!manifest.channels.is_empty() && !manifest.sources.is_empty(), "{id}");
             for source in manifest.sources {
                 assert!(
                     source.url.starts_with("https://") && source.read.len() == "2026-11-22".len(),

@@ -18,9 +18,7 @@ use tapcode_engine::clock::Clock;
 use tapcode_engine::contract::phones::{
     Arrival, Deliver, LATE_MS, Network, PHONE_MESSAGES_MAX, PHONES_MAX, Phone, PhoneMessage, Phones,
 };
-use tapcode_engine::contract::provider::{
-    Content, Manifest, Message, Receipt, Reference, SessionProvider,
-};
+use tapcode_engine::contract::provider::{Content, Manifest, Message, Receipt, Reference, SessionProvider};
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -135,20 +133,13 @@ impl Sandbox {
                     language,
                     components,
                 },
-            ) => Some(Written::from_template(
-                &self.brand,
-                name,
-                language,
-                components,
-            )),
+            ) => Some(Written::from_template(&self.brand, name, language, components)),
             (Channel::Sms, Content::Code { code, text, .. }) => Some(Written {
                 code: Some(code.expose().to_owned()),
                 ..Written::text(from, text)
             }),
             (Channel::Sms, Content::Text(text)) => Some(Written::text(from, text)),
-            (Channel::Whatsapp, Content::Text(_)) | (Channel::Sms, Content::Template { .. }) => {
-                None
-            }
+            (Channel::Whatsapp, Content::Text(_)) | (Channel::Sms, Content::Template { .. }) => None,
         }
     }
 
@@ -160,10 +151,7 @@ impl Sandbox {
             What::Arrives => (Arrival::Arrived, ReceiptKind::Delivered),
             What::IsUndeliverable => (
                 Arrival::Lost,
-                ReceiptKind::Failed(whatsapp_errors::reported(
-                    whatsapp_errors::UNDELIVERABLE,
-                    "",
-                )),
+                ReceiptKind::Failed(whatsapp_errors::reported(whatsapp_errors::UNDELIVERABLE, "")),
             ),
         };
         let now = self.clock.now();
@@ -210,9 +198,7 @@ impl Phones for Sandbox {
             opened.shown.read = true;
             if opened.shown.channel == Channel::Whatsapp {
                 // A full line loses the receipt, as a user who keeps read receipts off would.
-                opened
-                    .line
-                    .schedule(vec![(now, What::IsRead)], &opened.told);
+                opened.line.schedule(vec![(now, What::IsRead)], &opened.told);
             }
             self.tell(phone);
         }
@@ -232,10 +218,7 @@ impl SessionProvider for SandboxSender {
 
     async fn send(&self, message: Message) -> SendOutcome {
         let channel = self.line.channel;
-        let Some(written) = self
-            .sandbox
-            .written(channel, &self.line.from, &message.content)
-        else {
+        let Some(written) = self.sandbox.written(channel, &self.line.from, &message.content) else {
             let detail = format!("the sandbox carries no such content on {channel}");
             let failure = Failure::new(FailureClass::OurMistake, "content", &detail);
             return SendOutcome::Failed {
@@ -261,25 +244,15 @@ impl SessionProvider for SandboxSender {
             twice: deliver == Deliver::Duplicate,
         };
         let delay_ms = u64::from(network.delay_ms);
-        let arrives = |after_ms: u64| {
-            vec![
-                (now, What::Leaves),
-                (now.plus_millis(after_ms), What::Arrives),
-            ]
-        };
+        let arrives = |after_ms: u64| vec![(now, What::Leaves), (now.plus_millis(after_ms), What::Arrives)];
         let (arrival, what) = match deliver {
             _ if !reachable => (
                 Arrival::Pending,
-                vec![(
-                    now.plus_millis(NOT_ON_WHATSAPP_MS + delay_ms),
-                    What::IsUndeliverable,
-                )],
+                vec![(now.plus_millis(NOT_ON_WHATSAPP_MS + delay_ms), What::IsUndeliverable)],
             ),
             Deliver::Never => (Arrival::Lost, vec![]),
             Deliver::Late => (Arrival::Pending, arrives(LATE_MS + delay_ms)),
-            Deliver::Normal | Deliver::Duplicate | Deliver::ProviderDown => {
-                (Arrival::Pending, arrives(delay_ms))
-            }
+            Deliver::Normal | Deliver::Duplicate | Deliver::ProviderDown => (Arrival::Pending, arrives(delay_ms)),
         };
         // The phone has it before the network may deliver it: the world is locked until it is on the list.
         if !self.line.schedule(what, &told) {
@@ -304,9 +277,7 @@ impl SessionProvider for SandboxSender {
             told,
         });
         self.sandbox.tell(phone);
-        SendOutcome::Accepted {
-            provider_message_id,
-        }
+        SendOutcome::Accepted { provider_message_id }
     }
 
     async fn run(&self, receipts: mpsc::Sender<Receipt>, stop: CancellationToken) {
@@ -372,11 +343,7 @@ impl Written {
         let components: serde_json::Value = serde_json::from_str(components).unwrap_or_default();
         let texts = |kind: &str| -> Vec<&str> {
             let all = components.as_array().into_iter().flatten();
-            let of_kind = all.filter(|c| {
-                c["type"]
-                    .as_str()
-                    .is_some_and(|t| t.eq_ignore_ascii_case(kind))
-            });
+            let of_kind = all.filter(|c| c["type"].as_str().is_some_and(|t| t.eq_ignore_ascii_case(kind)));
             of_kind
                 .flat_map(|c| c["parameters"].as_array().into_iter().flatten())
                 .filter_map(|p| p["text"].as_str())
@@ -411,26 +378,22 @@ impl World {
     fn phone(&mut self, number: &Number) -> &mut Kept {
         self.moments += 1;
         let moment = self.moments;
-        let at = self
-            .phones
-            .iter()
-            .position(|p| p.number == *number)
-            .unwrap_or_else(|| {
-                if self.phones.len() >= PHONES_MAX {
-                    let silent = (0..self.phones.len())
-                        .min_by_key(|at| self.phones[*at].heard_of)
-                        .expect("there are phones");
-                    self.phones.remove(silent);
-                }
-                let messages = VecDeque::new();
-                self.phones.push(Kept {
-                    number: number.clone(),
-                    network: Network::default(),
-                    messages,
-                    heard_of: moment,
-                });
-                self.phones.len() - 1
+        let at = self.phones.iter().position(|p| p.number == *number).unwrap_or_else(|| {
+            if self.phones.len() >= PHONES_MAX {
+                let silent = (0..self.phones.len())
+                    .min_by_key(|at| self.phones[*at].heard_of)
+                    .expect("there are phones");
+                self.phones.remove(silent);
+            }
+            let messages = VecDeque::new();
+            self.phones.push(Kept {
+                number: number.clone(),
+                network: Network::default(),
+                messages,
+                heard_of: moment,
             });
+            self.phones.len() - 1
+        });
         self.phones[at].heard_of = moment;
         &mut self.phones[at]
     }
@@ -526,9 +489,7 @@ enum What {
 
 impl Line {
     fn scheduled(&self) -> MutexGuard<'_, Scheduled> {
-        self.scheduled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.scheduled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Schedules all of it; `false`, and none of it, when there is no room.
@@ -585,9 +546,7 @@ impl Ord for Event {
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("brand", &self.brand)
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("brand", &self.brand).finish_non_exhaustive()
     }
 }
 

@@ -15,26 +15,18 @@ pub(crate) fn the_one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a Head
 
 /// Whether `signature` is the HMAC-SHA-256 of `bytes`. An empty key signs nothing.
 pub(crate) fn is_hmac_sha256(key: &Secret, bytes: &[u8], signature: &[u8]) -> bool {
-    !key.is_empty()
-        && keyed_sha256(key)
-            .chain_update(bytes)
-            .verify_slice(signature)
-            .is_ok()
+    !key.is_empty() && keyed_sha256(key).chain_update(bytes).verify_slice(signature).is_ok()
 }
 
 /// Whether `signature` is the HMAC-SHA-1 of `bytes`. An empty key signs nothing.
 pub(crate) fn is_hmac_sha1(key: &Secret, bytes: &[u8], signature: &[u8]) -> bool {
-    let keyed = <Hmac<Sha1>>::new_from_slice(key.expose().as_bytes())
-        .expect("HMAC takes keys of any length");
+    let keyed = <Hmac<Sha1>>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes keys of any length");
     !key.is_empty() && keyed.chain_update(bytes).verify_slice(signature).is_ok()
 }
 
 /// The HMAC-SHA-256 of `bytes` in lower-case hexadecimal digits.
 pub(crate) fn hmac_sha256_hex(key: &Secret, bytes: &[u8]) -> String {
-    let hash = keyed_sha256(key)
-        .chain_update(bytes)
-        .finalize()
-        .into_bytes();
+    let hash = keyed_sha256(key).chain_update(bytes).finalize().into_bytes();
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -68,14 +60,10 @@ mod tests {
         let text = b"what do ya want for nothing?";
         let hex = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(hmac_sha256_hex(&key, text), hex);
-        assert!(is_hmac_sha256(
-            &key,
-            text,
-            &sha256_from_hex(hex.as_bytes()).unwrap()
-        ));
+        assert!(is_hmac_sha256(&key, text, &sha256_from_hex(hex.as_bytes()).unwrap()));
         let sha1 = [
-            0xef, 0xfc, 0xdf, 0x6a, 0xe5, 0xeb, 0x2f, 0xa2, 0xd2, 0x74, 0x16, 0xd5, 0xf1, 0x84,
-            0xdf, 0x9c, 0x25, 0x9a, 0x7c, 0x79,
+            0xef, 0xfc, 0xdf, 0x6a, 0xe5, 0xeb, 0x2f, 0xa2, 0xd2, 0x74, 0x16, 0xd5, 0xf1, 0x84, 0xdf, 0x9c, 0x25, 0x9a, 0x7c,
+            0x79,
         ];
         assert!(is_hmac_sha1(&key, text, &sha1));
         assert!(!is_hmac_sha1(&key, text, &sha1[..19]) && !is_hmac_sha256(&key, text, &[]));
@@ -85,11 +73,7 @@ mod tests {
     fn an_empty_key_signs_nothing() {
         let empty = Secret::from("");
         let hex = hmac_sha256_hex(&empty, b"body");
-        assert!(!is_hmac_sha256(
-            &empty,
-            b"body",
-            &sha256_from_hex(hex.as_bytes()).unwrap()
-        ));
+        assert!(!is_hmac_sha256(&empty, b"body", &sha256_from_hex(hex.as_bytes()).unwrap()));
         assert!(sha256_from_hex(hex.to_uppercase().as_bytes()).is_none());
     }
 }

@@ -170,11 +170,7 @@ pub fn call(url: &str, headers: &[(&'static str, &[u8])], body: impl Into<Bytes>
 impl Subject {
     fn signed(&self, url: &str, body: &[u8]) -> InboundHook {
         let signature = (self.sign)(url, body);
-        call(
-            url,
-            &[(self.signature, signature.as_bytes())],
-            body.to_vec(),
-        )
+        call(url, &[(self.signature, signature.as_bytes())], body.to_vec())
     }
 
     fn receipts(&self, hook: &Hook) -> Result<Vec<Receipt>, HookError> {
@@ -186,9 +182,7 @@ impl Subject {
 pub fn recorded_answers_mean_what_is_documented(subject: &Subject) {
     assert!(!subject.answers.is_empty());
     for recorded in &subject.answers {
-        let outcome = subject
-            .provider
-            .outcome(&answer(recorded.status, recorded.body.clone()));
+        let outcome = subject.provider.outcome(&answer(recorded.status, recorded.body.clone()));
         assert_eq!(
             meaning(&outcome),
             recorded.means,
@@ -196,10 +190,7 @@ pub fn recorded_answers_mean_what_is_documented(subject: &Subject) {
             String::from_utf8_lossy(&recorded.body)
         );
         let documented = (subject.documented_id)(&recorded.body);
-        if let SendOutcome::Accepted {
-            provider_message_id,
-        } = outcome
-        {
+        if let SendOutcome::Accepted { provider_message_id } = outcome {
             assert_eq!(documented.as_deref(), Some(&*provider_message_id));
         }
     }
@@ -223,15 +214,9 @@ pub fn any_answer_is_an_outcome(subject: &Subject) {
             ),
             |(status, body)| {
                 let outcome = subject.provider.outcome(&answer(status, body.clone()));
-                if let SendOutcome::Accepted {
-                    provider_message_id,
-                } = outcome
-                {
+                if let SendOutcome::Accepted { provider_message_id } = outcome {
                     prop_assert!((200..300).contains(&status), "accepted with {status}");
-                    prop_assert_eq!(
-                        (subject.documented_id)(&body),
-                        Some(provider_message_id.into_string())
-                    );
+                    prop_assert_eq!((subject.documented_id)(&body), Some(provider_message_id.into_string()));
                 }
                 Ok(())
             },
@@ -251,18 +236,13 @@ pub fn a_retry_is_only_for_what_was_not_sent(subject: &Subject) {
         }
     }
     for recorded in &subject.answers {
-        let outcome = subject
-            .provider
-            .outcome(&answer(recorded.status, recorded.body.clone()));
+        let outcome = subject.provider.outcome(&answer(recorded.status, recorded.body.clone()));
         if let SendOutcome::Failed {
             failure,
             provider_message_id: Some(_),
         } = outcome
         {
-            assert!(
-                !matches!(failure.class, FailureClass::RetryHere { .. }),
-                "{failure:?}"
-            );
+            assert!(!matches!(failure.class, FailureClass::RetryHere { .. }), "{failure:?}");
         }
     }
 }
@@ -274,10 +254,7 @@ pub fn a_repeated_hook_is_the_same_fact(subject: &Subject) {
         let receipts = subject
             .receipts(hook)
             .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&hook.body)));
-        assert_eq!(
-            receipts.iter().map(|r| told(&r.kind)).collect::<Vec<_>>(),
-            hook.tells
-        );
+        assert_eq!(receipts.iter().map(|r| told(&r.kind)).collect::<Vec<_>>(), hook.tells);
         assert_eq!(subject.receipts(hook), Ok(receipts));
     }
 }
@@ -294,10 +271,7 @@ pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
         let facts = subject.provider.receipts(&right);
         let signature = (subject.sign)(url, body).into_bytes();
         refused(&call(url, &[], body.clone()), "no signature");
-        refused(
-            &call(url, &[(subject.signature, b"")], body.clone()),
-            "an empty signature",
-        );
+        refused(&call(url, &[(subject.signature, b"")], body.clone()), "an empty signature");
         let twice: [(&str, &[u8]); 2] = [(subject.signature, &signature); 2];
         refused(&call(url, &twice, body.clone()), "two signatures");
         let other = (subject.sign)(url, b"{}").into_bytes();
@@ -306,11 +280,7 @@ pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
             "the signature of another body",
         );
         refused(
-            &call(
-                url,
-                &[(subject.signature, &signature[..signature.len() - 1])],
-                body.clone(),
-            ),
+            &call(url, &[(subject.signature, &signature[..signature.len() - 1])], body.clone()),
             "a shortened signature",
         );
         for at in 0..signature.len() {
@@ -341,14 +311,10 @@ pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
         }
         for extra in [&b"&"[..], b" ", b"\0"] {
             let longer = [body, extra].concat();
-            let receipts =
-                subject
-                    .provider
-                    .receipts(&call(url, &[(subject.signature, &signature)], longer));
-            assert!(
-                receipts == Err(HookError::Signature)
-                    || (!subject.over_raw_bytes && receipts == facts)
-            );
+            let receipts = subject
+                .provider
+                .receipts(&call(url, &[(subject.signature, &signature)], longer));
+            assert!(receipts == Err(HookError::Signature) || (!subject.over_raw_bytes && receipts == facts));
         }
     }
 }
@@ -372,22 +338,13 @@ pub fn any_hook_is_read_or_refused(subject: &Subject) {
     let url = subject.hooks[0].url.clone();
     runner(HOOKS_TRIED)
         .run(
-            &(
-                any_body(recorded),
-                proptest::collection::vec(32u8..127, 0..80),
-            ),
+            &(any_body(recorded), proptest::collection::vec(32u8..127, 0..80)),
             |(body, header)| {
                 // Whatever is told by a rightly signed body is told again.
                 let signed = subject.signed(&url, &body);
-                prop_assert_eq!(
-                    subject.provider.receipts(&signed),
-                    subject.provider.receipts(&signed)
-                );
+                prop_assert_eq!(subject.provider.receipts(&signed), subject.provider.receipts(&signed));
                 let unsigned = call(&url, &[(subject.signature, &header)], body);
-                prop_assert_eq!(
-                    subject.provider.receipts(&unsigned),
-                    Err(HookError::Signature)
-                );
+                prop_assert_eq!(subject.provider.receipts(&unsigned), Err(HookError::Signature));
                 let mut hook = signed;
                 hook.method = Method::GET;
                 prop_assert!(subject.provider.handshake(&hook).is_err());
@@ -406,21 +363,14 @@ pub fn nothing_shows_a_secret_a_number_or_a_code(subject: &Subject) {
         body.contains(CODE) && body.contains(&NUMBER[1..]),
         "what is looked for is there to be shown: {body}"
     );
-    assert!(
-        !request.url.contains(CODE)
-            && !request.url.contains(&NUMBER[1..])
-            && !request.url.contains(SECRET)
-    );
+    assert!(!request.url.contains(CODE) && !request.url.contains(&NUMBER[1..]) && !request.url.contains(SECRET));
     // A credential in base 64 is no text that could be looked for: its header must know that it is one.
     let authorizations = request.headers.get_all(http::header::AUTHORIZATION);
     assert!(
         authorizations.iter().all(HeaderValue::is_sensitive),
         "the credentials' header is not marked as sensitive"
     );
-    let mut shown = format!(
-        "{:?} {message:?} {request:?} {:?}",
-        subject.provider, request.headers
-    );
+    let mut shown = format!("{:?} {message:?} {request:?} {:?}", subject.provider, request.headers);
     for echo in [NUMBER, &NUMBER[1..], CODE] {
         for status in [200u16, 400, 401, 429, 500] {
             for recorded in &subject.answers {
@@ -430,9 +380,7 @@ pub fn nothing_shows_a_secret_a_number_or_a_code(subject: &Subject) {
             }
         }
         for hook in &subject.hooks {
-            let body = String::from_utf8_lossy(&hook.body)
-                .replace("ECHO", echo)
-                .into_bytes();
+            let body = String::from_utf8_lossy(&hook.body).replace("ECHO", echo).into_bytes();
             let hook = subject.signed(&hook.url, &body);
             shown += &format!("{hook:?} {:?}", subject.provider.receipts(&hook));
         }
@@ -476,35 +424,18 @@ fn any_body(recorded: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
         }
         body
     });
-    let values = vec![
-        "null",
-        "7",
-        "[]",
-        "{}",
-        "\"\"",
-        "\"x\"",
-        "true",
-        "1e999",
-        "\"\u{0}\"",
-    ];
-    let retyped = (
-        body,
-        any::<prop::sample::Index>(),
-        prop::sample::select(values),
-    )
-        .prop_map(|(body, at, value)| {
-            // One value of the body, up to the next comma or bracket, replaced by one of another shape.
-            let body = String::from_utf8_lossy(&body).into_owned();
-            let colons: Vec<usize> = body.match_indices(':').map(|(at, _)| at + 1).collect();
-            if colons.is_empty() {
-                return body.into_bytes();
-            }
-            let start = *at.get(&colons);
-            let end = body[start..]
-                .find([',', '}', ']'])
-                .map_or(body.len(), |end| start + end);
-            [&body[..start], value, &body[end..]].concat().into_bytes()
-        });
+    let values = vec!["null", "7", "[]", "{}", "\"\"", "\"x\"", "true", "1e999", "\"\u{0}\""];
+    let retyped = (body, any::<prop::sample::Index>(), prop::sample::select(values)).prop_map(|(body, at, value)| {
+        // One value of the body, up to the next comma or bracket, replaced by one of another shape.
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let colons: Vec<usize> = body.match_indices(':').map(|(at, _)| at + 1).collect();
+        if colons.is_empty() {
+            return body.into_bytes();
+        }
+        let start = *at.get(&colons);
+        let end = body[start..].find([',', '}', ']']).map_or(body.len(), |end| start + end);
+        [&body[..start], value, &body[end..]].concat().into_bytes()
+    });
     prop_oneof![2 => prop::collection::vec(any::<u8>(), 0..BYTES_MAX), 4 => edited, 4 => retyped]
 }
 

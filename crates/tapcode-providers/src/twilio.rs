@@ -8,13 +8,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::Value;
-use tapcode_core::delivery::{
-    Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome,
-};
+use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Content, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message,
-    Receipt, Reference, Source,
+    Content, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference, Source,
 };
 
 use crate::config_error::{ConfigError, base_url, ensure};
@@ -23,10 +20,7 @@ use crate::vendor_text::for_people;
 use crate::{signature, twilio_errors};
 
 const fn page(url: &'static str) -> Source {
-    Source {
-        url,
-        read: "2026-11-22",
-    }
+    Source { url, read: "2026-11-22" }
 }
 
 /// What Twilio is.
@@ -38,7 +32,6 @@ pub static MANIFEST: Manifest = Manifest {
         page("https://github.com/twilio/twilio-oai/blob/main/spec/json/twilio_api_v2010.json"),
         page("https://www.twilio.com/docs/messaging/api/message-resource"),
         page("https://www.twilio.com/docs/usage/webhooks/webhooks-security"),
-        page("https://www.twilio.com/docs/iam/api-keys"),
         page("https://github.com/twilio/twilio-python/blob/main/twilio/request_validator.py"),
         twilio_errors::SOURCE,
     ],
@@ -100,16 +93,8 @@ impl Twilio {
     /// [`ConfigError`] names the first key that has nothing usable.
     pub fn new(config: TwilioConfig) -> Result<Self, ConfigError> {
         let base = base_url("base_url", &config.base_url)?;
-        let is_sid = config.account_sid.starts_with("AC")
-            && config
-                .account_sid
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric());
-        ensure(
-            is_sid,
-            "account_sid",
-            "an account's SID, which starts with AC",
-        )?;
+        let is_sid = config.account_sid.starts_with("AC") && config.account_sid.bytes().all(|c| c.is_ascii_alphanumeric());
+        ensure(is_sid, "account_sid", "an account's SID, which starts with AC")?;
         ensure(
             !config.auth_token.is_empty(),
             "auth_token",
@@ -130,24 +115,17 @@ impl Twilio {
                 "number",
                 "a number of the account in E.164, or a sender id",
             )?,
-            From::MessagingService(sid) => ensure(
-                sid.starts_with("MG"),
-                "messaging_service_sid",
-                "a SID that starts with MG",
-            )?,
+            From::MessagingService(sid) => ensure(sid.starts_with("MG"), "messaging_service_sid", "a SID that starts with MG")?,
         }
         let (user, password) = match &config.api_key {
             Some(key) => (&key.sid, &key.secret),
             None => (&config.account_sid, &config.auth_token),
         };
         let credentials = BASE64.encode(format!("{user}:{}", password.expose()));
-        let mut authorization = HeaderValue::from_str(&format!("Basic {credentials}"))
-            .expect("base 64 is ASCII without line breaks");
+        let mut authorization =
+            HeaderValue::from_str(&format!("Basic {credentials}")).expect("base 64 is ASCII without line breaks");
         authorization.set_sensitive(true);
-        let messages_url = format!(
-            "{base}/2010-04-01/Accounts/{}/Messages.json",
-            config.account_sid
-        );
+        let messages_url = format!("{base}/2010-04-01/Accounts/{}/Messages.json", config.account_sid);
         Ok(Self {
             messages_url,
             authorization,
@@ -185,10 +163,7 @@ impl HttpProvider for Twilio {
         form.append_pair("ValidityPeriod", &validity_s.to_string());
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         HttpRequest {
             method: Method::POST,
             url: self.messages_url.clone(),
@@ -207,41 +182,28 @@ impl HttpProvider for Twilio {
     }
 
     fn receipts(&self, hook: &InboundHook) -> Result<Vec<Receipt>, HookError> {
-        let header =
-            signature::the_one(&hook.headers, "x-twilio-signature").ok_or(HookError::Signature)?;
-        let signature = BASE64
-            .decode(header.as_bytes())
-            .map_err(|_| HookError::Signature)?;
+        let header = signature::the_one(&hook.headers, "x-twilio-signature").ok_or(HookError::Signature)?;
+        let signature = BASE64.decode(header.as_bytes()).map_err(|_| HookError::Signature)?;
         let mut parameters = BTreeMap::<String, BTreeSet<String>>::new();
         for (at, (name, value)) in form_urlencoded::parse(&hook.body).enumerate() {
             if at >= PARAMETERS_MAX {
                 return Err(HookError::Signature);
             }
-            parameters
-                .entry(name.into_owned())
-                .or_default()
-                .insert(value.into_owned());
+            parameters.entry(name.into_owned()).or_default().insert(value.into_owned());
         }
         let signed: String = parameters
             .iter()
             .flat_map(|(name, values)| values.iter().flat_map(move |v| [&**name, &**v]))
             .collect();
-        let is_right = |url: &str| {
-            signature::is_hmac_sha1(
-                &self.config.auth_token,
-                format!("{url}{signed}").as_bytes(),
-                &signature,
-            )
-        };
+        let is_right =
+            |url: &str| signature::is_hmac_sha1(&self.config.auth_token, format!("{url}{signed}").as_bytes(), &signature);
         // Twilio signs with or without the port that the scheme implies, depending on the product.
         if !is_right(&hook.url) && !other_spelling(&hook.url).is_some_and(|url| is_right(&url)) {
             return Err(HookError::Signature);
         }
         let the_one = |name: &str| {
             let values = parameters.get(name)?;
-            values
-                .first()
-                .filter(|value| values.len() == 1 && !value.is_empty())
+            values.first().filter(|value| values.len() == 1 && !value.is_empty())
         };
         if the_one("AccountSid") != Some(&self.config.account_sid) {
             return Err(HookError::Foreign);
@@ -264,8 +226,7 @@ impl HttpProvider for Twilio {
             _ => return Ok(Vec::new()),
         };
         let query = hook.url.split_once('?').map_or("", |(_, query)| query);
-        let reference =
-            form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == REFERENCE_PARAMETER);
+        let reference = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == REFERENCE_PARAMETER);
         let reference = reference.and_then(|(_, value)| Reference::parse(&value));
         Ok(vec![Receipt {
             reference,
@@ -282,11 +243,9 @@ fn taken(body: &Value) -> SendOutcome {
         return unclear("success was answered without a message SID");
     };
     match body["status"].as_str().unwrap_or_default() {
-        "accepted" | "scheduled" | "queued" | "sending" | "sent" | "delivered" | "read" => {
-            SendOutcome::Accepted {
-                provider_message_id: id.into(),
-            }
-        }
+        "accepted" | "scheduled" | "queued" | "sending" | "sent" | "delivered" | "read" => SendOutcome::Accepted {
+            provider_message_id: id.into(),
+        },
         status @ ("undelivered" | "failed" | "canceled") => {
             let code = number(&body["error_code"]);
             let failure = code.map_or_else(
@@ -316,17 +275,10 @@ fn refused(status: StatusCode, body: &Value) -> SendOutcome {
             &code.unwrap_or(20_429).to_string(),
             "too many requests at once",
         ),
-        (400..=499, Some(code)) => twilio_errors::answered(code, words).unwrap_or_else(|| {
-            Failure::new(
-                FailureClass::NextRoute,
-                &code.to_string(),
-                &for_people(words),
-            )
-        }),
+        (400..=499, Some(code)) => twilio_errors::answered(code, words)
+            .unwrap_or_else(|| Failure::new(FailureClass::NextRoute, &code.to_string(), &for_people(words))),
         (401 | 403 | 404 | 405 | 410, None) => without_envelope(status, FailureClass::TripBreaker),
-        (400 | 411 | 413 | 414 | 415 | 422 | 431, None) => {
-            without_envelope(status, FailureClass::OurMistake)
-        }
+        (400 | 411 | 413 | 414 | 415 | 422 | 431, None) => without_envelope(status, FailureClass::OurMistake),
         (other, _) => return unclear(&format!("HTTP {other}")),
     };
     SendOutcome::Failed {
@@ -336,23 +288,17 @@ fn refused(status: StatusCode, body: &Value) -> SendOutcome {
 }
 
 fn without_envelope(status: StatusCode, class: FailureClass) -> Failure {
-    let detail =
-        "refused without an error of Twilio's: is base_url right, and no proxy in between?";
+    let detail = "refused without an error of Twilio's: is base_url right, and no proxy in between?";
     Failure::new(class, &format!("http_{}", status.as_u16()), detail)
 }
 
 fn unclear(detail: &str) -> SendOutcome {
-    SendOutcome::Unclear {
-        detail: detail.into(),
-    }
+    SendOutcome::Unclear { detail: detail.into() }
 }
 
 /// `SM` or `MM` and 32 hexadecimal digits (Twilio's OpenAPI document).
 fn is_message_sid(id: &str) -> bool {
-    let digits = id
-        .strip_prefix("SM")
-        .or_else(|| id.strip_prefix("MM"))
-        .unwrap_or_default();
+    let digits = id.strip_prefix("SM").or_else(|| id.strip_prefix("MM")).unwrap_or_default();
     digits.len() == 32 && digits.bytes().all(|c| c.is_ascii_hexdigit())
 }
 

@@ -59,20 +59,12 @@ const LIMITED: FailureClass = FailureClass::RetryHere {
 pub const TABLE: &[ErrorRow] = &[
     recalled(20_003, TRIP, "the account or its token is not right"),
     recalled(20_005, TRIP, "the account is not active"),
-    read(
-        20_404,
-        TRIP,
-        "there is no such resource: is the account SID right?",
-    ),
+    read(20_404, TRIP, "there is no such resource: is the account SID right?"),
     read(20_429, LIMITED, "too many requests at once"),
     recalled(21_211, NEXT, "the recipient's number is not valid"),
     recalled(21_212, TRIP, "the sender's number is not valid"),
     // One country, not the sender: the next route, and somebody must look at it.
-    recalled(
-        21_408,
-        OURS,
-        "messages to this country are switched off for the account",
-    ),
+    recalled(21_408, OURS, "messages to this country are switched off for the account"),
     recalled(21_602, OURS, "the text is missing"),
     recalled(21_603, OURS, "the sender is missing"),
     recalled(21_604, OURS, "the recipient is missing"),
@@ -81,19 +73,11 @@ pub const TABLE: &[ErrorRow] = &[
     recalled(21_610, NEXT, "the recipient has opted out"),
     recalled(21_611, LIMITED, "the sender's queue is full"),
     recalled(21_612, NEXT, "this sender does not reach this recipient"),
-    recalled(
-        21_614,
-        NEXT,
-        "the recipient's number is not a mobile number",
-    ),
+    recalled(21_614, NEXT, "the recipient's number is not a mobile number"),
     recalled(21_617, OURS, "the text is longer than 1,600 characters"),
     read(21_635, NEXT, "the recipient's number is a landline"),
     recalled(21_659, TRIP, "the sender is not a number of this account"),
-    recalled(
-        21_660,
-        TRIP,
-        "the sender's number belongs to another account",
-    ),
+    recalled(21_660, TRIP, "the sender's number belongs to another account"),
     recalled(21_703, TRIP, "the messaging service has no sender"),
     recalled(21_705, TRIP, "the messaging service is not valid"),
     recalled(30_001, LIMITED, "the sender's queue is full"),
@@ -107,11 +91,7 @@ pub const TABLE: &[ErrorRow] = &[
     recalled(30_010, NEXT, "the message costs more than allowed"),
     recalled(30_032, TRIP, "the toll-free number is not verified"),
     recalled(30_034, TRIP, "the sender is not registered for 10DLC"),
-    recalled(
-        30_410,
-        NEXT,
-        "the provider behind Twilio did not answer in time",
-    ),
+    recalled(30_410, NEXT, "the provider behind Twilio did not answer in time"),
 ];
 
 /// The row for a code.
@@ -123,13 +103,7 @@ pub fn find(code: u32) -> Option<&'static ErrorRow> {
 /// The failure that an answer to a send call tells; `None` for a code that is not in the table. `words` are Twilio's own.
 #[must_use]
 pub fn answered(code: u32, words: &str) -> Option<Failure> {
-    find(code).map(|row| {
-        Failure::new(
-            row.class,
-            &code.to_string(),
-            &meaning_and_words(row.meaning, words),
-        )
-    })
+    find(code).map(|row| Failure::new(row.class, &code.to_string(), &meaning_and_words(row.meaning, words)))
 }
 
 /// The failure that a status callback tells. The message was accepted and this attempt is used up, so that what would be
@@ -159,9 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_one_recipient_says_nothing_about_the_sender() {
-        for code in [
-            21_211, 21_610, 21_614, 21_635, 30_003, 30_005, 30_006, 30_007, 30_008,
-        ] {
+        for code in [21_211, 21_610, 21_614, 21_635, 30_003, 30_005, 30_006, 30_007, 30_008] {
             assert_eq!(reported(code).class, FailureClass::NextRoute, "{code}");
         }
         for code in [20_003, 30_034] {
@@ -179,10 +151,7 @@ mod tests {
             }
         );
         for code in TABLE.iter().map(|row| row.code).chain([1]) {
-            assert!(
-                !matches!(reported(code).class, FailureClass::RetryHere { .. }),
-                "{code}"
-            );
+            assert!(!matches!(reported(code).class, FailureClass::RetryHere { .. }), "{code}");
         }
         assert_eq!(answered(1, "Odd"), None);
     }

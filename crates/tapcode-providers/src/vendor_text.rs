@@ -20,8 +20,7 @@ pub(crate) fn for_people(text: &str) -> String {
         if !shown.is_empty() {
             shown.push(' ');
         }
-        let hidden =
-            word.chars().any(char::is_numeric) && word.chars().count() >= HIDDEN_FROM_CHARS;
+        let hidden = word.chars().any(char::is_numeric) && word.chars().count() >= HIDDEN_FROM_CHARS;
         shown.push_str(if hidden { "…" } else { word });
     }
     shown
@@ -44,26 +43,15 @@ mod tests {
 
     #[test]
     fn numbers_codes_and_tokens_are_hidden_and_the_rest_stays() {
-        let shown = for_people(
-            "The 'To' number +31611398058 is not valid,\n code 482913 at index 0, token EAAJB9x.",
-        );
-        assert_eq!(
-            shown,
-            "The 'To' number … is not valid, code … at index 0, token …"
-        );
+        let shown = for_people("The 'To' number +31611398058 is not valid,\n code 482913 at index 0, token EAAJB9x.");
+        assert_eq!(shown, "The 'To' number … is not valid, code … at index 0, token …");
         assert_eq!(for_people("numéro +31 6 1139 8058"), "numéro … 6 … …");
         assert_eq!(for_people("\u{663}\u{661}\u{666}"), "…");
     }
 
     #[test]
     fn a_meaning_stands_alone_when_the_vendor_says_nothing() {
-        assert_eq!(
-            meaning_and_words("token expired", " \u{0} "),
-            "token expired"
-        );
-        assert_eq!(
-            meaning_and_words("token expired", "try again"),
-            "token expired: try again"
-        );
+        assert_eq!(meaning_and_words("token expired", " \u{0} "), "token expired");
+        assert_eq!(meaning_and_words("token expired", "try again"), "token expired: try again");
     }
 }

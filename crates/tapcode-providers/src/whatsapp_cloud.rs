@@ -9,14 +9,11 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
-use tapcode_core::delivery::{
-    Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome,
-};
+use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome};
 use tapcode_core::plan::Channel;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::provider::{
-    Content, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message,
-    Receipt, Reference, Source,
+    Content, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference, Source,
 };
 
 use crate::config_error::{ConfigError, base_url, ensure};
@@ -26,10 +23,7 @@ use crate::whatsapp_languages::meta_code;
 use crate::{signature, whatsapp_errors};
 
 const fn page(url: &'static str) -> Source {
-    Source {
-        url,
-        read: "2026-11-22",
-    }
+    Source { url, read: "2026-11-22" }
 }
 
 /// What the Cloud API is.
@@ -41,15 +35,9 @@ pub static MANIFEST: Manifest = Manifest {
         page(
             "https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/authentication-templates/copy-code-button-authentication-templates",
         ),
-        page(
-            "https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/portfolio-pacing",
-        ),
-        page(
-            "https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint",
-        ),
-        page(
-            "https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status",
-        ),
+        page("https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/portfolio-pacing"),
+        page("https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint"),
+        page("https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status"),
         whatsapp_errors::SOURCE,
     ],
 };
@@ -109,13 +97,8 @@ impl WhatsappCloud {
     pub fn new(config: WhatsappCloudConfig) -> Result<Self, ConfigError> {
         let base = base_url("base_url", &config.base_url)?;
         let version = config.api_version.strip_prefix('v').unwrap_or_default();
-        let is_version =
-            !version.is_empty() && version.bytes().all(|c| c.is_ascii_digit() || c == b'.');
-        ensure(
-            is_version,
-            "api_version",
-            "a version of the Graph API, such as v25.0",
-        )?;
+        let is_version = !version.is_empty() && version.bytes().all(|c| c.is_ascii_digit() || c == b'.');
+        ensure(is_version, "api_version", "a version of the Graph API, such as v25.0")?;
         let is_id = |id: &str| !id.is_empty() && id.bytes().all(|c| c.is_ascii_alphanumeric());
         ensure(
             is_id(&config.waba_id),
@@ -137,12 +120,8 @@ impl WhatsappCloud {
             "verify_token",
             "a word of your own, the one entered at Meta",
         )?;
-        let is_name = |name: &str| {
-            (1..=512).contains(&name.len())
-                && name
-                    .bytes()
-                    .all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-        };
+        let is_name =
+            |name: &str| (1..=512).contains(&name.len()) && name.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
         ensure(
             is_name(&config.template),
             "template",
@@ -153,34 +132,16 @@ impl WhatsappCloud {
             remedy: "a system user's token, without line breaks",
         };
         let mut authorization =
-            HeaderValue::from_str(&format!("Bearer {}", config.access_token.expose()))
-                .map_err(|_| no_token)?;
+            HeaderValue::from_str(&format!("Bearer {}", config.access_token.expose())).map_err(|_| no_token)?;
         authorization.set_sensitive(true);
-        ensure(
-            !config.access_token.is_empty(),
-            no_token.key,
-            no_token.remedy,
-        )?;
-        let first = config
-            .template_languages
-            .first()
-            .map_or(DEFAULT_LANGUAGE, String::as_str);
-        let default_language = config
-            .default_language
-            .clone()
-            .unwrap_or_else(|| first.to_owned());
-        let is_approved = config.template_languages.is_empty()
-            || config.template_languages.contains(&default_language);
+        ensure(!config.access_token.is_empty(), no_token.key, no_token.remedy)?;
+        let first = config.template_languages.first().map_or(DEFAULT_LANGUAGE, String::as_str);
+        let default_language = config.default_language.clone().unwrap_or_else(|| first.to_owned());
+        let is_approved = config.template_languages.is_empty() || config.template_languages.contains(&default_language);
         ensure(is_approved, "default_language", "one of template_languages")?;
-        let mut messages_url = format!(
-            "{base}/{}/{}/messages",
-            config.api_version, config.phone_number_id
-        );
+        let mut messages_url = format!("{base}/{}/{}/messages", config.api_version, config.phone_number_id);
         if config.appsecret_proof {
-            let proof = signature::hmac_sha256_hex(
-                &config.app_secret,
-                config.access_token.expose().as_bytes(),
-            );
+            let proof = signature::hmac_sha256_hex(&config.app_secret, config.access_token.expose().as_bytes());
             messages_url.push_str("?appsecret_proof=");
             messages_url.push_str(&proof);
         }
@@ -195,11 +156,7 @@ impl WhatsappCloud {
     fn content(&self, content: &Content) -> (&'static str, Value) {
         match content {
             Content::Code { code, locale, .. } => {
-                let language = meta_code(
-                    locale,
-                    &self.config.template_languages,
-                    &self.default_language,
-                );
+                let language = meta_code(locale, &self.config.template_languages, &self.default_language);
                 // Meta wants the code twice, in the body and for the button, and reports the OTP button as a URL button.
                 let parameters = json!([{ "type": "text", "text": code.expose() }]);
                 let template = json!({
@@ -218,8 +175,7 @@ impl WhatsappCloud {
                 components,
             } => {
                 // The server has read these components before; were they not JSON, Meta would refuse the empty list.
-                let components: Value =
-                    serde_json::from_str(components).unwrap_or_else(|_| json!([]));
+                let components: Value = serde_json::from_str(components).unwrap_or_else(|_| json!([]));
                 (
                     "template",
                     json!({ "name": name, "language": { "code": language }, "components": components }),
@@ -270,12 +226,8 @@ impl HttpProvider for WhatsappCloud {
     }
 
     fn receipts(&self, hook: &InboundHook) -> Result<Vec<Receipt>, HookError> {
-        let header =
-            signature::the_one(&hook.headers, "x-hub-signature-256").ok_or(HookError::Signature)?;
-        let hex = header
-            .as_bytes()
-            .strip_prefix(b"sha256=")
-            .ok_or(HookError::Signature)?;
+        let header = signature::the_one(&hook.headers, "x-hub-signature-256").ok_or(HookError::Signature)?;
+        let hex = header.as_bytes().strip_prefix(b"sha256=").ok_or(HookError::Signature)?;
         let signature = signature::sha256_from_hex(hex).ok_or(HookError::Signature)?;
         if !signature::is_hmac_sha256(&self.config.app_secret, &hook.body, &signature) {
             return Err(HookError::Signature);
@@ -313,34 +265,23 @@ impl HttpProvider for WhatsappCloud {
     fn handshake(&self, hook: &InboundHook) -> Result<String, HookError> {
         let query = hook.url.split_once('?').map_or("", |(_, query)| query);
         let the_one = |name: &str| {
-            let mut values =
-                form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+            let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
             values
                 .next()
                 .filter(|_| values.next().is_none())
                 .map(|(_, value)| value.into_owned())
         };
         let token = the_one("hub.verify_token").ok_or(HookError::Handshake)?;
-        let known = token
-            .as_bytes()
-            .ct_eq(self.config.verify_token.expose().as_bytes());
+        let known = token.as_bytes().ct_eq(self.config.verify_token.expose().as_bytes());
         let challenge = the_one("hub.challenge").ok_or(HookError::Handshake)?;
         // What is echoed is of a shape that no browser takes for a page.
         let is_plain = (1..=CHALLENGE_MAX).contains(&challenge.len())
             && challenge
                 .bytes()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'));
-        let is_subscription =
-            hook.method == Method::GET && the_one("hub.mode").as_deref() == Some("subscribe");
-        let may = is_subscription
-            && is_plain
-            && bool::from(known)
-            && !self.config.verify_token.is_empty();
-        if may {
-            Ok(challenge)
-        } else {
-            Err(HookError::Handshake)
-        }
+        let is_subscription = hook.method == Method::GET && the_one("hub.mode").as_deref() == Some("subscribe");
+        let may = is_subscription && is_plain && bool::from(known) && !self.config.verify_token.is_empty();
+        if may { Ok(challenge) } else { Err(HookError::Handshake) }
     }
 }
 
@@ -358,16 +299,14 @@ fn taken(body: &Value) -> SendOutcome {
             provider_message_id: id.into(),
         },
         // Pacing: Meta may release the message later, or drop it with 132015. Nobody waits for that with a code.
-        Value::String(status) if status == "held_for_quality_assessment" || status == "paused" => {
-            SendOutcome::Failed {
-                failure: Failure::new(
-                    FailureClass::NextRoute,
-                    status,
-                    "Meta holds the message back to judge its quality first",
-                ),
-                provider_message_id: Some(id.into()),
-            }
-        }
+        Value::String(status) if status == "held_for_quality_assessment" || status == "paused" => SendOutcome::Failed {
+            failure: Failure::new(
+                FailureClass::NextRoute,
+                status,
+                "Meta holds the message back to judge its quality first",
+            ),
+            provider_message_id: Some(id.into()),
+        },
         _ => unclear("success was answered with a message status that is not documented"),
     }
 }
@@ -381,11 +320,7 @@ fn refused(status: StatusCode, code: u32, error: &Value) -> SendOutcome {
     let failure = match whatsapp_errors::answered(code, number(&error["error_subcode"]), details) {
         Some(failure) => failure,
         // Not in our table, but a refusal all the same.
-        None if status.is_client_error() => Failure::new(
-            FailureClass::NextRoute,
-            &code.to_string(),
-            &for_people(details),
-        ),
+        None if status.is_client_error() => Failure::new(FailureClass::NextRoute, &code.to_string(), &for_people(details)),
         None => {
             return unclear(&format!(
                 "HTTP {} with error {code}, which is not in our table",
@@ -423,9 +358,7 @@ fn refused_without_envelope(status: StatusCode) -> SendOutcome {
 }
 
 fn unclear(detail: &str) -> SendOutcome {
-    SendOutcome::Unclear {
-        detail: detail.into(),
-    }
+    SendOutcome::Unclear { detail: detail.into() }
 }
 
 /// Whether this can be a message's name. Meta's examples all begin with `wamid.`, but nothing is promised about ids, and to
@@ -450,8 +383,7 @@ fn receipt(status: &Value) -> Option<Receipt> {
         .filter(|id| !id.is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX)?;
     let seconds = text(&status["timestamp"]).and_then(|seconds| seconds.parse::<u32>().ok());
     Some(Receipt {
-        reference: text(&status["biz_opaque_callback_data"])
-            .and_then(|reference| Reference::parse(&reference)),
+        reference: text(&status["biz_opaque_callback_data"]).and_then(|reference| Reference::parse(&reference)),
         provider_message_id: id.into(),
         kind,
         at: seconds.map(|seconds| Timestamp::from_millis(i64::from(seconds) * SECOND_MS)),

@@ -47,10 +47,7 @@ impl Wording {
     #[must_use]
     pub fn body(&self, code: &str) -> String {
         let gap = if self.after.ends_with('。') { "" } else { " " };
-        format!(
-            "{}*{code}*{}{gap}{}",
-            self.before, self.after, self.security
-        )
+        format!("{}*{code}*{}{gap}{}", self.before, self.after, self.security)
     }
 
     /// The footer that says in how many minutes the code expires. Meta's text has one form for every number.
@@ -172,11 +169,7 @@ mod tests {
     #[test]
     fn every_language_names_the_code_once_in_bold_and_the_minutes_once() {
         for wording in WORDINGS {
-            assert_eq!(
-                wording.body("482913").matches("*482913*").count(),
-                1,
-                "{wording:?}"
-            );
+            assert_eq!(wording.body("482913").matches("*482913*").count(), 1, "{wording:?}");
             assert_eq!(wording.footer(7).matches('7').count(), 1, "{wording:?}");
             assert!(
                 !wording.body("").contains("  ") && !wording.footer(7).contains('#'),

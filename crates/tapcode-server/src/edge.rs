@@ -33,7 +33,10 @@ pub(crate) struct Facts {
 pub(crate) async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let engine = &app.engine;
     let started = engine.now();
-    let facts = Arc::new(Facts { id: request_id(engine, request.headers()), key: OnceLock::new() });
+    let facts = Arc::new(Facts {
+        id: request_id(engine, request.headers()),
+        key: OnceLock::new(),
+    });
     request.extensions_mut().insert(Arc::clone(&facts));
     let route = request.extensions().get::<MatchedPath>().cloned();
     // The template, never the path: a path may hold a number.
@@ -72,10 +75,15 @@ pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 fn request_id(engine: &Engine, headers: &HeaderMap) -> Box<str> {
     let sane = |text: &&str| {
         (1..=REQUEST_ID_MAX).contains(&text.len())
-            && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b':' | b'/'))
+            && text
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b':' | b'/'))
     };
     let given = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok()).filter(sane);
-    given.map_or_else(|| format!("req_{:032x}", u128::from_be_bytes(sixteen(engine.entropy()))).into(), Into::into)
+    given.map_or_else(
+        || format!("req_{:032x}", u128::from_be_bytes(sixteen(engine.entropy()))).into(),
+        Into::into,
+    )
 }
 
 fn safe_headers(app: &App, facts: &Facts, headers: &mut HeaderMap) {
@@ -89,7 +97,10 @@ fn safe_headers(app: &App, facts: &Facts, headers: &mut HeaderMap) {
     unless_set(header::X_FRAME_OPTIONS, "DENY");
     unless_set(header::REFERRER_POLICY, "no-referrer");
     unless_set(header::CACHE_CONTROL, "no-store");
-    unless_set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+    unless_set(
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    );
     if app.public_url.starts_with("https://") {
         unless_set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }

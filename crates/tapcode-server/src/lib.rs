@@ -39,7 +39,10 @@ pub struct App {
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("public_url", &self.public_url).field("dev", &self.dev).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("public_url", &self.public_url)
+            .field("dev", &self.dev)
+            .finish_non_exhaustive()
     }
 }
 

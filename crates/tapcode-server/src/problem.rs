@@ -185,20 +185,33 @@ impl Problem {
     /// A problem of a registered kind; its detail is what the kind means.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self(Box::new(Inner { code, detail: Cow::Borrowed(code.registered().means), errors: Vec::new(), headers: Vec::new() }))
+        Self(Box::new(Inner {
+            code,
+            detail: Cow::Borrowed(code.registered().means),
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }))
     }
 
     /// A problem with one mistake in the request.
     #[must_use]
     pub fn at(code: Code, pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::of_errors(vec![FieldProblem { pointer: pointer.into(), code, detail: detail.into() }])
+        Self::of_errors(vec![FieldProblem {
+            pointer: pointer.into(),
+            code,
+            detail: detail.into(),
+        }])
     }
 
     /// A problem with every mistake of a request: with their code where they share one.
     #[must_use]
     pub fn of_errors(errors: Vec<FieldProblem>) -> Self {
         let first = errors.first().map_or(Code::InvalidRequest, |e| e.code);
-        let code = if errors.iter().all(|e| e.code == first) { first } else { Code::InvalidRequest };
+        let code = if errors.iter().all(|e| e.code == first) {
+            first
+        } else {
+            Code::InvalidRequest
+        };
         let mut problem = Self::new(code);
         problem.0.detail = match &errors[..] {
             [only] => only.detail.clone(),
@@ -272,7 +285,9 @@ impl Problem {
         let (mut parts, _) = response.into_parts();
         parts.status = status_of(self.0.code);
         let json = serde_json::to_vec(&body).expect("a problem is plain data");
-        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        parts
+            .headers
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(json.len()));
         for (name, value) in self.0.headers {
             parts.headers.insert(name, value);
@@ -307,8 +322,12 @@ pub fn reference() -> String {
     );
     for code in Code::ALL {
         let r = code.registered();
-        write!(text, "\n## `{}`\n\nStatus {}: {}.\n\n{}\n\n**What to do:** {}\n", r.word, r.status, r.title, r.means, r.remedy)
-            .expect("a string takes any text");
+        write!(
+            text,
+            "\n## `{}`\n\nStatus {}: {}.\n\n{}\n\n**What to do:** {}\n",
+            r.word, r.status, r.title, r.means, r.remedy
+        )
+        .expect("a string takes any text");
     }
     text
 }
@@ -335,7 +354,11 @@ mod tests {
         let at = |ms| Timestamp::from_millis(ms);
         for (left_ms, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (59_999, "60")] {
             let problem = Problem::new(Code::ResendTooSoon).retry_at(at(5_000 + left_ms), at(5_000));
-            assert_eq!(problem.0.headers, [(header::RETRY_AFTER, HeaderValue::from_str(seconds).unwrap())], "{left_ms}");
+            assert_eq!(
+                problem.0.headers,
+                [(header::RETRY_AFTER, HeaderValue::from_str(seconds).unwrap())],
+                "{left_ms}"
+            );
         }
     }
 }

@@ -77,9 +77,7 @@ impl Default for CloudApiConfig {
                 ("login_otp".to_owned(), "en_US".to_owned()),
                 ("login_otp".to_owned(), "nl".to_owned()),
             ],
-            redelivery: [0, 100, 500, 2_000, 8_000]
-                .map(Duration::from_millis)
-                .to_vec(),
+            redelivery: [0, 100, 500, 2_000, 8_000].map(Duration::from_millis).to_vec(),
             log: true,
         }
     }
@@ -365,21 +363,13 @@ impl CloudApi {
     /// # Panics
     /// After `limit`, at the caller's line.
     #[track_caller]
-    pub fn wait_for_messages(
-        &self,
-        count: usize,
-        limit: Duration,
-    ) -> impl Future<Output = Vec<SendRequest>> + Send + '_ {
-        let waiting =
-            self.desk
-                .requests
-                .wait_for(format!("{count} messages"), limit, move |requests| {
-                    requests
-                        .iter()
-                        .filter(|request| request.wamid().is_some())
-                        .count()
-                        >= count
-                });
+    pub fn wait_for_messages(&self, count: usize, limit: Duration) -> impl Future<Output = Vec<SendRequest>> + Send + '_ {
+        let waiting = self
+            .desk
+            .requests
+            .wait_for(format!("{count} messages"), limit, move |requests| {
+                requests.iter().filter(|request| request.wamid().is_some()).count() >= count
+            });
         async move {
             let mut requests = waiting.await;
             requests.retain(|request| request.wamid().is_some());
@@ -397,9 +387,7 @@ impl CloudApi {
         enough: impl Fn(&[SendRequest]) -> bool + Send + 'a,
         limit: Duration,
     ) -> impl Future<Output = Vec<SendRequest>> + Send + 'a {
-        self.desk
-            .requests
-            .wait_for("the wanted requests", limit, enough)
+        self.desk.requests.wait_for("the wanted requests", limit, enough)
     }
 
     /// Returns [`CloudApi::webhooks`] as soon as `count` were answered.
@@ -407,16 +395,10 @@ impl CloudApi {
     /// # Panics
     /// After `limit`, at the caller's line.
     #[track_caller]
-    pub fn wait_for_webhooks(
-        &self,
-        count: usize,
-        limit: Duration,
-    ) -> impl Future<Output = Vec<WebhookDelivery>> + Send + '_ {
+    pub fn wait_for_webhooks(&self, count: usize, limit: Duration) -> impl Future<Output = Vec<WebhookDelivery>> + Send + '_ {
         self.desk
             .webhooks
-            .wait_for(format!("{count} webhooks"), limit, move |webhooks| {
-                webhooks.len() >= count
-            })
+            .wait_for(format!("{count} webhooks"), limit, move |webhooks| webhooks.len() >= count)
     }
 
     /// Sends one receipt for a message now, whatever its script, and returns the answer (the last one, if `times` is more than 1).
@@ -425,16 +407,13 @@ impl CloudApi {
     /// # Panics
     /// When the request did not become a message.
     pub async fn send_receipt(&self, message: &SendRequest, step: &ReceiptStep) -> CallbackAnswer {
-        let update = message
-            .update(step.status)
-            .expect("only a message has receipts");
+        let update = message.update(step.status).expect("only a message has receipts");
         self.desk.send_receipt(update, step).await
     }
 
     /// Sends one properly signed webhook with all these statuses, once.
     pub async fn send_statuses(&self, updates: &[StatusUpdate]) -> CallbackAnswer {
-        self.send_body(self.statuses_body(updates), &Signing::Proper)
-            .await
+        self.send_body(self.statuses_body(updates), &Signing::Proper).await
     }
 
     /// Sends any bytes, once.

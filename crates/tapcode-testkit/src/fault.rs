@@ -37,9 +37,7 @@ impl Fault {
 /// An HTML page where JSON was expected.
 pub(crate) fn html_page(http: u16) -> Reply {
     let status = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let page = format!(
-        "<!DOCTYPE html><html><head><title>Error</title></head><body><h1>{status}</h1></body></html>"
-    );
+    let page = format!("<!DOCTYPE html><html><head><title>Error</title></head><body><h1>{status}</h1></body></html>");
     let mut response = Response::new(AnswerBody::whole(page.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(
@@ -51,13 +49,10 @@ pub(crate) fn html_page(http: u16) -> Reply {
 
 /// Success in the status line, nonsense in the body.
 pub(crate) fn garbage(success: StatusCode) -> Reply {
-    let mut response = Response::new(AnswerBody::whole(Bytes::from_static(
-        b"\xff\xfe{\"messages\":[{\"id\":",
-    )));
+    let mut response = Response::new(AnswerBody::whole(Bytes::from_static(b"\xff\xfe{\"messages\":[{\"id\":")));
     *response.status_mut() = success;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     Reply::Answer(response)
 }

@@ -131,12 +131,7 @@ async fn accept<D: Desk>(
         match accepted {
             Ok((stream, _)) if slamming.load(Ordering::Acquire) => drop(stream),
             Ok((stream, _)) => {
-                tasks.spawn(converse(
-                    stream,
-                    Arc::clone(&desk),
-                    Arc::clone(&slamming),
-                    stop.clone(),
-                ));
+                tasks.spawn(converse(stream, Arc::clone(&desk), Arc::clone(&slamming), stop.clone()));
             }
             Err(_) => crate::clock::sleep(ACCEPT_PAUSE).await,
         }
@@ -150,22 +145,13 @@ pub(crate) struct Cut;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Cut>> + Send>>;
 
-async fn converse<D: Desk>(
-    stream: TcpStream,
-    desk: Arc<D>,
-    slamming: Arc<AtomicBool>,
-    stop: CancellationToken,
-) {
+async fn converse<D: Desk>(stream: TcpStream, desk: Arc<D>, slamming: Arc<AtomicBool>, stop: CancellationToken) {
     // Without it, Nagle's algorithm and delayed acknowledgements add 40 ms to small answers.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
     let resetting = Arc::clone(&reset);
     let service = service_fn(move |request: Request<Incoming>| -> Answering {
-        let (desk, slamming, reset) = (
-            Arc::clone(&desk),
-            Arc::clone(&slamming),
-            Arc::clone(&resetting),
-        );
+        let (desk, slamming, reset) = (Arc::clone(&desk), Arc::clone(&slamming), Arc::clone(&resetting));
         Box::pin(async move {
             if slamming.load(Ordering::Acquire) {
                 return Err(Cut);
@@ -246,10 +232,7 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if let Some(bytes) = self.bytes.take() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }

@@ -91,10 +91,6 @@ impl<T: Clone + Debug> Log<T> {
 
 /// A number as a failed wait may print it.
 pub(crate) fn masked(number: &str) -> String {
-    let shown = number
-        .char_indices()
-        .rev()
-        .nth(3)
-        .map_or(0, |(start, _)| start);
+    let shown = number.char_indices().rev().nth(3).map_or(0, |(start, _)| start);
     format!("…{}", &number[shown..])
 }

@@ -163,10 +163,7 @@ pub struct CallbackDelivery {
 
 impl fmt::Debug for CallbackDelivery {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = self
-            .parameters
-            .iter()
-            .find(|(name, _)| name == "MessageStatus");
+        let status = self.parameters.iter().find(|(name, _)| name == "MessageStatus");
         formatter
             .debug_struct("CallbackDelivery")
             .field("status", &status.map(|(_, status)| status))
@@ -281,21 +278,13 @@ impl Twilio {
     /// # Panics
     /// After `limit`, at the caller's line.
     #[track_caller]
-    pub fn wait_for_messages(
-        &self,
-        count: usize,
-        limit: Duration,
-    ) -> impl Future<Output = Vec<SendRequest>> + Send + '_ {
-        let waiting =
-            self.desk
-                .requests
-                .wait_for(format!("{count} messages"), limit, move |requests| {
-                    requests
-                        .iter()
-                        .filter(|request| request.sid().is_some())
-                        .count()
-                        >= count
-                });
+    pub fn wait_for_messages(&self, count: usize, limit: Duration) -> impl Future<Output = Vec<SendRequest>> + Send + '_ {
+        let waiting = self
+            .desk
+            .requests
+            .wait_for(format!("{count} messages"), limit, move |requests| {
+                requests.iter().filter(|request| request.sid().is_some()).count() >= count
+            });
         async move {
             let mut requests = waiting.await;
             requests.retain(|request| request.sid().is_some());
@@ -313,9 +302,7 @@ impl Twilio {
         enough: impl Fn(&[SendRequest]) -> bool + Send + 'a,
         limit: Duration,
     ) -> impl Future<Output = Vec<SendRequest>> + Send + 'a {
-        self.desk
-            .requests
-            .wait_for("the wanted requests", limit, enough)
+        self.desk.requests.wait_for("the wanted requests", limit, enough)
     }
 
     /// Returns [`Twilio::callbacks`] as soon as `count` were answered.
@@ -323,16 +310,10 @@ impl Twilio {
     /// # Panics
     /// After `limit`, at the caller's line.
     #[track_caller]
-    pub fn wait_for_callbacks(
-        &self,
-        count: usize,
-        limit: Duration,
-    ) -> impl Future<Output = Vec<CallbackDelivery>> + Send + '_ {
+    pub fn wait_for_callbacks(&self, count: usize, limit: Duration) -> impl Future<Output = Vec<CallbackDelivery>> + Send + '_ {
         self.desk
             .callbacks
-            .wait_for(format!("{count} callbacks"), limit, move |callbacks| {
-                callbacks.len() >= count
-            })
+            .wait_for(format!("{count} callbacks"), limit, move |callbacks| callbacks.len() >= count)
     }
 
     /// Sends one receipt for a message now, whatever its script, and returns the answer (the last one, if `times` is more than 1).
@@ -346,12 +327,7 @@ impl Twilio {
     }
 
     /// Sends any form to an address, once.
-    pub async fn send_form(
-        &self,
-        url: &str,
-        parameters: &[(String, String)],
-        signing: &crate::Signing,
-    ) -> CallbackAnswer {
+    pub async fn send_form(&self, url: &str, parameters: &[(String, String)], signing: &crate::Signing) -> CallbackAnswer {
         self.desk.deliver(url, parameters.to_vec(), signing).await
     }
 
@@ -388,8 +364,6 @@ impl Drop for Twilio {
 
 /// Now, as Twilio writes the times of its resources: RFC 2822 in UTC.
 fn rfc2822_now() -> String {
-    let now =
-        jiff::Timestamp::try_from(clock::wall()).expect("the machine's clock is in jiff's range");
-    jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC))
-        .expect("the year has four digits")
+    let now = jiff::Timestamp::try_from(clock::wall()).expect("the machine's clock is in jiff's range");
+    jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC)).expect("the year has four digits")
 }

@@ -82,13 +82,7 @@ impl WebhookClient {
                 Err(error) => return CallbackAnswer::Silence(error.to_string()),
             };
         }
-        let sent = self
-            .client
-            .post(url)
-            .headers(headers)
-            .body(body)
-            .send()
-            .await;
+        let sent = self.client.post(url).headers(headers).body(body).send().await;
         match sent {
             Ok(response) => CallbackAnswer::Status(response.status().as_u16()),
             Err(error) => CallbackAnswer::Silence(error.without_url().to_string()),
@@ -96,8 +90,7 @@ impl WebhookClient {
     }
 
     pub(crate) async fn get(&self, url: &str) -> Result<(u16, Bytes), CallbackAnswer> {
-        let silence =
-            |error: reqwest::Error| CallbackAnswer::Silence(error.without_url().to_string());
+        let silence = |error: reqwest::Error| CallbackAnswer::Silence(error.without_url().to_string());
         let response = self.client.get(url).send().await.map_err(silence)?;
         let status = response.status().as_u16();
         Ok((status, response.bytes().await.map_err(silence)?))

@@ -11,8 +11,7 @@ use sha2::Sha256;
 use sink::Sink;
 use std::time::{Duration, Instant};
 use tapcode_testkit::cloud_api::{
-    Answer, CloudApi, CloudApiConfig, Fate, ReceiptStep, Script, Status, SubscribeError,
-    TemplateState,
+    Answer, CloudApi, CloudApiConfig, Fate, ReceiptStep, Script, Status, SubscribeError, TemplateState,
 };
 use tapcode_testkit::{CallbackAnswer, Fault, Signing};
 use tokio::io::AsyncReadExt;
@@ -64,12 +63,7 @@ async fn send(meta: &CloudApi, body: &Value) -> (StatusCode, Value) {
 fn documented_signature(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body);
-    let hex: String = mac
-        .finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256={hex}")
 }
 
@@ -80,15 +74,10 @@ async fn a_send_in_order_is_accepted_and_remembered() {
 
     assert_eq!(status, 200);
     assert_eq!(answer["messaging_product"], "whatsapp");
-    assert_eq!(
-        answer["contacts"],
-        json!([{ "input": TO, "wa_id": "31612345678" }])
-    );
+    assert_eq!(answer["contacts"], json!([{ "input": TO, "wa_id": "31612345678" }]));
     assert_eq!(answer["messages"][0]["message_status"], "accepted");
     let wamid = answer["messages"][0]["id"].as_str().unwrap();
-    let inside = STANDARD
-        .decode(wamid.strip_prefix("wamid.").unwrap())
-        .unwrap();
+    let inside = STANDARD.decode(wamid.strip_prefix("wamid.").unwrap()).unwrap();
     assert!(
         inside.starts_with(b"\x1c\x18\x0b31612345678\x15\x02\x00\x11\x18\x12"),
         "{wamid}"
@@ -102,10 +91,7 @@ async fn a_send_in_order_is_accepted_and_remembered() {
     assert_eq!(seen[0].code.as_deref(), Some("J$FpnYnP"));
     assert_eq!(seen[0].template.as_deref(), Some("login_otp"));
     assert_eq!(seen[0].language.as_deref(), Some("en_US"));
-    assert_eq!(
-        seen[0].biz_opaque_callback_data.as_deref(),
-        Some("att_01JD")
-    );
+    assert_eq!(seen[0].biz_opaque_callback_data.as_deref(), Some("att_01JD"));
     assert_eq!(seen[0].api_version, "v25.0");
     assert_eq!(seen[0].json, otp(TO, "J$FpnYnP"));
 
@@ -146,30 +132,10 @@ async fn a_send_out_of_order_gets_the_error_it_deserves() {
             400,
             100,
         ),
-        (
-            "no plus",
-            |send| send["to"] = json!("31612345678"),
-            400,
-            131_009,
-        ),
-        (
-            "letters",
-            |send| send["to"] = json!("+3161234567a"),
-            400,
-            131_009,
-        ),
-        (
-            "our own number",
-            |send| send["to"] = json!("+15550783881"),
-            400,
-            131_021,
-        ),
-        (
-            "a user id",
-            |send| send["recipient"] = json!("US.123"),
-            400,
-            131_062,
-        ),
+        ("no plus", |send| send["to"] = json!("31612345678"), 400, 131_009),
+        ("letters", |send| send["to"] = json!("+3161234567a"), 400, 131_009),
+        ("our own number", |send| send["to"] = json!("+15550783881"), 400, 131_021),
+        ("a user id", |send| send["recipient"] = json!("US.123"), 400, 131_062),
         ("an unknown key", |send| send["ttl"] = json!(60), 400, 100),
         (
             "long callback data",
@@ -323,11 +289,7 @@ async fn a_send_out_of_order_gets_the_error_it_deserves() {
     assert_eq!(status, 200);
 
     let mut body = otp(TO, "123456");
-    body.pointer_mut(components)
-        .unwrap()
-        .as_array_mut()
-        .unwrap()
-        .pop();
+    body.pointer_mut(components).unwrap().as_array_mut().unwrap().pop();
     let (_, answer) = send(&meta, &body).await;
     assert_eq!(
         answer["error"]["error_data"],
@@ -354,11 +316,7 @@ fn in_dutch(send: &Value, name: &str) -> Value {
 async fn a_stranger_is_turned_away() {
     let meta = start().await;
     let body = otp(TO, "123456");
-    let url = format!(
-        "{}/v25.0/{}/messages",
-        meta.base_url(),
-        meta.config().phone_number_id
-    );
+    let url = format!("{}/v25.0/{}/messages", meta.base_url(), meta.config().phone_number_id);
     let client = reqwest::Client::new();
 
     for stranger in [
@@ -386,16 +344,9 @@ async fn a_stranger_is_turned_away() {
         .bearer_auth(&meta.config().access_token)
         .body(body.to_string());
     for bad in [request(&meta, &body).body("{"), as_text] {
-        assert_eq!(
-            bad.send().await.unwrap().json::<Value>().await.unwrap()["error"]["code"],
-            100
-        );
+        assert_eq!(bad.send().await.unwrap().json::<Value>().await.unwrap()["error"]["code"], 100);
     }
-    let nowhere = client
-        .get(format!("{}/25/x", meta.base_url()))
-        .send()
-        .await
-        .unwrap();
+    let nowhere = client.get(format!("{}/25/x", meta.base_url())).send().await.unwrap();
     assert_eq!(nowhere.status(), 400);
 
     meta.set_access_token("rotated");
@@ -408,11 +359,7 @@ async fn a_number_tells_its_health() {
     let meta = start().await;
     let get = |query: &str| {
         reqwest::Client::new()
-            .get(format!(
-                "{}/v25.0/{}{query}",
-                meta.base_url(),
-                meta.config().phone_number_id
-            ))
+            .get(format!("{}/v25.0/{}{query}", meta.base_url(), meta.config().phone_number_id))
             .bearer_auth(&meta.config().access_token)
             .send()
     };
@@ -443,10 +390,7 @@ async fn receipts_are_signed_over_the_bytes_that_are_sent() {
         assert_eq!(webhook.uri.path(), "/hooks/whatsapp/1");
         assert_eq!(webhook.method, "POST");
         let signature = documented_signature(&meta.config().app_secret, &webhook.body);
-        assert_eq!(
-            webhook.header("x-hub-signature-256"),
-            Some(signature.as_str())
-        );
+        assert_eq!(webhook.header("x-hub-signature-256"), Some(signature.as_str()));
 
         assert!(webhook.body.is_ascii());
         let text = std::str::from_utf8(&webhook.body).unwrap();
@@ -465,22 +409,12 @@ async fn receipts_are_signed_over_the_bytes_that_are_sent() {
         assert_eq!(parsed["entry"][0]["id"], meta.config().waba_id);
         let change = &parsed["entry"][0]["changes"][0];
         assert_eq!(change["field"], "messages");
-        assert_eq!(
-            change["value"]["metadata"]["phone_number_id"],
-            meta.config().phone_number_id
-        );
+        assert_eq!(change["value"]["metadata"]["phone_number_id"], meta.config().phone_number_id);
         let status = &change["value"]["statuses"][0];
         assert_eq!(status["status"], word);
         assert_eq!(status["id"], answer["messages"][0]["id"]);
         assert_eq!(status["recipient_id"], "31612345678");
-        assert!(
-            status["timestamp"]
-                .as_str()
-                .unwrap()
-                .parse::<u64>()
-                .unwrap()
-                > 1_700_000_000
-        );
+        assert!(status["timestamp"].as_str().unwrap().parse::<u64>().unwrap() > 1_700_000_000);
         assert_eq!(status["biz_opaque_callback_data"], "Zoë/🚲");
         let failed = word == "failed";
         assert_eq!(status["errors"][0]["code"] == 131_026, failed);
@@ -488,10 +422,7 @@ async fn receipts_are_signed_over_the_bytes_that_are_sent() {
         assert_eq!(status["pricing"].is_null(), failed);
     }
     let log = meta.wait_for_webhooks(3, LIMIT).await;
-    assert!(
-        log.iter()
-            .all(|webhook| webhook.answer == CallbackAnswer::Status(200))
-    );
+    assert!(log.iter().all(|webhook| webhook.answer == CallbackAnswer::Status(200)));
     assert_eq!(meta.counts().webhooks_taken, 3);
 }
 
@@ -513,11 +444,7 @@ async fn a_receipt_can_be_spoiled_in_every_way() {
     send(&meta, &otp(TO, "123456")).await;
 
     let genuine = |webhook: &sink::Received| {
-        webhook.header("x-hub-signature-256")
-            == Some(&documented_signature(
-                &meta.config().app_secret,
-                &webhook.body,
-            ))
+        webhook.header("x-hub-signature-256") == Some(&documented_signature(&meta.config().app_secret, &webhook.body))
     };
     let statuses = |webhook: &sink::Received| {
         let parsed: Value = serde_json::from_slice(&webhook.body).unwrap();
@@ -547,10 +474,7 @@ async fn a_receipt_can_be_spoiled_in_every_way() {
 
     let batch = sink.next().await;
     assert!(genuine(&batch));
-    let words: Vec<_> = statuses(&batch)
-        .iter()
-        .map(|status| status["status"].clone())
-        .collect();
+    let words: Vec<_> = statuses(&batch).iter().map(|status| status["status"].clone()).collect();
     assert_eq!(words, ["read", "delivered"]);
 }
 
@@ -568,10 +492,7 @@ async fn an_early_receipt_arrives_before_the_answer() {
     let (status, _) = send(&meta, &otp(TO, "123456")).await;
     assert_eq!(status, 200);
     let early = meta.webhooks();
-    assert!(
-        !early.is_empty(),
-        "the webhook was answered before the send was"
-    );
+    assert!(!early.is_empty(), "the webhook was answered before the send was");
     assert!(
         std::str::from_utf8(&early[0].body)
             .unwrap()
@@ -625,22 +546,11 @@ async fn a_webhook_that_is_not_taken_comes_again_and_a_forgery_does_not() {
         .iter()
         .map(|webhook| (webhook.redelivery, webhook.answer.status()))
         .collect();
-    assert_eq!(
-        seen,
-        [
-            (0, Some(401)),
-            (0, Some(500)),
-            (1, Some(503)),
-            (2, Some(200))
-        ]
-    );
+    assert_eq!(seen, [(0, Some(401)), (0, Some(500)), (1, Some(503)), (2, Some(200))]);
     assert_eq!(log[1].body, log[3].body);
     assert_ne!(log[0].body, log[1].body);
     assert_eq!(sink.drain(), 4);
-    assert_eq!(
-        (meta.counts().webhooks_taken, meta.counts().webhooks_failed),
-        (1, 3)
-    );
+    assert_eq!((meta.counts().webhooks_taken, meta.counts().webhooks_failed), (1, 3));
 }
 
 #[tokio::test]
@@ -663,16 +573,10 @@ async fn the_answer_follows_the_script() {
     );
 
     let (status, answer) = send(&meta, &body).await;
-    assert_eq!(
-        (status.as_u16(), &answer["error"]["code"]),
-        (400, &json!(131_056))
-    );
+    assert_eq!((status.as_u16(), &answer["error"]["code"]), (400, &json!(131_056)));
     assert!(answer["error"]["error_data"]["details"].is_string());
     let (status, answer) = send(&meta, &body).await;
-    assert_eq!(
-        (status.as_u16(), &answer["error"]["error_subcode"]),
-        (401, &json!(463))
-    );
+    assert_eq!((status.as_u16(), &answer["error"]["error_subcode"]), (401, &json!(463)));
     let (status, answer) = send(&meta, &body).await;
     assert_eq!(
         (status.as_u16(), &answer["messages"][0]["message_status"]),
@@ -690,11 +594,7 @@ async fn the_answer_follows_the_script() {
     let (_, answer) = send(&meta, &body).await;
     assert_eq!(answer["messages"][0]["message_status"], "paused");
 
-    let fates: Vec<_> = meta
-        .requests()
-        .into_iter()
-        .map(|request| request.fate)
-        .collect();
+    let fates: Vec<_> = meta.requests().into_iter().map(|request| request.fate).collect();
     assert_eq!(fates[0], Fate::Refused { code: 131_056 });
     assert_eq!(meta.messages_to(TO).len(), 2);
 }
@@ -743,9 +643,7 @@ async fn a_fault_after_the_reading_leaves_a_message_and_its_receipts() {
         );
         let messages = meta.messages();
         assert_eq!(messages.len(), before + 1, "{fault:?}");
-        assert!(
-            matches!(messages[before].fate, Fate::Faulted { fault: seen, .. } if seen == fault)
-        );
+        assert!(matches!(messages[before].fate, Fate::Faulted { fault: seen, .. } if seen == fault));
         let webhook = sink.next().await;
         let parsed: Value = serde_json::from_slice(&webhook.body).unwrap();
         let id = &parsed["entry"][0]["changes"][0]["value"]["statuses"][0]["id"];
@@ -755,12 +653,7 @@ async fn a_fault_after_the_reading_leaves_a_message_and_its_receipts() {
     meta.script(TO, Script::fault(Fault::Html(502)));
     let response = request(&meta, &body).send().await.unwrap();
     assert_eq!(response.status(), 502);
-    assert!(
-        response.headers()["content-type"]
-            .to_str()
-            .unwrap()
-            .starts_with("text/html")
-    );
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
     assert!(response.text().await.unwrap().contains("<html>"));
 
     meta.script(TO, Script::fault(Fault::Garbage));
@@ -783,10 +676,7 @@ async fn a_caller_who_gives_up_does_not_stop_the_receipts() {
     assert!(impatient.unwrap_err().is_timeout());
     sink.next().await;
     sink.next().await;
-    meta.script(
-        TO,
-        Script::fault(Fault::ReadThenHang(LIMIT * 10)).then(ReceiptStep::sent()),
-    );
+    meta.script(TO, Script::fault(Fault::ReadThenHang(LIMIT * 10)).then(ReceiptStep::sent()));
     let hanging = tokio::spawn(request(&meta, &otp(TO, "123456")).send());
     sink.next().await;
     assert!(!hanging.is_finished());
@@ -797,10 +687,7 @@ async fn a_caller_who_gives_up_does_not_stop_the_receipts() {
 async fn a_fault_before_the_reading_leaves_nothing() {
     let meta = start().await;
     let body = otp(TO, "123456");
-    meta.script(
-        TO,
-        Script::fault(Fault::CloseBeforeRead).then(ReceiptStep::delivered()),
-    );
+    meta.script(TO, Script::fault(Fault::CloseBeforeRead).then(ReceiptStep::delivered()));
     request(&meta, &body).send().await.unwrap_err();
     assert_eq!(meta.counts().unread, 1);
 
@@ -810,9 +697,7 @@ async fn a_fault_before_the_reading_leaves_nothing() {
     let address = meta.base_url().replace("http://", "");
     let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
     let read = tokio::time::timeout(LIMIT, silent.read(&mut [0])).await;
-    let bytes = read
-        .expect("closed without a word from the caller")
-        .unwrap();
+    let bytes = read.expect("closed without a word from the caller").unwrap();
     assert_eq!(bytes, 0);
     meta.slam(false);
     assert_eq!(send(&meta, &body).await.0, 200);
@@ -844,11 +729,7 @@ async fn a_test_can_send_receipts_by_hand() {
     );
 
     meta.set_callback_url(&sink.base_url);
-    assert!(
-        meta.send_receipt(message, &ReceiptStep::delivered().times(2))
-            .await
-            .is_ok()
-    );
+    assert!(meta.send_receipt(message, &ReceiptStep::delivered().times(2)).await.is_ok());
     assert_eq!(sink.next().await.body, sink.next().await.body);
 
     let thousand = vec![message.update(Status::Read).unwrap(); 1_000];
@@ -887,10 +768,7 @@ async fn a_callback_address_must_pass_the_handshake() {
     let meta = start().await;
     let url = format!("{}/hooks/whatsapp/1", sink.base_url);
     let refused = meta.subscribe(&url, "wrong").await;
-    assert!(matches!(
-        refused,
-        Err(SubscribeError::Answer(CallbackAnswer::Status(403)))
-    ));
+    assert!(matches!(refused, Err(SubscribeError::Answer(CallbackAnswer::Status(403)))));
     let deaf = format!("{}/deaf", sink.base_url);
     let echoless = meta.subscribe(&deaf, "s e/cret").await;
     assert!(matches!(echoless, Err(SubscribeError::Challenge)));
@@ -900,15 +778,9 @@ async fn a_callback_address_must_pass_the_handshake() {
     let shake = sink.next().await;
     assert_eq!(shake.method, "GET");
     let query = shake.uri.query().unwrap();
-    assert!(
-        query.starts_with("hub.mode=subscribe&hub.challenge="),
-        "{query}"
-    );
+    assert!(query.starts_with("hub.mode=subscribe&hub.challenge="), "{query}");
     assert!(query.ends_with("&hub.verify_token=s+e%2Fcret"), "{query}");
-    assert!(
-        meta.send_body("{}", &Signing::Missing).await.is_ok(),
-        "the address is in use"
-    );
+    assert!(meta.send_body("{}", &Signing::Missing).await.is_ok(), "the address is in use");
 }
 
 #[tokio::test]
@@ -928,8 +800,5 @@ async fn what_a_person_reads_shows_neither_code_nor_number() {
         shown.contains("5678") && !shown.contains("612345678") && !shown.contains("987654"),
         "{shown}"
     );
-    assert!(
-        !shown.contains("wamid"),
-        "a message id contains the number: {shown}"
-    );
+    assert!(!shown.contains("wamid"), "a message id contains the number: {shown}");
 }

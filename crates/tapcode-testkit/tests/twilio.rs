@@ -58,9 +58,7 @@ async fn send(sms: &Twilio, form: &Form) -> (StatusCode, Value) {
 /// The documented formula, written once more: the address, then every parameter, sorted.
 fn documented_signature(token: &str, url: &str, body: &[u8]) -> String {
     let sorted: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
-    let signed = sorted
-        .iter()
-        .fold(url.to_owned(), |text, (name, value)| text + name + value);
+    let signed = sorted.iter().fold(url.to_owned(), |text, (name, value)| text + name + value);
     let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).unwrap();
     mac.update(signed.as_bytes());
     STANDARD.encode(mac.finalize().into_bytes())
@@ -75,11 +73,7 @@ fn field(received: &sink::Received, name: &str) -> Option<String> {
 #[tokio::test]
 async fn a_send_in_order_is_created_and_remembered() {
     let sms = start().await;
-    let (status, answer) = send(
-        &sms,
-        &with_callback("https://otp.example.com/hooks/sms/42?a=b"),
-    )
-    .await;
+    let (status, answer) = send(&sms, &with_callback("https://otp.example.com/hooks/sms/42?a=b")).await;
     assert_eq!(status, 201);
     let sid = answer["sid"].as_str().unwrap();
     assert!(sid.len() == 34 && sid.starts_with("SM"), "{sid}");
@@ -90,16 +84,10 @@ async fn a_send_in_order_is_created_and_remembered() {
     assert_eq!(answer["error_code"], Value::Null);
     assert_eq!(
         answer["uri"],
-        format!(
-            "/2010-04-01/Accounts/{}/Messages/{sid}.json",
-            sms.config().account_sid
-        )
+        format!("/2010-04-01/Accounts/{}/Messages/{sid}.json", sms.config().account_sid)
     );
     let created = answer["date_created"].as_str().unwrap();
-    assert!(
-        created.ends_with(" +0000") && created.as_bytes()[3] == b',',
-        "{created}"
-    );
+    assert!(created.ends_with(" +0000") && created.as_bytes()[3] == b',', "{created}");
 
     let seen = &sms.messages_to(TO)[0];
     assert_eq!(seen.sid(), Some(sid));
@@ -112,15 +100,9 @@ async fn a_send_in_order_is_created_and_remembered() {
     assert_eq!(seen.parameters.len(), 5);
 
     let mut by_service = otp();
-    by_service[1] = (
-        "MessagingServiceSid",
-        "MG0123456789abcdef0123456789abcdef".to_owned(),
-    );
+    by_service[1] = ("MessagingServiceSid", "MG0123456789abcdef0123456789abcdef".to_owned());
     let (_, answer) = send(&sms, &by_service).await;
-    assert_eq!(
-        (&answer["status"], &answer["from"]),
-        (&json!("accepted"), &Value::Null)
-    );
+    assert_eq!((&answer["status"], &answer["from"]), (&json!("accepted"), &Value::Null));
 }
 
 #[tokio::test]
@@ -142,17 +124,10 @@ async fn a_send_out_of_order_gets_the_error_it_deserves() {
         form.retain(|(key, _)| key != name);
         form.extend(value.clone().map(|value| (*name, value)));
         let (status, answer) = send(&sms, &form).await;
-        assert_eq!(
-            (status.as_u16(), &answer["code"]),
-            (400, &json!(code)),
-            "{name}: {answer}"
-        );
+        assert_eq!((status.as_u16(), &answer["code"]), (400, &json!(code)), "{name}: {answer}");
         assert_eq!(answer["status"], 400);
         assert!(answer["message"].is_string());
-        assert_eq!(
-            answer["more_info"],
-            format!("https://www.twilio.com/docs/errors/{code}")
-        );
+        assert_eq!(answer["more_info"], format!("https://www.twilio.com/docs/errors/{code}"));
     }
     // A form in all but name.
     let config = sms.config();
@@ -184,61 +159,41 @@ async fn a_stranger_is_turned_away_and_an_api_key_is_not() {
     })
     .await
     .unwrap();
-    let answer =
-        |user: &'static str, password: &'static str, sender: &'static str, account: String| {
-            let mut form = otp();
-            form[1].1 = sender.to_owned();
-            let url = format!(
-                "{}/2010-04-01/Accounts/{account}/Messages.json",
-                sms.base_url()
-            );
-            async move {
-                let response = reqwest::Client::new()
-                    .post(url)
-                    .basic_auth(user, Some(password))
-                    .form(&form)
-                    .send();
-                let response = response.await.unwrap();
-                (
-                    response.status().as_u16(),
-                    response.json::<Value>().await.unwrap()["code"].clone(),
-                )
-            }
-        };
+    let answer = |user: &'static str, password: &'static str, sender: &'static str, account: String| {
+        let mut form = otp();
+        form[1].1 = sender.to_owned();
+        let url = format!("{}/2010-04-01/Accounts/{account}/Messages.json", sms.base_url());
+        async move {
+            let response = reqwest::Client::new()
+                .post(url)
+                .basic_auth(user, Some(password))
+                .form(&form)
+                .send();
+            let response = response.await.unwrap();
+            (
+                response.status().as_u16(),
+                response.json::<Value>().await.unwrap()["code"].clone(),
+            )
+        }
+    };
     let account = sms.config().account_sid.clone();
-    assert_eq!(
-        answer("SK1", "wrong", "Acme", account.clone()).await,
-        (401, json!(20_003))
-    );
+    assert_eq!(answer("SK1", "wrong", "Acme", account.clone()).await, (401, json!(20_003)));
     assert_eq!(
         answer("SK1", "secret", "Acme", "ACother".to_owned()).await,
         (404, json!(20_404))
     );
-    assert_eq!(
-        answer("SK1", "secret", "Other", account.clone()).await,
-        (400, json!(21_606))
-    );
-    assert_eq!(
-        answer("SK1", "secret", "Acme", account).await,
-        (201, Value::Null)
-    );
+    assert_eq!(answer("SK1", "secret", "Other", account.clone()).await, (400, json!(21_606)));
+    assert_eq!(answer("SK1", "secret", "Acme", account).await, (201, Value::Null));
 }
 
 #[tokio::test]
 async fn callbacks_are_signed_over_address_and_parameters() {
     let mut sink = Sink::answering(&[]).await;
     let sms = start().await;
-    sms.script(
-        TO,
-        Script::delivered().then(ReceiptStep::undelivered(30_003)),
-    );
+    sms.script(TO, Script::delivered().then(ReceiptStep::undelivered(30_003)));
     let url = format!("{}/hooks/sms/42?tenant=a%20b", sink.base_url);
     let (_, answer) = send(&sms, &with_callback(&url)).await;
-    for (word, code) in [
-        ("sent", None),
-        ("delivered", None),
-        ("undelivered", Some("30003")),
-    ] {
+    for (word, code) in [("sent", None), ("delivered", None), ("undelivered", Some("30003"))] {
         let callback = sink.next().await;
         assert_eq!(callback.method, "POST");
         assert_eq!(callback.uri, "/hooks/sms/42?tenant=a%20b");
@@ -249,21 +204,12 @@ async fn callbacks_are_signed_over_address_and_parameters() {
                 .starts_with("application/x-www-form-urlencoded")
         );
         let signature = documented_signature(&sms.config().auth_token, &url, &callback.body);
-        assert_eq!(
-            callback.header("x-twilio-signature"),
-            Some(signature.as_str())
-        );
+        assert_eq!(callback.header("x-twilio-signature"), Some(signature.as_str()));
         assert_eq!(field(&callback, "MessageStatus").as_deref(), Some(word));
         assert_eq!(field(&callback, "SmsStatus").as_deref(), Some(word));
-        assert_eq!(
-            field(&callback, "MessageSid").as_deref(),
-            answer["sid"].as_str()
-        );
+        assert_eq!(field(&callback, "MessageSid").as_deref(), answer["sid"].as_str());
         assert_eq!(field(&callback, "To").as_deref(), Some(TO));
-        assert_eq!(
-            field(&callback, "AccountSid"),
-            Some(sms.config().account_sid.clone())
-        );
+        assert_eq!(field(&callback, "AccountSid"), Some(sms.config().account_sid.clone()));
         assert_eq!(field(&callback, "ErrorCode").as_deref(), code);
         assert_eq!(
             field(&callback, "RawDlrDoneDate").map(|date| date.len()),
@@ -330,22 +276,14 @@ async fn a_callback_can_be_spoiled_in_every_way() {
     let url = format!("{}/cb", sink.base_url);
     let (_, answer) = send(&sms, &with_callback(&url)).await;
     let genuine = |callback: &sink::Received| {
-        callback.header("x-twilio-signature")
-            == Some(&documented_signature(
-                &sms.config().auth_token,
-                &url,
-                &callback.body,
-            ))
+        callback.header("x-twilio-signature") == Some(&documented_signature(&sms.config().auth_token, &url, &callback.body))
     };
     let forged = sink.next().await;
     assert!(!genuine(&forged) && forged.header("x-twilio-signature").is_some());
     assert_eq!(sink.next().await.header("x-twilio-signature"), None);
     let foreign = sink.next().await;
     assert!(genuine(&foreign));
-    assert_ne!(
-        field(&foreign, "MessageSid").as_deref(),
-        answer["sid"].as_str()
-    );
+    assert_ne!(field(&foreign, "MessageSid").as_deref(), answer["sid"].as_str());
     let (first, second) = (sink.next().await, sink.next().await);
     assert!(genuine(&first));
     assert_eq!(first.body, second.body);
@@ -365,11 +303,7 @@ async fn a_public_address_is_signed_and_the_actual_one_is_called() {
     .await
     .unwrap();
     sms.script(TO, Script::delivered());
-    send(
-        &sms,
-        &with_callback("https://otp.example.com:8443/hooks/sms/42?x=1"),
-    )
-    .await;
+    send(&sms, &with_callback("https://otp.example.com:8443/hooks/sms/42?x=1")).await;
     let callback = sink.next().await;
     assert_eq!(callback.uri, "/hooks/sms/42?x=1");
     let signature = documented_signature(
@@ -377,10 +311,7 @@ async fn a_public_address_is_signed_and_the_actual_one_is_called() {
         "https://otp.example.com/hooks/sms/42?x=1",
         &callback.body,
     );
-    assert_eq!(
-        callback.header("x-twilio-signature"),
-        Some(signature.as_str())
-    );
+    assert_eq!(callback.header("x-twilio-signature"), Some(signature.as_str()));
     let log = sms.wait_for_callbacks(2, LIMIT).await;
     assert_eq!(log[0].answer, CallbackAnswer::Status(500));
     assert_eq!(
@@ -398,10 +329,7 @@ async fn an_early_callback_arrives_before_the_answer() {
     let (status, answer) = send(&sms, &with_callback(&sink.base_url)).await;
     assert_eq!(status, 201);
     assert_eq!(sms.callbacks().len(), 1);
-    assert_eq!(
-        field(&sink.next().await, "MessageSid").as_deref(),
-        answer["sid"].as_str()
-    );
+    assert_eq!(field(&sink.next().await, "MessageSid").as_deref(), answer["sid"].as_str());
 }
 
 #[tokio::test]
@@ -487,15 +415,8 @@ async fn a_test_can_send_callbacks_by_hand() {
         sms.send_receipt(&messages[0], &ReceiptStep::sent()).await,
         CallbackAnswer::NoAddress
     );
-    assert!(
-        sms.send_receipt(&messages[1], &ReceiptStep::failed(30_034))
-            .await
-            .is_ok()
-    );
-    assert_eq!(
-        field(&sink.next().await, "ErrorCode").as_deref(),
-        Some("30034")
-    );
+    assert!(sms.send_receipt(&messages[1], &ReceiptStep::failed(30_034)).await.is_ok());
+    assert_eq!(field(&sink.next().await, "ErrorCode").as_deref(), Some("30034"));
     let form = [("MessageStatus".to_owned(), "delivered".to_owned())];
     let signing = Signing::Header("AAAA".to_owned());
     assert!(sms.send_form(&sink.base_url, &form, &signing).await.is_ok());

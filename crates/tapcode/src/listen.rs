@@ -73,8 +73,12 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, clock:
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection =
-                    Connection { router: router.clone(), answer_ms: bounds.answer_ms, stop: stop.clone(), cut: cut.clone() };
+                let connection = Connection {
+                    router: router.clone(),
+                    answer_ms: bounds.answer_ms,
+                    stop: stop.clone(),
+                    cut: cut.clone(),
+                };
                 let builder = Arc::clone(&builder);
                 connections.spawn(async move {
                     connection.serve(&builder, stream, peer).await;
@@ -177,12 +181,25 @@ async fn answer(
         metrics::counter!("tapcode_requests_timed_out_total").increment(1);
         let mut late = Response::new(Body::empty());
         *late.status_mut() = StatusCode::REQUEST_TIMEOUT;
-        late.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+        late.headers_mut()
+            .insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         return Ok(late);
     };
     let answered = answered.unwrap_or_else(|never| match never {});
-    let streams = answered.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"));
-    Ok(if streams { answered.map(|body| Body::new(UntilStopped { body, stopped: Box::pin(stop.cancelled_owned()) })) } else { answered })
+    let streams = answered
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"));
+    Ok(if streams {
+        answered.map(|body| {
+            Body::new(UntilStopped {
+                body,
+                stopped: Box::pin(stop.cancelled_owned()),
+            })
+        })
+    } else {
+        answered
+    })
 }
 
 /// A body without an end of its own, which ends when the server stops: its reader comes back to the next one.
@@ -222,7 +239,10 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { connections_max: 100, answer_ms: 90_000 };
+    const BOUNDS: Bounds = Bounds {
+        connections_max: 100,
+        answer_ms: 90_000,
+    };
 
     struct Listening {
         address: SocketAddr,
@@ -239,7 +259,9 @@ mod tests {
     }
 
     fn echo() -> Router {
-        Router::new().route("/", get(async || "here")).route("/echo", post(async |body: String| body))
+        Router::new()
+            .route("/", get(async || "here"))
+            .route("/echo", post(async |body: String| body))
     }
 
     async fn said(address: SocketAddr, text: &str) -> String {
@@ -254,7 +276,9 @@ mod tests {
     async fn rest(stream: &mut TcpStream) -> String {
         let mut answer = String::new();
         // A reset is as much an end as a close.
-        let _ended = tokio::time::timeout(ENDS, stream.read_to_string(&mut answer)).await.expect("the connection ends");
+        let _ended = tokio::time::timeout(ENDS, stream.read_to_string(&mut answer))
+            .await
+            .expect("the connection ends");
         answer
     }
 
@@ -292,14 +316,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_beyond_the_bound_waits_for_a_place() {
-        let listening = listening(echo(), Bounds { connections_max: 1, ..BOUNDS }).await;
+        let listening = listening(
+            echo(),
+            Bounds {
+                connections_max: 1,
+                ..BOUNDS
+            },
+        )
+        .await;
         let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
         let first = TcpStream::connect(listening.address).await.unwrap();
         let mut second = TcpStream::connect(listening.address).await.unwrap();
         second.write_all(request).await.unwrap();
         // The clock only moves on once everybody else has nothing left to do.
         let soon = Duration::from_millis(HEAD_MS / 2);
-        assert!(tokio::time::timeout(soon, second.readable()).await.is_err(), "it was served beside the first");
+        assert!(
+            tokio::time::timeout(soon, second.readable()).await.is_err(),
+            "it was served beside the first"
+        );
         drop(first);
         assert!(rest(&mut second).await.ends_with("here"));
     }
@@ -320,7 +354,10 @@ mod tests {
         let from = Instant::now();
         listening.stop.cancel();
         rest(&mut idle).await;
-        assert!(from.elapsed() < Duration::from_millis(DRAIN_MS), "an idle connection was waited for");
+        assert!(
+            from.elapsed() < Duration::from_millis(DRAIN_MS),
+            "an idle connection was waited for"
+        );
         let until = Instant::now() + Duration::from_secs(5);
         while TcpStream::connect(listening.address).await.is_ok() {
             assert!(Instant::now() < until, "new connections are still taken");
@@ -370,7 +407,10 @@ mod tests {
         listening.stop.cancel();
         assert_eq!(rest(&mut reader).await, "0\r\n\r\n");
         assert_eq!(listening.served.await.unwrap(), 0);
-        assert!(from.elapsed() < Duration::from_millis(DRAIN_MS), "it was cut, and did not end by itself");
+        assert!(
+            from.elapsed() < Duration::from_millis(DRAIN_MS),
+            "it was cut, and did not end by itself"
+        );
     }
 
     /// A body that says one thing and then nothing, for ever.

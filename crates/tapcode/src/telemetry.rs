@@ -12,11 +12,13 @@ use tracing_subscriber::EnvFilter;
 
 /// Delivery times, in milliseconds: from a good WhatsApp delivery to the longest life of a code.
 const DELIVERY_MS: &[f64] = &[
-    250.0, 500.0, 1_000.0, 2_000.0, 3_000.0, 5_000.0, 8_000.0, 10_000.0, 15_000.0, 20_000.0, 30_000.0, 60_000.0, 120_000.0, 300_000.0,
-    600_000.0,
+    250.0, 500.0, 1_000.0, 2_000.0, 3_000.0, 5_000.0, 8_000.0, 10_000.0, 15_000.0, 20_000.0, 30_000.0, 60_000.0, 120_000.0,
+    300_000.0, 600_000.0,
 ];
 /// Everything else that is measured in milliseconds: calls, requests, commits.
-const WORK_MS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0];
+const WORK_MS: &[f64] = &[
+    0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0,
+];
 /// How often the recorder tidies up after itself. Milliseconds.
 const UPKEEP_MS: u64 = 5_000;
 
@@ -27,8 +29,21 @@ const UPKEEP_MS: u64 = 5_000;
 pub fn start_logging(log: Log) -> anyhow::Result<()> {
     // Other people's crates log for their own developers; they are heard from warnings up unless all is asked for.
     let level = log.level.as_str();
-    let others = if matches!(log.level, tapcode::config::LogLevel::Trace) { "trace" } else if level == "error" { "error" } else { "warn" };
-    let rooms = ["tapcode", "tapcode_core", "tapcode_engine", "tapcode_providers", "tapcode_server", "tapcode_store"];
+    let others = if matches!(log.level, tapcode::config::LogLevel::Trace) {
+        "trace"
+    } else if level == "error" {
+        "error"
+    } else {
+        "warn"
+    };
+    let rooms = [
+        "tapcode",
+        "tapcode_core",
+        "tapcode_engine",
+        "tapcode_providers",
+        "tapcode_server",
+        "tapcode_store",
+    ];
     let directives: Vec<String> = std::iter::once(others.to_owned())
         .chain(rooms.iter().map(|room| format!("{room}={level}")))
         // It writes the numbers that it reads, and has nothing else to say.

@@ -92,7 +92,10 @@ pub fn store_name(store: &config::Store) -> String {
 /// # Errors
 /// When there is no master key, or the machine's certificates cannot be loaded.
 pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> anyhow::Result<Engine> {
-    let master_key = config.master_key.as_ref().context("there is no master key; `tapcode keys generate-master` makes one")?;
+    let master_key = config
+        .master_key
+        .as_ref()
+        .context("there is no master key; `tapcode keys generate-master` makes one")?;
     Ok(Engine::new(Parts {
         store,
         clock: Arc::new(SystemClock),
@@ -155,16 +158,28 @@ where
         services = services.join(","),
         "listening"
     );
-    ready(Ready { engine: &engine, phones: &sandbox, address, url: &url }).await?;
+    ready(Ready {
+        engine: &engine,
+        phones: &sandbox,
+        address,
+        url: &url,
+    })
+    .await?;
     let bounds = Bounds {
         connections_max: config.server.connections_max.try_into().unwrap_or(usize::MAX),
         answer_ms: u64::from(config.server.request_timeout_ms) + tapcode_server::limits::WAIT_MS_MAX,
     };
     let cut = listen::serve(listener, router, bounds, &SystemClock, stop).await;
     if cut > 0 {
-        tracing::warn!(connections = cut, "connections were cut: their requests took longer than stopping may");
+        tracing::warn!(
+            connections = cut,
+            "connections were cut: their requests took longer than stopping may"
+        );
     }
-    if tokio::time::timeout(Duration::from_millis(SETTLE_MS), engine.stop()).await.is_err() {
+    if tokio::time::timeout(Duration::from_millis(SETTLE_MS), engine.stop())
+        .await
+        .is_err()
+    {
         tracing::warn!("calls to providers were still under way; the next start finds them in the store");
     }
     tracing::info!("stopped");
@@ -176,7 +191,9 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => "stop what listens there, or choose another port (0 takes any that is free)",
             io::ErrorKind::AddrNotAvailable => "choose an address that this machine has",
-            io::ErrorKind::PermissionDenied => "choose a port from 1024 on, or let the service manager give the right to lower ones",
+            io::ErrorKind::PermissionDenied => {
+                "choose a port from 1024 on, or let the service manager give the right to lower ones"
+            }
             _ => "choose another address",
         };
         anyhow!(error).context(format!("{listen} cannot be listened on ({remedy})"))
@@ -249,13 +266,19 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                 let from = match (&twilio.messaging_service_sid, &number.number) {
                     (Some(sid), _) => From::MessagingService(sid.clone()),
                     (None, Some(number)) => From::Sender(number.clone()),
-                    (None, None) => bail!("numbers, id {}: neither a number nor a messaging service is configured", number.id),
+                    (None, None) => bail!(
+                        "numbers, id {}: neither a number nor a messaging service is configured",
+                        number.id
+                    ),
                 };
                 let provider = Twilio::new(TwilioConfig {
                     base_url: twilio.base_url.clone(),
                     account_sid: twilio.account_sid.clone(),
                     auth_token: secret(&twilio.auth_token),
-                    api_key: twilio.api_key.as_ref().map(|key| ApiKey { sid: key.sid.clone(), secret: secret(&key.secret) }),
+                    api_key: twilio.api_key.as_ref().map(|key| ApiKey {
+                        sid: key.sid.clone(),
+                        secret: secret(&key.secret),
+                    }),
                     from,
                     callback_url: Some(format!("{public_url}/hooks/sms/{}", number.id)),
                 });
@@ -280,8 +303,16 @@ fn service(service: &config::Service) -> Service {
         limits: service.limits,
         own_codes: service.own_codes,
         workflow: workflow(&service.workflow),
-        workflows: service.workflows.iter().map(|w| (w.countries.clone(), workflow(&w.steps))).collect(),
-        test_numbers: service.test_numbers.iter().map(|t| (t.number.clone(), t.code.clone())).collect(),
+        workflows: service
+            .workflows
+            .iter()
+            .map(|w| (w.countries.clone(), workflow(&w.steps)))
+            .collect(),
+        test_numbers: service
+            .test_numbers
+            .iter()
+            .map(|t| (t.number.clone(), t.code.clone()))
+            .collect(),
     }
 }
 

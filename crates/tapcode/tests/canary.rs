@@ -60,7 +60,10 @@ impl Secret {
             disguises.push(("an integer, low byte first", high_first.iter().rev().copied().collect()));
             disguises.push(("an integer, high byte first", high_first));
         }
-        Self { name: name.into(), disguises }
+        Self {
+            name: name.into(),
+            disguises,
+        }
     }
 
     /// Bytes, and their usual spellings.
@@ -68,7 +71,9 @@ impl Secret {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut secret = Self::text(name, &hex);
         secret.disguises.push(("the bytes", bytes.to_vec()));
-        secret.disguises.push(("the bytes in base64", STANDARD_NO_PAD.encode(bytes).into_bytes()));
+        secret
+            .disguises
+            .push(("the bytes in base64", STANDARD_NO_PAD.encode(bytes).into_bytes()));
         secret
     }
 
@@ -130,7 +135,12 @@ impl Places {
                     if let Some(at) = find(bytes, needle) {
                         let around = &bytes[at.saturating_sub(60)..(at + needle.len() + 40).min(bytes.len())];
                         let around = String::from_utf8_lossy(around).escape_debug().to_string();
-                        leaks.push(Leak { place: place.clone(), secret: secret.name.clone(), disguise, around });
+                        leaks.push(Leak {
+                            place: place.clone(),
+                            secret: secret.name.clone(),
+                            disguise,
+                            around,
+                        });
                     }
                 }
             }
@@ -155,24 +165,35 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 
 #[test]
 fn the_search_finds_each_disguise_wherever_it_stands() {
-    let secrets = [vec![Secret::text("code", OWN_CODE), Secret::bytes("key", &[7; 32])], Secret::number(&number(77))].concat_all();
+    let secrets = [
+        vec![Secret::text("code", OWN_CODE), Secret::bytes("key", &[7; 32])],
+        Secret::number(&number(77)),
+    ]
+    .concat_all();
     for secret in &secrets {
         for (disguise, needle) in &secret.disguises {
             let mut places = Places::default();
             places.add("here", [b"\0before ".as_slice(), needle, b" behind"].concat());
             let found = places.leaks(std::slice::from_ref(secret));
-            assert!(found.iter().any(|leak| leak.disguise == *disguise), "{disguise} of {} is not found", secret.name);
+            assert!(
+                found.iter().any(|leak| leak.disguise == *disguise),
+                "{disguise} of {} is not found",
+                secret.name
+            );
         }
     }
     // As in Meta's message ids: base64 of bytes in which the number stands anywhere.
     for before in 0..7 {
-        let wamid = STANDARD_NO_PAD.encode([&vec![0xf7; before], number(77)[1..].as_bytes(), &[0x15, 2, 0, 17]].concat());
+        let wamid = STANDARD_NO_PAD.encode([&vec![0xf7; before], &number(77).as_bytes()[1..], &[0x15, 2, 0, 17]].concat());
         let mut places = Places::default();
         places.add("here", wamid);
         assert!(!places.leaks(&secrets).is_empty(), "{before} bytes before it");
     }
     let mut places = Places::default();
-    places.add("here", "nothing but a masked number, +31*****0077, and a code nobody sent, 123456");
+    places.add(
+        "here",
+        "nothing but a masked number, +31*****0077, and a code nobody sent, 123456",
+    );
     assert_eq!(places.leaks(&secrets), []);
 }
 
@@ -194,7 +215,11 @@ async fn parrot() -> SocketAddr {
         let twilio = json!({"code": 21_211, "message": details, "status": 400, "more_info": details});
         let meta = json!({"message": details, "type": "OAuthException", "code": 131_009, "fbtrace_id": "x",
                           "error_data": {"messaging_product": "whatsapp", "details": details}});
-        let both = if body.starts_with('{') { json!({ "error": meta }) } else { twilio };
+        let both = if body.starts_with('{') {
+            json!({ "error": meta })
+        } else {
+            twilio
+        };
         (StatusCode::BAD_REQUEST, Json(both))
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -213,12 +238,16 @@ struct Caller<'a> {
 impl Caller<'_> {
     async fn send(&mut self, request: reqwest::RequestBuilder) -> (u16, Value) {
         let answer = self.server.send(request.bearer_auth(self.key)).await;
-        self.told.add(format!("answer {}", self.told.0.len()), format!("{:?}\n{}", answer.headers, answer.body));
+        self.told.add(
+            format!("answer {}", self.told.0.len()),
+            format!("{:?}\n{}", answer.headers, answer.body),
+        );
         (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
     }
 
     async fn post(&mut self, path: &str, body: Value) -> (u16, Value) {
-        self.send(client().post(format!("{}{path}", self.server.url)).json(&body)).await
+        self.send(client().post(format!("{}{path}", self.server.url)).json(&body))
+            .await
     }
 
     async fn get(&mut self, path: &str) -> (u16, Value) {
@@ -272,12 +301,24 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
         home.key_with(&["--rights", "admin"]),
     );
     let [own, fallen, refused, plain, stranger] = [1, 2, 3, 4, 5].map(|nth| number(810_150 + nth));
-    let mut secrets: Vec<Secret> = [&own, &fallen, &refused, &plain, &stranger].into_iter().flat_map(|n| Secret::number(n)).collect();
-    for (name, key) in [("the caller's key", &key), ("the reader's key", &reader), ("the admin's key", &admin)] {
+    let mut secrets: Vec<Secret> = [&own, &fallen, &refused, &plain, &stranger]
+        .into_iter()
+        .flat_map(|n| Secret::number(n))
+        .collect();
+    for (name, key) in [
+        ("the caller's key", &key),
+        ("the reader's key", &reader),
+        ("the admin's key", &admin),
+    ] {
         secrets.push(Secret::text(name, key.rsplit('_').next().expect("a key has parts")));
     }
-    let master = fs::read_to_string(home.path("master.key")).expect("the master key").trim().to_owned();
-    let master_bytes: Vec<u8> = (0..32).map(|n| u8::from_str_radix(&master[2 * n..2 * n + 2], 16).expect("hexadecimal")).collect();
+    let master = fs::read_to_string(home.path("master.key"))
+        .expect("the master key")
+        .trim()
+        .to_owned();
+    let master_bytes: Vec<u8> = (0..32)
+        .map(|n| u8::from_str_radix(&master[2 * n..2 * n + 2], 16).expect("hexadecimal"))
+        .collect();
     secrets.push(Secret::bytes("the master key", &master_bytes));
     for (name, text) in [
         ("Meta's access token", ACCESS_TOKEN),
@@ -297,19 +338,37 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
         command
     });
     server.wait_for_log("/api/v1/events/stream");
-    outside.meta.subscribe(&format!("{}/hooks/whatsapp/1", server.url), VERIFY_TOKEN).await.expect("the handshake");
+    outside
+        .meta
+        .subscribe(&format!("{}/hooks/whatsapp/1", server.url), VERIFY_TOKEN)
+        .await
+        .expect("the handshake");
     let wrong_handshake = format!("/hooks/whatsapp/1?hub.mode=subscribe&hub.challenge=1&hub.verify_token={VERIFY_TOKEN}x");
-    let mut caller = Caller { server: &server, key: &key, told: Places::default() };
+    let mut caller = Caller {
+        server: &server,
+        key: &key,
+        told: Places::default(),
+    };
 
     // An own code, delivered and read, guessed wrong and then right.
-    outside.meta.script(&own, cloud_api::Script::delivered().then(cloud_api::ReceiptStep::read()));
-    let first = caller.begin(json!({"to": typed(&own), "purpose": "login", "code": OWN_CODE, "client": {"ip": "203.0.113.7"}})).await;
+    outside
+        .meta
+        .script(&own, cloud_api::Script::delivered().then(cloud_api::ReceiptStep::read()));
+    let first = caller
+        .begin(json!({"to": typed(&own), "purpose": "login", "code": OWN_CODE, "client": {"ip": "203.0.113.7"}}))
+        .await;
     let sent = outside.meta.wait_for_messages(1, WAIT_MAX).await;
     assert_eq!(sent[0].code.as_deref(), Some(OWN_CODE));
     let wamid = sent[0].wamid().expect("a message").to_owned();
-    secrets.push(Secret::text("Meta's message id", wamid.strip_prefix("wamid.").expect("wamid.")));
+    secrets.push(Secret::text(
+        "Meta's message id",
+        wamid.strip_prefix("wamid.").expect("wamid."),
+    ));
     outside.meta.wait_for_webhooks(3, WAIT_MAX).await;
-    assert_eq!(caller.check(&first, json!({"code": "KANARI42XZ"})).await["reason"], "incorrect_code");
+    assert_eq!(
+        caller.check(&first, json!({"code": "KANARI42XZ"})).await["reason"],
+        "incorrect_code"
+    );
     for (body, expected) in [
         (json!({"code": 7_391_846_205_u64}), 400),
         (json!({"code": [OWN_CODE]}), 400),
@@ -320,7 +379,12 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
         let (status, answer) = caller.post(&format!("{VERIFICATIONS}/{first}/check"), body).await;
         assert!(status == expected || status == 400, "{status} {answer}");
     }
-    let (_, checked) = caller.post(&format!("{VERIFICATIONS}/check"), json!({"to": typed(&own), "purpose": "login", "code": OWN_CODE})).await;
+    let (_, checked) = caller
+        .post(
+            &format!("{VERIFICATIONS}/check"),
+            json!({"to": typed(&own), "purpose": "login", "code": OWN_CODE}),
+        )
+        .await;
     assert_eq!(checked["valid"], true, "{checked}");
 
     // Not on WhatsApp: a derived code falls back to SMS, whose receipts come back. Meta's failure speaks of the number.
@@ -329,40 +393,61 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
     let code = sent[1].code.clone().expect("a code");
     secrets.push(Secret::text("a derived code", &code));
     outside.twilio.default_script(twilio::Script::delivered());
-    let failed = sent[1].update(cloud_api::Status::Failed { code: 131_026 }).expect("a message");
+    let failed = sent[1]
+        .update(cloud_api::Status::Failed { code: 131_026 })
+        .expect("a message");
     let mut body: Value = serde_json::from_slice(&outside.meta.statuses_body(&[failed])).expect("JSON");
-    let error = body.pointer_mut("/entry/0/changes/0/value/statuses/0/errors/0").expect("an error");
+    let error = body
+        .pointer_mut("/entry/0/changes/0/value/statuses/0/errors/0")
+        .expect("an error");
     for place in ["title", "message"] {
         error[place] = format!("{fallen} ({}) could not be sent {code}", typed(&fallen)).into();
     }
     error["error_data"] = json!({"details": format!("{fallen} is not on WhatsApp; the code was {code}")});
     let body = serde_json::to_vec(&body).expect("JSON");
-    for signing in [Signing::Forged, Signing::Missing, Signing::Header(format!("sha256={APP_SECRET}"))] {
+    for signing in [
+        Signing::Forged,
+        Signing::Missing,
+        Signing::Header(format!("sha256={APP_SECRET}")),
+    ] {
         let answer = outside.meta.send_body(body.clone(), &signing).await;
         assert_eq!(answer, CallbackAnswer::Status(401));
     }
-    let cut_short = outside.meta.send_body(body[..body.len() - 9].to_vec(), &Signing::Proper).await;
+    let cut_short = outside
+        .meta
+        .send_body(body[..body.len() - 9].to_vec(), &Signing::Proper)
+        .await;
     assert_eq!(cut_short, CallbackAnswer::Status(400));
     assert!(outside.meta.send_body(body, &Signing::Proper).await.is_ok());
-    let text = outside.twilio.wait_for_messages(1, WAIT_MAX).await[0].body.clone().expect("a text");
+    let text = outside.twilio.wait_for_messages(1, WAIT_MAX).await[0]
+        .body
+        .clone()
+        .expect("a text");
     assert_eq!(code_in(&text), code);
     outside.twilio.wait_for_callbacks(2, WAIT_MAX).await;
     let wrong = json!({"code": wrong_for(&code), "binding": {"amount": "39.90 EUR"}});
     assert_eq!(caller.check(&second, wrong).await["valid"], false);
-    caller.post(&format!("{VERIFICATIONS}/{second}/resend"), json!({"channel": "sms"})).await;
+    caller
+        .post(&format!("{VERIFICATIONS}/{second}/resend"), json!({"channel": "sms"}))
+        .await;
     let right = json!({"code": &code, "binding": {"amount": "39.90 EUR"}});
     assert_eq!(caller.check(&second, right).await["valid"], true);
 
     // Two providers that repeat the number and the code in their refusals.
     let workflow = json!([{"channel": "whatsapp", "sender": 2}, {"channel": "sms", "sender": 43}]);
-    let third = caller.begin(json!({"to": &refused, "code": OWN_CODE, "workflow": workflow})).await;
+    let third = caller
+        .begin(json!({"to": &refused, "code": OWN_CODE, "workflow": workflow}))
+        .await;
     let failed = eventually("both refuse", async || {
         let found = server.get(&format!("{VERIFICATIONS}/{third}"), &key).await.expect(200);
         (found["status"] == "failed").then_some(found)
     })
     .await;
     for attempt in failed["attempts"].as_array().unwrap() {
-        assert!(attempt["failure"]["detail"].as_str().unwrap().contains("cannot send"), "the refusal is not told: {failed}");
+        assert!(
+            attempt["failure"]["detail"].as_str().unwrap().contains("cannot send"),
+            "the refusal is not told: {failed}"
+        );
     }
     caller.get(&format!("{VERIFICATIONS}/{third}")).await;
 
@@ -375,13 +460,24 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
                          "template": {"name": "login_otp", "language": {"code": "en"}, "components": components}});
     let (status, sent) = caller.post("/api/v1/whatsapp/messages", message.clone()).await;
     assert_eq!(status, 201, "{sent}");
-    let path = format!("/api/v1/whatsapp/messages/{}?wait=delivered&timeout_ms=20000", sent["id"].as_str().unwrap());
+    let path = format!(
+        "/api/v1/whatsapp/messages/{}?wait=delivered&timeout_ms=20000",
+        sent["id"].as_str().unwrap()
+    );
     assert_eq!(caller.get(&path).await.1["status"], "delivered");
     let body = format!("Your code is {}, {}.", PLAIN_CODES[1], typed(&plain));
     for sender in [42, 43] {
-        let (status, sent) = caller.post("/api/v1/sms/messages", json!({"from_number_id": sender, "to": &plain, "body": &body})).await;
+        let (status, sent) = caller
+            .post(
+                "/api/v1/sms/messages",
+                json!({"from_number_id": sender, "to": &plain, "body": &body}),
+            )
+            .await;
         assert_eq!(status, 201, "{sent}");
-        let path = format!("/api/v1/sms/messages/{}?wait=delivered&timeout_ms=20000", sent["id"].as_str().unwrap());
+        let path = format!(
+            "/api/v1/sms/messages/{}?wait=delivered&timeout_ms=20000",
+            sent["id"].as_str().unwrap()
+        );
         let found = caller.get(&path).await.1;
         assert_eq!(found["status"], if sender == 42 { "delivered" } else { "failed" }, "{found}");
     }
@@ -398,15 +494,28 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
         (json!({"to": [&stranger]}), 400),
         (json!({"to": &stranger, "purpose": &stranger}), 400),
         (json!({"to": &stranger, "code": format!("{OWN_CODE}{OWN_CODE}")}), 400),
-        (json!({"to": &stranger, "locale": &stranger, "workflow": [{"channel": &stranger}]}), 400),
-        (json!({"to": &stranger, "client": {"ip": &stranger, "app_hash": OWN_CODE}}), 400),
+        (
+            json!({"to": &stranger, "locale": &stranger, "workflow": [{"channel": &stranger}]}),
+            400,
+        ),
+        (
+            json!({"to": &stranger, "client": {"ip": &stranger, "app_hash": OWN_CODE}}),
+            400,
+        ),
     ] {
         let (status, answer) = caller.post(VERIFICATIONS, body).await;
         assert_eq!(status, expected, "{answer}");
     }
     // A field that is not known is named to whoever sent it, as the API promises; but nowhere else.
-    for body in [json!({ &stranger: OWN_CODE }), json!({"to": &stranger, OWN_CODE: &stranger, "client": {&stranger: 1}})] {
-        assert!(server.post(VERIFICATIONS, &key, body).await.expect(400)["errors"].to_string().contains("unknown_field"));
+    for body in [
+        json!({ &stranger: OWN_CODE }),
+        json!({"to": &stranger, OWN_CODE: &stranger, "client": {&stranger: 1}}),
+    ] {
+        assert!(
+            server.post(VERIFICATIONS, &key, body).await.expect(400)["errors"]
+                .to_string()
+                .contains("unknown_field")
+        );
     }
     let typed_in_address = typed(&stranger).replace('+', "%2B").replace(' ', "%20");
     for path in [
@@ -424,17 +533,44 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
         assert!((400..500).contains(&status), "{status} {answer}");
     }
     let url = &server.url;
-    let not_json = client().post(format!("{url}{VERIFICATIONS}")).header("content-type", "application/json");
-    assert_eq!(caller.send(not_json.body(format!("{{\"to\":\"{stranger}\",\"code\":\"{OWN_CODE}\""))).await.0, 400);
-    let no_type = client().post(format!("{url}{VERIFICATIONS}")).body(format!("to={stranger}&code={OWN_CODE}"));
+    let not_json = client()
+        .post(format!("{url}{VERIFICATIONS}"))
+        .header("content-type", "application/json");
+    assert_eq!(
+        caller
+            .send(not_json.body(format!("{{\"to\":\"{stranger}\",\"code\":\"{OWN_CODE}\"")))
+            .await
+            .0,
+        400
+    );
+    let no_type = client()
+        .post(format!("{url}{VERIFICATIONS}"))
+        .body(format!("to={stranger}&code={OWN_CODE}"));
     assert_eq!(caller.send(no_type).await.0, 415);
-    for name in ["idempotency-key", "x-request-id", "user-agent", "referer", "x-forwarded-for", "traceparent"] {
+    for name in [
+        "idempotency-key",
+        "x-request-id",
+        "user-agent",
+        "referer",
+        "x-forwarded-for",
+        "traceparent",
+    ] {
         let value = format!("{stranger}-{OWN_CODE}-{key}");
-        let request = client().post(format!("{url}{VERIFICATIONS}")).header(name, &value).json(&json!({"to": "+31"}));
+        let request = client()
+            .post(format!("{url}{VERIFICATIONS}"))
+            .header(name, &value)
+            .json(&json!({"to": "+31"}));
         assert_eq!(caller.send(request).await.0, 400, "{name}");
     }
-    for authorization in [format!("Bearer {key}x"), format!("Basic {key}"), key.clone(), format!("Bearer {stranger}")] {
-        let request = client().get(format!("{url}{VERIFICATIONS}")).header("authorization", authorization);
+    for authorization in [
+        format!("Bearer {key}x"),
+        format!("Basic {key}"),
+        key.clone(),
+        format!("Bearer {stranger}"),
+    ] {
+        let request = client()
+            .get(format!("{url}{VERIFICATIONS}"))
+            .header("authorization", authorization);
         let answer = server.send(request).await;
         assert_eq!(answer.status, 401);
         caller.told.add("a refusal of a key", answer.body);
@@ -447,24 +583,46 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
     for id in [&first, &second, &third] {
         caller.get(&format!("{VERIFICATIONS}/{id}")).await;
         let (status, timeline) = caller.get(&format!("{VERIFICATIONS}/{id}/timeline")).await;
-        assert!(status == 200 && timeline["data"].as_array().is_some_and(|data| data.len() > 2), "{timeline}");
+        assert!(
+            status == 200 && timeline["data"].as_array().is_some_and(|data| data.len() > 2),
+            "{timeline}"
+        );
     }
     let mut places = caller.told;
     let mut cursor = String::new();
     loop {
-        let page = server.get(&format!("/api/v1/events?limit=100{cursor}"), &reader).await.expect(200);
+        let page = server
+            .get(&format!("/api/v1/events?limit=100{cursor}"), &reader)
+            .await
+            .expect(200);
         places.add("events", page.to_string());
-        match (page["next_cursor"].as_str(), page["data"].as_array().is_some_and(|data| !data.is_empty())) {
+        match (
+            page["next_cursor"].as_str(),
+            page["data"].as_array().is_some_and(|data| !data.is_empty()),
+        ) {
             (Some(next), true) => cursor = format!("&after={next}"),
             _ => break,
         }
     }
-    for path in ["/metrics", "/healthz", "/readyz", "/openapi.json", "/api/v1/whatsapp/accounts", "/api/v1/numbers", "/api/v1/services"] {
+    for path in [
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/api/v1/whatsapp/accounts",
+        "/api/v1/numbers",
+        "/api/v1/services",
+    ] {
         let answer = server.get(path, &admin).await;
         assert!(answer.status < 500, "{path}: {answer:?}");
         places.add(path, answer.body);
     }
-    for words in [vec!["explain", &first], vec!["explain", &second, "--json"], vec!["explain", &third], vec!["send", digits]] {
+    for words in [
+        vec!["explain", &first],
+        vec!["explain", &second, "--json"],
+        vec!["explain", &third],
+        vec!["send", digits],
+    ] {
         let mut command = home.command(words.iter().copied());
         let output = harness::run(command.env("TAPCODE_URL", &server.url).env("TAPCODE_KEY", &key));
         places.add(format!("tapcode {}", words[0]), [output.stdout, output.stderr].concat());
@@ -478,7 +636,10 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
     places.add("tapcode tail", tail.log());
 
     places.add_database(&home, "while it runs");
-    assert!(places.0.iter().any(|(place, _)| place.starts_with("tapcode.db-wal")), "no write-ahead log was looked at");
+    assert!(
+        places.0.iter().any(|(place, _)| place.starts_with("tapcode.db-wal")),
+        "no write-ahead log was looked at"
+    );
     assert_eq!(server.terminate(), Some(0));
     places.add_database(&home, "closed");
     let log = server.log();

@@ -12,7 +12,21 @@ use serde_json::Value;
 fn the_help_reads_as_reviewed() {
     let home = Home::new();
     let mut pages = String::new();
-    for words in ["", "serve", "dev", "config check", "keys", "keys create", "keys revoke", "keys generate-master", "migrate", "send", "check", "explain", "tail"] {
+    for words in [
+        "",
+        "serve",
+        "dev",
+        "config check",
+        "keys",
+        "keys create",
+        "keys revoke",
+        "keys generate-master",
+        "migrate",
+        "send",
+        "check",
+        "explain",
+        "tail",
+    ] {
         let mut command = home.command(words.split_whitespace().chain(["--help"]));
         command.env_remove("TAPCODE_CONFIG");
         let shown = harness::run(&mut command);
@@ -25,7 +39,14 @@ fn the_help_reads_as_reviewed() {
 #[test]
 fn what_is_not_understood_ends_with_2() {
     let home = Home::new();
-    for arguments in [&["frobnicate"][..], &[], &["keys"], &["check", "msg_1", "1"], &["keys", "revoke", "tc_live_secret"], &["doctor"]] {
+    for arguments in [
+        &["frobnicate"][..],
+        &[],
+        &["keys"],
+        &["check", "msg_1", "1"],
+        &["keys", "revoke", "tc_live_secret"],
+        &["doctor"],
+    ] {
         let output = home.tapcode(arguments.iter().copied());
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(!stderr(&output).is_empty());
@@ -45,7 +66,10 @@ fn every_mistake_of_a_configuration_is_told_and_nothing_is_started() {
     let output = home.tapcode(["serve"]);
     let told = stderr(&output);
     assert_eq!(output.status.code(), Some(1));
-    assert!(told.contains("services[0].name") && told.contains("services[0].workflow[0]"), "{told}");
+    assert!(
+        told.contains("services[0].name") && told.contains("services[0].workflow[0]"),
+        "{told}"
+    );
     assert!(!home.path("tapcode.db").exists(), "a store was made");
     let report = home.tapcode(["config", "check", "--json"]);
     assert_eq!(report.status.code(), Some(1));
@@ -77,8 +101,15 @@ fn a_port_that_is_taken_is_one_sentence_with_its_remedy() {
         let output = harness::run(&mut command);
         assert_eq!(output.status.code(), Some(1));
         let told = stderr(&output);
-        assert!(told.contains(&format!("{address} cannot be listened on (stop what listens there")), "{told}");
-        assert_eq!(told.lines().count(), told.lines().filter(|line| line.contains("warning")).count() + 1, "{told}");
+        assert!(
+            told.contains(&format!("{address} cannot be listened on (stop what listens there")),
+            "{told}"
+        );
+        assert_eq!(
+            told.lines().count(),
+            told.lines().filter(|line| line.contains("warning")).count() + 1,
+            "{told}"
+        );
         assert_eq!(stdout(&output), "", "nothing is printed that is not so");
     }
 }
@@ -94,17 +125,31 @@ fn a_store_that_does_not_open_is_one_sentence_with_its_remedy() {
         stderr(&output)
     };
     let told = told_with("sqlite:nowhere/tapcode.db");
-    assert!(told.contains("the store nowhere/tapcode.db cannot be opened (make the folder nowhere)"), "{told}");
-    fs::write(home.path("text.db"), "no database, and long enough to be looked at as one: ".repeat(40)).unwrap();
+    assert!(
+        told.contains("the store nowhere/tapcode.db cannot be opened (make the folder nowhere)"),
+        "{told}"
+    );
+    fs::write(
+        home.path("text.db"),
+        "no database, and long enough to be looked at as one: ".repeat(40),
+    )
+    .unwrap();
     let told = told_with("sqlite:text.db");
-    assert!(told.contains("the store text.db cannot be opened") && told.contains("not a database"), "{told}");
+    assert!(
+        told.contains("the store text.db cannot be opened") && told.contains("not a database"),
+        "{told}"
+    );
 }
 
 #[test]
 fn a_master_key_is_written_once_for_its_owner_alone() {
     let home = Home::new();
     let file = home.path("second.key");
-    assert!(home.tapcode(["keys", "generate-master", "--out", "second.key"]).status.success());
+    assert!(
+        home.tapcode(["keys", "generate-master", "--out", "second.key"])
+            .status
+            .success()
+    );
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let first = fs::read_to_string(&file).unwrap();
     assert_eq!(first.trim().len(), 64);
@@ -118,19 +163,42 @@ fn a_master_key_is_written_once_for_its_owner_alone() {
 #[test]
 fn migrate_says_which_schema_there_was_and_is() {
     let home = Home::new();
-    assert_eq!(stdout(&home.tapcode(["migrate"])), "sqlite:tapcode.db was made, with schema 1\n");
+    assert_eq!(
+        stdout(&home.tapcode(["migrate"])),
+        "sqlite:tapcode.db was made, with schema 1\n"
+    );
     let again: Value = serde_json::from_str(&stdout(&home.tapcode(["migrate", "--json"]))).unwrap();
-    assert_eq!(again, serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 1, "schema": 1}));
-    assert_eq!(stdout(&home.tapcode(["migrate"])), "sqlite:tapcode.db has schema 1, the newest that this release knows\n");
+    assert_eq!(
+        again,
+        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 1, "schema": 1})
+    );
+    assert_eq!(
+        stdout(&home.tapcode(["migrate"])),
+        "sqlite:tapcode.db has schema 1, the newest that this release knows\n"
+    );
 }
 
 #[test]
 fn keys_are_made_listed_and_revoked_without_a_server() {
     let home = Home::new();
-    let made = home.tapcode(["keys", "create", "--service", "demo", "--test", "--rights", "read,verify", "--label", "Ci", "--json"]);
+    let made = home.tapcode([
+        "keys",
+        "create",
+        "--service",
+        "demo",
+        "--test",
+        "--rights",
+        "read,verify",
+        "--label",
+        "Ci",
+        "--json",
+    ]);
     let made: Value = serde_json::from_str(&stdout(&made)).unwrap();
     assert!(made["key"].as_str().unwrap().starts_with("tc_test_"));
-    assert_eq!((&made["service"], &made["mode"], &made["label"]), (&"demo".into(), &"test".into(), &"Ci".into()));
+    assert_eq!(
+        (&made["service"], &made["mode"], &made["label"]),
+        (&"demo".into(), &"test".into(), &"Ci".into())
+    );
     assert_eq!(made["rights"], serde_json::json!(["verify", "read"]));
     let id = made["id"].as_str().unwrap();
     let admin = home.key_with(&["--rights", "admin"]);
@@ -145,9 +213,19 @@ fn keys_are_made_listed_and_revoked_without_a_server() {
     let revoked = home.tapcode(["keys", "revoke", id]);
     assert!(stdout(&revoked).starts_with(&format!("{id} is revoked")), "{revoked:?}");
     let again = home.tapcode(["keys", "revoke", id]);
-    assert!(again.status.success() && stdout(&again).contains("was revoked already"), "{again:?}");
+    assert!(
+        again.status.success() && stdout(&again).contains("was revoked already"),
+        "{again:?}"
+    );
     let table = stdout(&home.tapcode(["keys", "list"]));
-    assert!(table.starts_with("ID ") && table.lines().nth(1).is_some_and(|line| line.starts_with(id) && line.ends_with("Ci")), "{table}");
+    assert!(
+        table.starts_with("ID ")
+            && table
+                .lines()
+                .nth(1)
+                .is_some_and(|line| line.starts_with(id) && line.ends_with("Ci")),
+        "{table}"
+    );
 }
 
 #[test]
@@ -175,10 +253,22 @@ fn commands_for_a_server_say_what_is_missing() {
     let url = format!("http://{nobody}");
     for (arguments, told) in [
         (&["send", "+31611398058"][..], "an API key is missing; set TAPCODE_KEY"),
-        (&["send", "+31611398058", "--key", "tc_live_x", "--url", "ftp://a"], "--url is no address of a server"),
-        (&["send", "+31611398058", "--key", "tc_live_x", "--url", &url], "is the server running, and is --url right?"),
-        (&["tail", "--key", "tc_live_x", "--url", &url], "is the server running, and is --url right?"),
-        (&["send", "+31611398058", "--key", "tc_live_\u{e9}"], "has characters that no key has"),
+        (
+            &["send", "+31611398058", "--key", "tc_live_x", "--url", "ftp://a"],
+            "--url is no address of a server",
+        ),
+        (
+            &["send", "+31611398058", "--key", "tc_live_x", "--url", &url],
+            "is the server running, and is --url right?",
+        ),
+        (
+            &["tail", "--key", "tc_live_x", "--url", &url],
+            "is the server running, and is --url right?",
+        ),
+        (
+            &["send", "+31611398058", "--key", "tc_live_\u{e9}"],
+            "has characters that no key has",
+        ),
     ] {
         let output = home.tapcode(arguments.iter().copied());
         assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -26,14 +26,25 @@ struct Begun {
 }
 
 fn moment(text: &Value) -> SystemTime {
-    text.as_str().expect("a moment").parse::<jiff::Timestamp>().expect("RFC 3339").into()
+    text.as_str()
+        .expect("a moment")
+        .parse::<jiff::Timestamp>()
+        .expect("RFC 3339")
+        .into()
 }
 
 async fn begin(server: &Server, key: &str, to: &str, wait_ms: u64) -> Begun {
     let workflow = json!([{"channel": "whatsapp", "wait_ms": wait_ms}, {"channel": "sms"}]);
-    let begun = server.post(VERIFICATIONS, key, json!({"to": to, "workflow": workflow})).await.expect(201);
+    let begun = server
+        .post(VERIFICATIONS, key, json!({"to": to, "workflow": workflow}))
+        .await
+        .expect(201);
     let queued = moment(&begun["attempts"][0]["queued_at"]);
-    Begun { id: begun["id"].as_str().unwrap().to_owned(), to: to.to_owned(), due: queued + Duration::from_millis(wait_ms) }
+    Begun {
+        id: begun["id"].as_str().unwrap().to_owned(),
+        to: to.to_owned(),
+        due: queued + Duration::from_millis(wait_ms),
+    }
 }
 
 async fn get(server: &Server, key: &str, id: &str) -> Value {
@@ -41,7 +52,10 @@ async fn get(server: &Server, key: &str, id: &str) -> Value {
 }
 
 async fn check(server: &Server, key: &str, id: &str, code: &str) -> Value {
-    server.post(&format!("{VERIFICATIONS}/{id}/check"), key, json!({"code": code})).await.expect(200)
+    server
+        .post(&format!("{VERIFICATIONS}/{id}/check"), key, json!({"code": code}))
+        .await
+        .expect(200)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -65,9 +79,18 @@ async fn a_kill_between_acceptance_and_fallback_delays_no_sms_and_doubles_none()
     server.kill_9();
     let killed = SystemTime::now();
     assert_eq!(outside.meta.messages().len(), begun.len());
-    assert_eq!(outside.twilio.requests().len(), 0, "the machine was too slow for this test: an SMS was due before the kill");
+    assert_eq!(
+        outside.twilio.requests().len(),
+        0,
+        "the machine was too slow for this test: an SMS was due before the kill"
+    );
 
-    let overdue = begun.iter().map(|one| one.due).filter(|due| *due < killed + Duration::from_secs(6)).max().unwrap();
+    let overdue = begun
+        .iter()
+        .map(|one| one.due)
+        .filter(|due| *due < killed + Duration::from_secs(6))
+        .max()
+        .unwrap();
     // Not a hope: the moment that the last of the short waits ends, while nobody is there to see it.
     tokio::time::sleep(overdue.duration_since(SystemTime::now()).unwrap_or_default()).await;
     let server = outside.serve(&home);
@@ -79,8 +102,15 @@ async fn a_kill_between_acceptance_and_fallback_delays_no_sms_and_doubles_none()
     for one in &begun {
         let code = outside.meta.messages_to(&one.to)[0].code.clone().expect("a code");
         let texts = outside.twilio.messages_to(&one.to);
-        assert!(texts[0].body.as_deref().is_some_and(|body| body.contains(&code)), "another code by SMS");
-        assert!(texts[0].at >= one.due, "an SMS went out {:?} early", one.due.duration_since(texts[0].at));
+        assert!(
+            texts[0].body.as_deref().is_some_and(|body| body.contains(&code)),
+            "another code by SMS"
+        );
+        assert!(
+            texts[0].at >= one.due,
+            "an SMS went out {:?} early",
+            one.due.duration_since(texts[0].at)
+        );
         let lateness = texts[0].at.duration_since(one.due.max(back)).unwrap_or_default();
         assert!(lateness < LATE_MAX, "an SMS went out {lateness:?} late");
         let checked = check(&server, &key, &one.id, &code).await;
@@ -93,7 +123,10 @@ async fn a_kill_between_acceptance_and_fallback_delays_no_sms_and_doubles_none()
         assert_eq!(outside.meta.messages_to(&one.to).len(), 1, "a second WhatsApp message");
         assert_eq!(outside.twilio.messages_to(&one.to).len(), 1, "a second SMS");
     }
-    assert_eq!((outside.meta.requests().len(), outside.twilio.requests().len()), (begun.len(), begun.len()));
+    assert_eq!(
+        (outside.meta.requests().len(), outside.twilio.requests().len()),
+        (begun.len(), begun.len())
+    );
 }
 
 /// What one caller knows of one of its verifications.
@@ -116,16 +149,32 @@ async fn caller(url: String, key: String, numbers: Arc<AtomicU32>, answered: Arc
     loop {
         let nth = numbers.fetch_add(1, Ordering::Relaxed);
         let (to, code) = (number(nth), format!("9{nth:05}"));
-        let begin = http.post(format!("{url}{VERIFICATIONS}")).bearer_auth(&key).json(&json!({"to": to, "code": code}));
-        let Some(begun) = answer(begin, 201).await else { return histories };
+        let begin = http
+            .post(format!("{url}{VERIFICATIONS}"))
+            .bearer_auth(&key)
+            .json(&json!({"to": to, "code": code}));
+        let Some(begun) = answer(begin, 201).await else {
+            return histories;
+        };
         answered.fetch_add(1, Ordering::Relaxed);
         let id = begun["id"].as_str().unwrap().to_owned();
-        histories.push(History { id: id.clone(), code, to, wrong_answered: 0, wrong_sent: 0 });
+        histories.push(History {
+            id: id.clone(),
+            code,
+            to,
+            wrong_answered: 0,
+            wrong_sent: 0,
+        });
         let history = histories.last_mut().unwrap();
         for _ in 0..GUESSES {
             history.wrong_sent += 1;
-            let guess = http.post(format!("{url}{VERIFICATIONS}/{id}/check")).bearer_auth(&key).json(&json!({"code": "000000"}));
-            let Some(checked) = answer(guess, 200).await else { return histories };
+            let guess = http
+                .post(format!("{url}{VERIFICATIONS}/{id}/check"))
+                .bearer_auth(&key)
+                .json(&json!({"code": "000000"}));
+            let Some(checked) = answer(guess, 200).await else {
+                return histories;
+            };
             assert_eq!(checked["reason"], "incorrect_code");
             history.wrong_answered += 1;
         }
@@ -150,8 +199,12 @@ async fn repeated_kills_under_load_lose_nothing_that_was_answered_and_call_no_pr
     const ENDED_MAX: Duration = Duration::from_secs(30 + 60 + 30);
     let outside = Outside::start().await;
     // Answers are held back, so that kills fall between a call and its outcome.
-    outside.meta.default_script(cloud_api::Script::silent().answered_after(Duration::from_millis(40)));
-    outside.twilio.default_script(twilio::Script::silent().answered_after(Duration::from_millis(40)));
+    outside
+        .meta
+        .default_script(cloud_api::Script::silent().answered_after(Duration::from_millis(40)));
+    outside
+        .twilio
+        .default_script(twilio::Script::silent().answered_after(Duration::from_millis(40)));
     let home = outside.home(
         "own_codes = true\ncode_ttl_s = 30\nresend_cooldown_s = 0\nmax_checks = 5\n\
          workflow = [ {channel = \"whatsapp\", sender = 1, wait_ms = 400}, {channel = \"sms\", sender = 42} ]",
@@ -166,11 +219,19 @@ async fn repeated_kills_under_load_lose_nothing_that_was_answered_and_call_no_pr
         let answered = Arc::new(AtomicU32::new(0));
         let mut callers = JoinSet::new();
         for _ in 0..CALLERS {
-            callers.spawn(caller(server.url.clone(), key.clone(), Arc::clone(&numbers), Arc::clone(&answered)));
+            callers.spawn(caller(
+                server.url.clone(),
+                key.clone(),
+                Arc::clone(&numbers),
+                Arc::clone(&answered),
+            ));
         }
         // A life is over after so many begins; the fallbacks of the one before run meanwhile.
         let enough = 4 + 6 * kill;
-        eventually("enough begins in this life", async || (answered.load(Ordering::Relaxed) >= enough).then_some(())).await;
+        eventually("enough begins in this life", async || {
+            (answered.load(Ordering::Relaxed) >= enough).then_some(())
+        })
+        .await;
         server.kill_9();
         while let Some(caller) = callers.join_next().await {
             histories.extend(caller.expect("no caller panics"));
@@ -185,13 +246,22 @@ async fn repeated_kills_under_load_lose_nothing_that_was_answered_and_call_no_pr
         let found = get(&server, &key, &history.id).await;
         if found["status"] == "pending" {
             let left = found["checks_left"].as_u64().unwrap() as u32;
-            assert!(left <= CHECKS - history.wrong_answered, "a counted check is forgotten: {history:?}, {found}");
-            assert!(left >= CHECKS - history.wrong_sent, "a check is counted twice: {history:?}, {found}");
+            assert!(
+                left <= CHECKS - history.wrong_answered,
+                "a counted check is forgotten: {history:?}, {found}"
+            );
+            assert!(
+                left >= CHECKS - history.wrong_sent,
+                "a check is counted twice: {history:?}, {found}"
+            );
             let mut evaluated = CHECKS - left;
             if nth % 3 == 0 {
                 for _ in 0..=CHECKS {
                     let reason = check(&server, &key, &history.id, "000000").await["reason"].clone();
-                    assert!(reason == "incorrect_code" || reason == "too_many_checks" || reason == "expired", "{reason}");
+                    assert!(
+                        reason == "incorrect_code" || reason == "too_many_checks" || reason == "expired",
+                        "{reason}"
+                    );
                     evaluated += u32::from(reason == "incorrect_code");
                 }
                 assert!(evaluated <= CHECKS, "{evaluated} guesses were evaluated: {history:?}");
@@ -211,8 +281,12 @@ async fn repeated_kills_under_load_lose_nothing_that_was_answered_and_call_no_pr
             assert!(tokio::time::Instant::now() < until, "not over within {ENDED_MAX:?}: {found}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
-        let word = ["approved", "expired", "max_checks_reached"].into_iter().find(|known| *known == status);
-        *ends.entry(word.unwrap_or_else(|| panic!("{status}: {history:?}"))).or_default() += 1;
+        let word = ["approved", "expired", "max_checks_reached"]
+            .into_iter()
+            .find(|known| *known == status);
+        *ends
+            .entry(word.unwrap_or_else(|| panic!("{status}: {history:?}")))
+            .or_default() += 1;
     }
     assert!(ends.len() == 3, "not every end was reached: {ends:?}");
     assert_eq!(server.terminate(), Some(0));
@@ -221,8 +295,18 @@ async fn repeated_kills_under_load_lose_nothing_that_was_answered_and_call_no_pr
     let (mut twice, mut whatsapp, mut sms) = (Vec::new(), 0, 0);
     for nth in 0..numbers.load(Ordering::Relaxed) {
         let to = number(nth);
-        let calls = outside.meta.requests().iter().filter(|r| r.to.as_deref() == Some(&to)).count();
-        let texts = outside.twilio.requests().iter().filter(|r| r.to.as_deref() == Some(&to)).count();
+        let calls = outside
+            .meta
+            .requests()
+            .iter()
+            .filter(|r| r.to.as_deref() == Some(&to))
+            .count();
+        let texts = outside
+            .twilio
+            .requests()
+            .iter()
+            .filter(|r| r.to.as_deref() == Some(&to))
+            .count();
         whatsapp += calls;
         sms += texts;
         if calls > 1 || texts > 1 {
@@ -230,10 +314,18 @@ async fn repeated_kills_under_load_lose_nothing_that_was_answered_and_call_no_pr
         }
     }
     assert!(twice.is_empty(), "more than one call for a step: {twice:?}");
-    assert!(whatsapp > histories.len() / 2 && sms > 0, "{whatsapp} WhatsApp and {sms} SMS for {}", histories.len());
+    assert!(
+        whatsapp > histories.len() / 2 && sms > 0,
+        "{whatsapp} WhatsApp and {sms} SMS for {}",
+        histories.len()
+    );
     for history in &histories {
         let texts = outside.twilio.messages_to(&history.to);
-        assert!(texts.iter().all(|text| text.body.as_deref().is_some_and(|body| body.contains(&history.code))));
+        assert!(
+            texts
+                .iter()
+                .all(|text| text.body.as_deref().is_some_and(|body| body.contains(&history.code)))
+        );
     }
 }
 
@@ -248,11 +340,19 @@ async fn a_failed_check_is_counted_before_its_answer_leaves() {
     for left in [4, 3, 2, 1, 0] {
         let checked = check(&server, &key, &begun.id, wrong_for(&code)).await;
         server.kill_9();
-        assert_eq!((&checked["reason"], &checked["checks_left"]), (&"incorrect_code".into(), &left.into()), "{checked}");
+        assert_eq!(
+            (&checked["reason"], &checked["checks_left"]),
+            (&"incorrect_code".into(), &left.into()),
+            "{checked}"
+        );
         server = outside.serve(&home);
         assert_eq!(get(&server, &key, &begun.id).await["checks_left"], left);
     }
     let checked = check(&server, &key, &begun.id, &code).await;
-    assert_eq!((&checked["valid"], &checked["reason"]), (&false.into(), &"too_many_checks".into()), "{checked}");
+    assert_eq!(
+        (&checked["valid"], &checked["reason"]),
+        (&false.into(), &"too_many_checks".into()),
+        "{checked}"
+    );
     assert_eq!(get(&server, &key, &begun.id).await["status"], "max_checks_reached");
 }

@@ -27,8 +27,13 @@ async fn the_printed_lines_work_when_they_are_copied() {
     let text = printed.join("\n");
     assert!(!text.contains('\x1b'), "there are no colours in a pipe: {text}");
     let lines: Vec<&String> = printed.iter().filter(|line| line.starts_with("curl ")).collect();
-    let [begin, check, see] = lines[..] else { panic!("three lines to copy: {text}") };
-    let page = printed.iter().find_map(|line| line.trim().strip_prefix("Phones").map(str::trim)).expect("the page's address");
+    let [begin, check, see] = lines[..] else {
+        panic!("three lines to copy: {text}")
+    };
+    let page = printed
+        .iter()
+        .find_map(|line| line.trim().strip_prefix("Phones").map(str::trim))
+        .expect("the page's address");
 
     let begun = in_a_shell(begin);
     assert_eq!((&begun["status"], &begun["channel"]), (&"pending".into(), &"whatsapp".into()));
@@ -45,7 +50,10 @@ async fn the_printed_lines_work_when_they_are_copied() {
     assert_eq!((&right["valid"], &right["status"]), (&true.into(), &"approved".into()));
 
     let seen = in_a_shell(see);
-    assert_eq!((&seen["data"][0]["id"], &seen["data"][0]["status"]), (&begun["id"], &"approved".into()));
+    assert_eq!(
+        (&seen["data"][0]["id"], &seen["data"][0]["status"]),
+        (&begun["id"], &"approved".into())
+    );
 
     assert_eq!(dev.terminate(), Some(0));
     assert!(!dev.log().contains(&code), "a code was written down");
@@ -56,7 +64,10 @@ async fn the_next_start_has_the_same_key_and_everything_else() {
     let home = Home::new();
     let mut first = home.dev();
     let key = first.ready["key"].as_str().unwrap().to_owned();
-    let begun = first.post("/api/v1/verifications", &key, serde_json::json!({"to": "+31611398058"})).await.expect(201);
+    let begun = first
+        .post("/api/v1/verifications", &key, serde_json::json!({"to": "+31611398058"}))
+        .await
+        .expect(201);
     assert_eq!(first.terminate(), Some(0));
     for file in ["api.key", "master.key", "tapcode.db"] {
         let mode = fs::metadata(home.path("data").join(file)).unwrap().permissions().mode();
@@ -85,12 +96,21 @@ async fn the_three_phones_do_what_is_printed() {
     let home = Home::new();
     let dev = home.dev();
     let key = dev.ready["key"].as_str().unwrap().to_owned();
-    let numbers: Vec<String> =
-        dev.ready["numbers"].as_array().unwrap().iter().map(|n| n["number"].as_str().unwrap().to_owned()).collect();
-    let [delivers, never, not_on_whatsapp] = &numbers[..] else { panic!("three phones: {numbers:?}") };
+    let numbers: Vec<String> = dev.ready["numbers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n["number"].as_str().unwrap().to_owned())
+        .collect();
+    let [delivers, never, not_on_whatsapp] = &numbers[..] else {
+        panic!("three phones: {numbers:?}")
+    };
     let begin = async |number: &String| {
         let body = serde_json::json!({"to": number, "workflow": [{"channel": "whatsapp", "wait_ms": 1_000}, {"channel": "sms"}]});
-        dev.post("/api/v1/verifications", &key, body).await.expect(201)["id"].as_str().unwrap().to_owned()
+        dev.post("/api/v1/verifications", &key, body).await.expect(201)["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let ids = [begin(delivers).await, begin(never).await, begin(not_on_whatsapp).await];
     for number in [never, not_on_whatsapp] {
@@ -107,11 +127,22 @@ async fn the_three_phones_do_what_is_printed() {
     let ways: Vec<Vec<(Value, Value)>> = {
         let mut ways = Vec::new();
         for id in &ids {
-            ways.push(arrived(id).await.iter().map(|a| (a["channel"].clone(), a["status"].clone())).collect());
+            ways.push(
+                arrived(id)
+                    .await
+                    .iter()
+                    .map(|a| (a["channel"].clone(), a["status"].clone()))
+                    .collect(),
+            );
         }
         ways
     };
-    let way = |pairs: &[(&str, &str)]| pairs.iter().map(|(c, s)| (Value::from(*c), Value::from(*s))).collect::<Vec<_>>();
+    let way = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(c, s)| (Value::from(*c), Value::from(*s)))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ways[0], way(&[("whatsapp", "delivered")]));
     assert_eq!(ways[1], way(&[("whatsapp", "accepted"), ("sms", "delivered")]));
     assert_eq!(ways[2], way(&[("whatsapp", "failed"), ("sms", "delivered")]));

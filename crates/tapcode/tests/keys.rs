@@ -28,7 +28,10 @@ async fn a_key_works_until_it_is_revoked() {
     // `keys revoke` says within a second; the second answer's own time on a busy machine is not the server's promise.
     assert!(revoked.elapsed().as_millis() < 2_000, "{:?}", revoked.elapsed());
     assert_eq!(refused.json()["code"], "unauthenticated");
-    assert!(!refused.body.contains(key) && !server.log().contains(key), "a key was written down");
+    assert!(
+        !refused.body.contains(key) && !server.log().contains(key),
+        "a key was written down"
+    );
 }
 
 #[tokio::test]
@@ -41,11 +44,22 @@ async fn a_key_may_do_what_its_rights_say_and_nothing_else() {
     assert_eq!(refused.status, 403, "{refused:?}");
 
     let verifier = home.key_with(&["--service", "demo", "--rights", "verify"]);
-    let begun = server.post(VERIFICATIONS, &verifier, json!({"to": "+31611398058"})).await.expect(201);
+    let begun = server
+        .post(VERIFICATIONS, &verifier, json!({"to": "+31611398058"}))
+        .await
+        .expect(201);
     let path = format!("{VERIFICATIONS}/{}", begun["id"].as_str().unwrap());
     let other = home.key("other");
-    assert_eq!(server.get(&path, &other).await.status, 404, "another service's verification is an unknown one");
+    assert_eq!(
+        server.get(&path, &other).await.status,
+        404,
+        "another service's verification is an unknown one"
+    );
     let test = home.key_with(&["--service", "demo", "--test"]);
-    assert_eq!(server.get(&path, &test).await.status, 404, "test mode sees nothing of live mode");
+    assert_eq!(
+        server.get(&path, &test).await.status,
+        404,
+        "test mode sees nothing of live mode"
+    );
     assert_eq!(server.get(&path, &reader).await.expect(200)["to"], "+31611398058");
 }

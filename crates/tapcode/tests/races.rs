@@ -19,7 +19,14 @@ async fn at_once(requests: Vec<reqwest::RequestBuilder>) -> Vec<Answer> {
         under_way.spawn(async move {
             let answer = request.send().await.expect("an answer");
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            (nth, Answer { status, headers, body: answer.text().await.expect("a whole answer") })
+            (
+                nth,
+                Answer {
+                    status,
+                    headers,
+                    body: answer.text().await.expect("a whole answer"),
+                },
+            )
         });
     }
     let mut answers = BTreeMap::new();
@@ -38,7 +45,11 @@ async fn begin(server: &Server, key: &str) -> String {
 
 fn checks(server: &Server, key: &str, id: &str, code: &str, count: usize) -> Vec<reqwest::RequestBuilder> {
     let http = client();
-    let check = |_| http.post(format!("{}{VERIFICATIONS}/{id}/check", server.url)).bearer_auth(key).json(&json!({"code": code}));
+    let check = |_| {
+        http.post(format!("{}{VERIFICATIONS}/{id}/check", server.url))
+            .bearer_auth(key)
+            .json(&json!({"code": code}))
+    };
     (0..count).map(check).collect()
 }
 
@@ -86,7 +97,9 @@ async fn of_100_right_checks_at_once_one_is_approved() {
     let code = outside.meta.wait_for_messages(1, WAIT_MAX).await[0].code.clone().unwrap();
 
     let answers = at_once(checks(&server, &key, &id, &code, 100)).await;
-    let results = counted(&answers, |a| format!("{} {} {}", a["valid"], text(&a["status"]), text(&a["reason"])));
+    let results = counted(&answers, |a| {
+        format!("{} {} {}", a["valid"], text(&a["status"]), text(&a["reason"]))
+    });
     let expected = [("true approved null", 1), ("false approved already_used", 99)].map(|(word, count)| (word.to_owned(), count));
     assert_eq!(results, BTreeMap::from(expected));
 }
@@ -116,7 +129,9 @@ async fn of_72_begins_in_as_many_spellings_one_sends() {
     let begin = |(nth, to): (usize, String)| {
         let purpose = ["login", "payment", "default"][nth % 3];
         let body = json!({"to": to, "purpose": purpose});
-        http.post(format!("{}{VERIFICATIONS}", server.url)).bearer_auth(&key).json(&body)
+        http.post(format!("{}{VERIFICATIONS}", server.url))
+            .bearer_auth(&key)
+            .json(&body)
     };
     let answers = at_once(spellings().into_iter().enumerate().map(begin).collect()).await;
     let (begun, refused): (Vec<&Answer>, Vec<&Answer>) = answers.iter().partition(|answer| answer.status == 201);
@@ -141,7 +156,9 @@ async fn of_64_begins_with_one_idempotency_key_one_begins_and_all_are_told_the_s
     let http = client();
     let begin = |_| {
         let request = http.post(format!("{}{VERIFICATIONS}", server.url)).bearer_auth(&key);
-        request.header("idempotency-key", "one-and-the-same").json(&json!({"to": number(1)}))
+        request
+            .header("idempotency-key", "one-and-the-same")
+            .json(&json!({"to": number(1)}))
     };
     let answers = at_once((0..64).map(begin).collect()).await;
     let told: BTreeSet<(u16, &str)> = answers.iter().map(|answer| (answer.status, answer.body.as_str())).collect();

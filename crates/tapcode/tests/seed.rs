@@ -49,7 +49,17 @@ impl Redis {
         let port = free.local_addr().expect("an address").port();
         drop(free);
         let mut command = Command::new(place("TAPCODE_TEST_REDIS_SERVER"));
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]);
+        command.args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+        ]);
         let process = Process::start({
             command.arg(folder.path());
             command
@@ -59,7 +69,11 @@ impl Redis {
             assert!(Instant::now() < until, "Redis does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { port, _process: process, _folder: folder }
+        Self {
+            port,
+            _process: process,
+            _folder: folder,
+        }
     }
 }
 
@@ -78,22 +92,46 @@ impl Stage {
         let home = outside.home("");
         let server = outside.serve(&home);
         let key = home.key("demo");
-        Self { outside, home, server, key, redis: Redis::start() }
+        Self {
+            outside,
+            home,
+            server,
+            key,
+            redis: Redis::start(),
+        }
     }
 
     /// The example with the two replacements that its reader is told to make, and no other.
     fn with_host_and_key(&self, example: &str) -> String {
         let hosts = example.matches("https://cliqtel.com").count();
-        assert!(hosts <= 1 && hosts == example.matches("YOUR_API_KEY").count(), "not the example that was expected");
-        example.replace("https://cliqtel.com", &self.server.url).replace("YOUR_API_KEY", &self.key)
+        assert!(
+            hosts <= 1 && hosts == example.matches("YOUR_API_KEY").count(),
+            "not the example that was expected"
+        );
+        example
+            .replace("https://cliqtel.com", &self.server.url)
+            .replace("YOUR_API_KEY", &self.key)
     }
 
     fn run(&self, mut command: Command, name: &str, script: &str, variables: &[(&str, &str)]) -> Output {
         let file = self.home.path(name);
         std::fs::write(&file, script).expect("the script");
-        command.arg(file).current_dir(self.home.path("")).env("SEED_REDIS_PORT", self.redis.port.to_string());
-        command.env("SEED_URL", &self.server.url).env("SEED_KEY", &self.key).env("SEED_PHONE_NUMBER", PHONE_NUMBER);
-        for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command
+            .arg(file)
+            .current_dir(self.home.path(""))
+            .env("SEED_REDIS_PORT", self.redis.port.to_string());
+        command
+            .env("SEED_URL", &self.server.url)
+            .env("SEED_KEY", &self.key)
+            .env("SEED_PHONE_NUMBER", PHONE_NUMBER);
+        for proxy in [
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+        ] {
             command.env_remove(proxy);
         }
         let output = run(command.envs(variables.iter().copied()));
@@ -127,7 +165,9 @@ impl Stage {
 
     /// The example printed the message's id and that it is accepted, and the code that it keeps is the one that Meta got.
     async fn assert_sent(&self, printed: &[String]) {
-        let [line] = printed else { panic!("one line was expected: {printed:?}") };
+        let [line] = printed else {
+            panic!("one line was expected: {printed:?}")
+        };
         let (id, status) = line.split_once(' ').expect("an id and a status");
         assert!(id.starts_with("msg_"), "{line}");
         assert_eq!(status, "accepted");
@@ -138,7 +178,10 @@ impl Stage {
         assert!(code.len() == 6 && code.bytes().all(|c| c.is_ascii_digit()), "{kept}");
         assert!((1..=300).contains(&ttl_s.parse::<i32>().unwrap()), "{kept}");
         let template = &sent[0].json["template"];
-        assert_eq!((&template["name"], &template["language"]["code"]), (&"login_otp".into(), &"en".into()));
+        assert_eq!(
+            (&template["name"], &template["language"]["code"]),
+            (&"login_otp".into(), &"en".into())
+        );
         let parameter = |kind: &str| {
             let components = template["components"].as_array().expect("components");
             let of_kind: Vec<&Value> = components.iter().filter(|c| c["type"] == kind).collect();
@@ -194,7 +237,10 @@ async fn the_fallback_example_ends_on_sms_when_whatsapp_is_silent() {
     let texts = stage.outside.twilio.wait_for_messages(1, WAIT_MAX).await;
     assert_eq!((texts.len(), texts[0].to.as_deref()), (1, Some(PHONE_NUMBER)));
     assert_eq!(texts[0].body.as_deref(), Some("Your code is 482913. Expires in 5 minutes."));
-    assert_eq!(stage.outside.meta.messages_to(PHONE_NUMBER)[0].code.as_deref(), Some("482913"));
+    assert_eq!(
+        stage.outside.meta.messages_to(PHONE_NUMBER)[0].code.as_deref(),
+        Some("482913")
+    );
     let id = ended["messageId"].as_str().unwrap();
     let path = format!("/api/v1/sms/messages/{id}?wait=accepted");
     assert_eq!(stage.server.get(&path, &stage.key).await.expect(200)["status"], "accepted");
@@ -203,13 +249,18 @@ async fn the_fallback_example_ends_on_sms_when_whatsapp_is_silent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_fallback_example_ends_on_whatsapp_when_it_is_delivered() {
     let stage = Stage::new().await;
-    let delivered = Script::silent().then(ReceiptStep::sent()).then(ReceiptStep::delivered().after(Duration::from_millis(300)));
+    let delivered = Script::silent()
+        .then(ReceiptStep::sent())
+        .then(ReceiptStep::delivered().after(Duration::from_millis(300)));
     stage.outside.meta.script(PHONE_NUMBER, delivered);
     let began = Instant::now();
     let printed = stage.node(&[FALLBACK_JS, FALLBACK_DRIVER_JS], &[("SEED_CODE", "482913")]);
     let ended: Value = serde_json::from_str(&printed[0]).unwrap();
     assert_eq!(ended["channel"], "whatsapp", "{ended}");
-    assert!(began.elapsed() < Duration::from_secs(10), "the answer came with the time-out instead of the receipt");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "the answer came with the time-out instead of the receipt"
+    );
     let id = ended["messageId"].as_str().unwrap();
     let path = format!("/api/v1/whatsapp/messages/{id}");
     assert_eq!(stage.server.get(&path, &stage.key).await.expect(200)["status"], "delivered");

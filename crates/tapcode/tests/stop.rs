@@ -21,7 +21,10 @@ async fn under_way(address: &str, key: &str, body: &str) -> TcpStream {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut asked = vec![0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
-    tokio::time::timeout(WAIT_MAX, stream.read_exact(&mut asked)).await.unwrap().unwrap();
+    tokio::time::timeout(WAIT_MAX, stream.read_exact(&mut asked))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
     stream
 }
@@ -31,7 +34,10 @@ async fn requests_under_way_are_answered_and_the_next_start_finds_everything() {
     let home = Home::new();
     let mut server = home.serve();
     let key = home.key("demo");
-    let before = server.post(VERIFICATIONS, &key, json!({"to": "+14155550142"})).await.expect(201);
+    let before = server
+        .post(VERIFICATIONS, &key, json!({"to": "+14155550142"}))
+        .await
+        .expect(201);
     let body = r#"{"to":"+31611398058"}"#;
     let mut request = under_way(server.address(), &key, body).await;
 
@@ -105,7 +111,10 @@ async fn what_is_killed_is_found_again() {
     let home = Home::new();
     let mut server = home.serve();
     let key = home.key("demo");
-    let begun = server.post(VERIFICATIONS, &key, json!({"to": "+31611398058"})).await.expect(201);
+    let begun = server
+        .post(VERIFICATIONS, &key, json!({"to": "+31611398058"}))
+        .await
+        .expect(201);
     server.kill_9();
     let server = home.serve();
     let path = format!("{VERIFICATIONS}/{}", begun["id"].as_str().unwrap());
@@ -122,9 +131,17 @@ fn logs_are_json_where_they_are_configured_so() {
     process.wait_for_log("listening");
     assert_eq!(server.terminate(), Some(0));
     let log = server.log();
-    let lines: Vec<Value> =
-        log.lines().filter(|line| !line.starts_with("tapcode: warning")).map(|line| serde_json::from_str(line).expect(line)).collect();
-    let said = |message: &str| lines.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("{message}: {log}"));
+    let lines: Vec<Value> = log
+        .lines()
+        .filter(|line| !line.starts_with("tapcode: warning"))
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let said = |message: &str| {
+        lines
+            .iter()
+            .find(|line| line["message"] == message)
+            .unwrap_or_else(|| panic!("{message}: {log}"))
+    };
     assert_eq!(said("listening")["store.url"], "sqlite:tapcode.db");
     assert_eq!(said("listening")["services"], "demo,other");
     said("stopped");

@@ -20,7 +20,10 @@ const VERIFICATIONS: &str = "/api/v1/verifications";
 
 async fn begin(server: &Server, key: &str, to: &str, wait_ms: u32) -> String {
     let workflow = json!([{"channel": "whatsapp", "wait_ms": wait_ms}, {"channel": "sms"}]);
-    let begun = server.post(VERIFICATIONS, key, json!({"to": to, "workflow": workflow})).await.expect(201);
+    let begun = server
+        .post(VERIFICATIONS, key, json!({"to": to, "workflow": workflow}))
+        .await
+        .expect(201);
     begun["id"].as_str().unwrap().to_owned()
 }
 
@@ -39,7 +42,9 @@ impl Squeeze {
     fn file_system(home: &Home) -> Option<Self> {
         let folder = home.path("small");
         fs::create_dir(&folder).expect("a folder");
-        let mounted = run(Command::new("mount").args(["-t", "tmpfs", "-o", Self::FILE_SYSTEM, "tapcode-test"]).arg(&folder));
+        let mounted = run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", Self::FILE_SYSTEM, "tapcode-test"])
+            .arg(&folder));
         mounted.status.success().then_some(Self::FileSystem { folder })
     }
 
@@ -49,7 +54,11 @@ impl Squeeze {
             // A write beyond the limit is an error only for who ignores the signal that goes with it.
             Self::FileSize => {
                 let mut through = Command::new("sh");
-                through.arg("-c").arg("trap '' XFSZ; exec \"$0\" \"$@\"").arg(command.get_program()).args(command.get_args());
+                through
+                    .arg("-c")
+                    .arg("trap '' XFSZ; exec \"$0\" \"$@\"")
+                    .arg(command.get_program())
+                    .args(command.get_args());
                 for (name, value) in command.get_envs() {
                     match value {
                         Some(value) => through.env(name, value),
@@ -70,7 +79,9 @@ impl Squeeze {
             Self::FileSize => limit(server, "1"),
             Self::FileSystem { folder } => {
                 let mut filler = fs::File::create(folder.join("filler")).expect("a file");
-                let full = (0..100_000).find_map(|_| filler.write_all(&[1; 512]).err()).expect("it fills up");
+                let full = (0..100_000)
+                    .find_map(|_| filler.write_all(&[1; 512]).err())
+                    .expect("it fills up");
                 assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
             }
         }
@@ -118,7 +129,14 @@ async fn without_room(outside: &Outside, home: &Home, squeeze: &Squeeze) {
     let right = begin(&server, &key, &number(1), 600_000).await;
     let wrong = begin(&server, &key, &number(2), 600_000).await;
     let sent = outside.meta.wait_for_messages(2, WAIT_MAX).await;
-    let code_of = |to: &str| sent.iter().find(|s| s.to.as_deref() == Some(to)).unwrap().code.clone().unwrap();
+    let code_of = |to: &str| {
+        sent.iter()
+            .find(|s| s.to.as_deref() == Some(to))
+            .unwrap()
+            .code
+            .clone()
+            .unwrap()
+    };
     let (code, other_code) = (code_of(&number(1)), code_of(&number(2)));
     let due = begin(&server, &key, &number(3), 1_500).await;
     let first_texts = outside.meta.wait_for_messages(3, WAIT_MAX).await;
@@ -129,7 +147,11 @@ async fn without_room(outside: &Outside, home: &Home, squeeze: &Squeeze) {
         })
         .await;
     }
-    assert_eq!(outside.twilio.requests().len(), 0, "the machine was too slow for this test: a fallback was due before the store was full");
+    assert_eq!(
+        outside.twilio.requests().len(),
+        0,
+        "the machine was too slow for this test: a fallback was due before the store was full"
+    );
 
     squeeze.apply(&server);
     // What room is left in the files themselves is used up first.
@@ -137,7 +159,9 @@ async fn without_room(outside: &Outside, home: &Home, squeeze: &Squeeze) {
     let (unanswered, refusal) = loop {
         assert!(answered.len() < BEGINS_MAX, "{BEGINS_MAX} begins found room");
         let to = number(100 + u32::try_from(answered.len()).unwrap());
-        let answer = server.post(VERIFICATIONS, &key, json!({"to": &to, "workflow": [{"channel": "whatsapp"}]})).await;
+        let answer = server
+            .post(VERIFICATIONS, &key, json!({"to": &to, "workflow": [{"channel": "whatsapp"}]}))
+            .await;
         if answer.status != 201 {
             break (to, answer);
         }
@@ -145,7 +169,9 @@ async fn without_room(outside: &Outside, home: &Home, squeeze: &Squeeze) {
     };
     assert_eq!(refusal.expect(503)["code"], "unavailable");
     let check = async |id: &str, code: &str| {
-        server.post(&format!("{VERIFICATIONS}/{id}/check"), &key, json!({"code": code})).await
+        server
+            .post(&format!("{VERIFICATIONS}/{id}/check"), &key, json!({"code": code}))
+            .await
     };
     for _ in 0..3 {
         let checked = check(&right, &code).await;
@@ -156,14 +182,24 @@ async fn without_room(outside: &Outside, home: &Home, squeeze: &Squeeze) {
     let plain = json!({"from_number_id": 42, "to": number(4), "body": "Your code is 482913."});
     assert_eq!(server.post("/api/v1/sms/messages", &key, plain.clone()).await.status, 503);
     let of_right = first_texts.iter().find(|s| s.to.as_deref() == Some(&number(1))).unwrap();
-    let receipt = outside.meta.send_receipt(of_right, &cloud_api::ReceiptStep::delivered()).await;
+    let receipt = outside
+        .meta
+        .send_receipt(of_right, &cloud_api::ReceiptStep::delivered())
+        .await;
     assert_eq!(receipt, CallbackAnswer::Status(503), "the provider is asked to come again");
     // Reading still works, and tells that nothing was approved or counted.
     for (id, left) in [(&right, 5), (&wrong, 5)] {
         let found = server.get(&format!("{VERIFICATIONS}/{id}"), &key).await.expect(200);
-        assert_eq!((&found["status"], &found["checks_left"]), (&"pending".into(), &left.into()), "{found}");
+        assert_eq!(
+            (&found["status"], &found["checks_left"]),
+            (&"pending".into(), &left.into()),
+            "{found}"
+        );
     }
-    eventually("it says that it is not ready", async || (server.get("/readyz", "").await.status == 503).then_some(())).await;
+    eventually("it says that it is not ready", async || {
+        (server.get("/readyz", "").await.status == 503).then_some(())
+    })
+    .await;
     assert_eq!(server.get("/healthz", "").await.status, 200);
     // The fallback of the third is due by now, and cannot be written down, so nothing is sent.
     server.wait_for_log("a timer could not be applied yet");
@@ -172,8 +208,15 @@ async fn without_room(outside: &Outside, home: &Home, squeeze: &Squeeze) {
 
     squeeze.release(&server);
     let texts = outside.twilio.wait_for_messages(1, WAIT_MAX).await;
-    assert_eq!(texts[0].to.as_deref(), Some(number(3).as_str()), "the fallback goes out once there is room");
-    eventually("it says that it is ready", async || (server.get("/readyz", "").await.status == 200).then_some(())).await;
+    assert_eq!(
+        texts[0].to.as_deref(),
+        Some(number(3).as_str()),
+        "the fallback goes out once there is room"
+    );
+    eventually("it says that it is ready", async || {
+        (server.get("/readyz", "").await.status == 200).then_some(())
+    })
+    .await;
     let checked = check(&right, &code).await.expect(200);
     assert_eq!(checked["valid"], true, "{checked}");
     let checked = check(&wrong, wrong_for(&other_code)).await.expect(200);
@@ -217,8 +260,15 @@ async fn with_whatsapp_down_the_sms_goes_out_long_before_the_wait_is_over() {
     outside.meta.go_down().await;
     let id = begin(&server, &key, &number(1), 600_000).await;
     let text = outside.twilio.wait_for_messages(1, AT_ONCE).await[0].body.clone().unwrap();
-    let code: String = text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
-    let checked = server.post(&format!("{VERIFICATIONS}/{id}/check"), &key, json!({"code": code})).await.expect(200);
+    let code: String = text
+        .chars()
+        .skip_while(|c| !c.is_ascii_digit())
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let checked = server
+        .post(&format!("{VERIFICATIONS}/{id}/check"), &key, json!({"code": code}))
+        .await
+        .expect(200);
     assert_eq!(checked["valid"], true, "{checked}");
 
     outside.meta.come_back().await.expect("the port is free");
@@ -244,7 +294,11 @@ async fn with_every_provider_down_a_verification_fails_and_the_next_one_works() 
     .await;
     assert_eq!(failed["status"], "failed", "{failed}");
     for attempt in failed["attempts"].as_array().unwrap() {
-        assert_eq!((&attempt["status"], &attempt["failure"]["code"]), (&"failed".into(), &"not_sent".into()), "{failed}");
+        assert_eq!(
+            (&attempt["status"], &attempt["failure"]["code"]),
+            (&"failed".into(), &"not_sent".into()),
+            "{failed}"
+        );
     }
     outside.meta.come_back().await.expect("the port is free");
     begin(&server, &key, &number(1), 600_000).await;
@@ -305,41 +359,111 @@ async fn nonsense_gets_a_4xx_and_harms_nobody() {
     let many_headers: String = (0..500).map(|n| format!("x-{n}: 1\r\n")).collect();
     let long_header = format!("x-long: {}\r\n", "a".repeat(200_000));
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
-        ("a body of 64 KiB and a byte", post_whole(&key, &vec![b' '; 64 * 1024 + 1]), &[413]),
-        ("a body that says it has 5 GB", post(&key, "content-length: 5000000000\r\n", b"{"), &[413]),
+        (
+            "a body of 64 KiB and a byte",
+            post_whole(&key, &vec![b' '; 64 * 1024 + 1]),
+            &[413],
+        ),
+        (
+            "a body that says it has 5 GB",
+            post(&key, "content-length: 5000000000\r\n", b"{"),
+            &[413],
+        ),
         ("a chunked body that does not end in time", chunked(4096, 32), &[413]),
         ("JSON as deep as it fits, lists", post_whole(&key, &deep("[", "]")), &[400]),
-        ("JSON as deep as it fits, objects", post_whole(&key, &deep("{\"a\":", "}")[..60_000]), &[400]),
+        (
+            "JSON as deep as it fits, objects",
+            post_whole(&key, &deep("{\"a\":", "}")[..60_000]),
+            &[400],
+        ),
         ("invalid UTF-8", post_whole(&key, b"{\"to\":\"+3161200\xff\xfe001\"}"), &[400]),
         ("half a surrogate", post_whole(&key, b"{\"to\":\"\\ud800\"}"), &[400]),
         ("a zero byte", post_whole(&key, b"{\"to\":\"+31612000001\"}\0"), &[400]),
-        ("a name twice", post_whole(&key, format!("{{\"to\":\"{0}\",\"to\":\"{0}\"}}", number(1)).as_bytes()), &[400]),
+        (
+            "a name twice",
+            post_whole(&key, format!("{{\"to\":\"{0}\",\"to\":\"{0}\"}}", number(1)).as_bytes()),
+            &[400],
+        ),
         ("a list", post_whole(&key, b"[]"), &[400]),
         ("nothing", post_whole(&key, b""), &[400]),
-        ("a number beyond all numbers", post_whole(&key, b"{\"to\":1e999999999}"), &[400]),
-        ("two lengths", post(&key, "content-length: 3\r\ncontent-length: 4\r\n", b"{}  "), &[400]),
-        ("a length and chunks", post(&key, "content-length: 2\r\ntransfer-encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"), &[400]),
+        (
+            "a number beyond all numbers",
+            post_whole(&key, b"{\"to\":1e999999999}"),
+            &[400],
+        ),
+        (
+            "two lengths",
+            post(&key, "content-length: 3\r\ncontent-length: 4\r\n", b"{}  "),
+            &[400],
+        ),
+        (
+            "a length and chunks",
+            post(
+                &key,
+                "content-length: 2\r\ntransfer-encoding: chunked\r\n",
+                b"2\r\n{}\r\n0\r\n\r\n",
+            ),
+            &[400],
+        ),
         ("a negative length", post(&key, "content-length: -1\r\n", b"{}"), &[400]),
-        ("chunks of no size", post(&key, "transfer-encoding: chunked\r\n", b"zz\r\n{}\r\n"), &[400]),
+        (
+            "chunks of no size",
+            post(&key, "transfer-encoding: chunked\r\n", b"zz\r\n{}\r\n"),
+            &[400],
+        ),
         ("500 headers", post(&key, &many_headers, b""), &[400, 431]),
         ("a header of 200 kB", post(&key, &long_header, b""), &[400, 431]),
-        ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), &[400]),
-        ("a zero byte in the path", b"GET /\0 HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(), &[400]),
-        ("an address of 100 kB", format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(100_000)).into_bytes(), &[400, 414, 431]),
-        ("HTTP 3 in letters", b"GET / HTTP/3.0\r\nhost: x\r\n\r\n".to_vec(), &[400, 505]),
+        (
+            "no HTTP at all",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(),
+            &[400],
+        ),
+        (
+            "a zero byte in the path",
+            b"GET /\0 HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
+            &[400],
+        ),
+        (
+            "an address of 100 kB",
+            format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(100_000)).into_bytes(),
+            &[400, 414, 431],
+        ),
+        (
+            "HTTP 3 in letters",
+            b"GET / HTTP/3.0\r\nhost: x\r\n\r\n".to_vec(),
+            &[400, 505],
+        ),
     ];
     for (name, bytes, expected) in cases {
         let answer = say(&server, &bytes, "\r\n\r\n").await;
-        let status: Option<u16> = answer.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|s| s.parse().ok());
-        assert!(status.is_some_and(|status| expected.contains(&status)), "{name}: {status:?} {answer:.300}");
+        let status: Option<u16> = answer
+            .strip_prefix("HTTP/1.")
+            .and_then(|rest| rest.get(2..5))
+            .and_then(|s| s.parse().ok());
+        assert!(
+            status.is_some_and(|status| expected.contains(&status)),
+            "{name}: {status:?} {answer:.300}"
+        );
         assert!(!answer.contains(&number(1)), "{name}: the answer repeats the number");
         assert_eq!(server.get("/healthz", "").await.status, 200, "after {name}");
     }
     // Garbage behind a good request: that one is answered, the garbage is refused, the connection ends.
-    let pipelined = [b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".as_slice(), b"\x00\xff garbage \r\n\r\n", &post_whole(&key, good.as_bytes())].concat();
+    let pipelined = [
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".as_slice(),
+        b"\x00\xff garbage \r\n\r\n",
+        &post_whole(&key, good.as_bytes()),
+    ]
+    .concat();
     let answers = say(&server, &pipelined, "never said").await;
-    assert!(answers.starts_with("HTTP/1.1 200") && answers.contains("HTTP/1.1 400"), "{answers}");
-    assert_eq!(answers.matches("HTTP/1.").count(), 2, "something behind the garbage was read: {answers}");
+    assert!(
+        answers.starts_with("HTTP/1.1 200") && answers.contains("HTTP/1.1 400"),
+        "{answers}"
+    );
+    assert_eq!(
+        answers.matches("HTTP/1.").count(),
+        2,
+        "something behind the garbage was read: {answers}"
+    );
 
     assert_eq!(outside.meta.requests().len(), 0, "nonsense was sent on");
     let nothing: Value = server.get(VERIFICATIONS, &key).await.expect(200);
@@ -363,7 +487,10 @@ async fn who_sends_a_header_drop_by_drop_is_cut_off_and_keeps_nobody_waiting() {
     for _ in 0..SLOW {
         let mut stream = TcpStream::connect(server.address()).await.expect("it listens");
         slow.spawn(async move {
-            stream.write_all(b"POST /api/v1/verifications HTTP/1.1\r\nhost: x\r\n").await.expect("it reads");
+            stream
+                .write_all(b"POST /api/v1/verifications HTTP/1.1\r\nhost: x\r\n")
+                .await
+                .expect("it reads");
             let (mut read, mut write) = stream.into_split();
             let dripping = async {
                 // A drop a second is far below what a silent connection would be closed for.
@@ -386,8 +513,19 @@ async fn who_sends_a_header_drop_by_drop_is_cut_off_and_keeps_nobody_waiting() {
     }
     // Everybody else is served meanwhile.
     begin(&server, &key, &number(1), 600_000).await;
-    assert_eq!(client().get(format!("{}/healthz", server.url)).send().await.expect("an answer").status().as_u16(), 200);
-    let over = tokio::time::timeout(CUT_OFF_MAX, slow.join_all()).await.expect("slow connections are cut off");
+    assert_eq!(
+        client()
+            .get(format!("{}/healthz", server.url))
+            .send()
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16(),
+        200
+    );
+    let over = tokio::time::timeout(CUT_OFF_MAX, slow.join_all())
+        .await
+        .expect("slow connections are cut off");
     for said in over {
         let said = String::from_utf8_lossy(&said).into_owned();
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");

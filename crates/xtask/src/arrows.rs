@@ -35,10 +35,7 @@ fn document() -> Result<String> {
 
 /// What the table says: per crate the names in backticks of its second and third cell.
 fn table(document: &str) -> Result<BTreeMap<String, Arrows>> {
-    let rows = document
-        .lines()
-        .skip_while(|line| line.trim() != TABLE_HEADER)
-        .skip(2);
+    let rows = document.lines().skip_while(|line| line.trim() != TABLE_HEADER).skip(2);
     let mut table = BTreeMap::new();
     for row in rows.take_while(|line| line.starts_with('|')) {
         let cells: Vec<_> = row.trim().trim_matches('|').split('|').map(names).collect();
@@ -57,19 +54,12 @@ fn table(document: &str) -> Result<BTreeMap<String, Arrows>> {
             "ARCHITECTURE.md: two rows for {name}"
         );
     }
-    ensure!(
-        !table.is_empty(),
-        "ARCHITECTURE.md: no table under {TABLE_HEADER}"
-    );
+    ensure!(!table.is_empty(), "ARCHITECTURE.md: no table under {TABLE_HEADER}");
     Ok(table)
 }
 
 fn names(cell: &str) -> Vec<String> {
-    cell.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// What the code says: dependencies with a path, which only our own crates have.
@@ -77,11 +67,7 @@ fn arrows(metadata: &Metadata) -> BTreeMap<String, Arrows> {
     let mut all = BTreeMap::new();
     for package in metadata.workspace_packages() {
         let arrows: &mut Arrows = all.entry(package.name.to_string()).or_default();
-        for dependency in package
-            .dependencies
-            .iter()
-            .filter(|dependency| dependency.path.is_some())
-        {
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.path.is_some()) {
             let side = match dependency.kind {
                 DependencyKind::Development => &mut arrows.tests,
                 _ => &mut arrows.code,
@@ -98,32 +84,24 @@ fn differences(table: &BTreeMap<String, Arrows>, code: &BTreeMap<String, Arrows>
     let nothing = Arrows::default();
     for name in table.keys().chain(code.keys()).collect::<BTreeSet<_>>() {
         match (table.contains_key(name), code.contains_key(name)) {
-            (true, false) => found.push(format!(
-                "{name} has a row in the table, but there is no such crate"
-            )),
+            (true, false) => found.push(format!("{name} has a row in the table, but there is no such crate")),
             (false, true) => found.push(format!("{name} is a crate without a row in the table")),
             _ => {}
         }
         let said = table.get(name).unwrap_or(&nothing);
         let done = code.get(name).unwrap_or(&nothing);
         for extra in done.code.difference(&said.code) {
-            found.push(format!(
-                "{name} depends on {extra}, which the table does not allow"
-            ));
+            found.push(format!("{name} depends on {extra}, which the table does not allow"));
         }
         for missing in said.code.difference(&done.code) {
-            found.push(format!(
-                "{name} does not depend on {missing}, though the table says so"
-            ));
+            found.push(format!("{name} does not depend on {missing}, though the table says so"));
         }
         for extra in done
             .tests
             .iter()
             .filter(|name| !said.code.contains(*name) && !said.tests.contains(*name))
         {
-            found.push(format!(
-                "the tests of {name} use {extra}, which the table does not allow"
-            ));
+            found.push(format!("the tests of {name} use {extra}, which the table does not allow"));
         }
     }
     found
@@ -144,7 +122,10 @@ mod tests {
 
     #[test]
     fn an_arrow_too_many_or_too_few_is_a_difference() {
-        let said = table(&format!("Intro.\n\n{TABLE_HEADER}\n|-|-|-|\n| `a` | `b` | `c` |\n| `b` | nothing | nothing |\n\nOutro.")).unwrap();
+        let said = table(&format!(
+            "Intro.\n\n{TABLE_HEADER}\n|-|-|-|\n| `a` | `b` | `c` |\n| `b` | nothing | nothing |\n\nOutro."
+        ))
+        .unwrap();
         let with = |code: &[&str], tests: &[&str]| {
             let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
             BTreeMap::from([

@@ -24,14 +24,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         is_there,
         "there is no benchmark in this tree yet: {CRATE} has no binary named {BINARY}"
     );
-    let mut command = workspace::cargo(&[
-        "run",
-        "--release",
-        "--package",
-        CRATE,
-        "--bin",
-        BINARY,
-        "--",
-    ]);
+    let mut command = workspace::cargo(&["run", "--release", "--package", CRATE, "--bin", BINARY, "--"]);
     child::run("the benchmark", BENCH_BOUND, command.args(arguments))
 }

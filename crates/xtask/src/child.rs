@@ -20,21 +20,15 @@ pub(crate) fn run(what: &str, bound: Duration, command: &mut Command) -> Result<
 
 /// As [`run`], with what the child wrote to its standard output.
 pub(crate) fn read(what: &str, bound: Duration, command: &mut Command) -> Result<String> {
-    let output = finish(
-        what,
-        bound,
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()),
-    )?;
+    let output = finish(what, bound, command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     String::from_utf8(output.stdout).with_context(|| format!("{what}: output that is not UTF-8"))
 }
 
 fn finish(what: &str, bound: Duration, command: &mut Command) -> Result<Output> {
-    let child = command.stdin(Stdio::null()).spawn().with_context(|| {
-        format!(
-            "{what}: cannot start {}",
-            command.get_program().to_string_lossy()
-        )
-    })?;
+    let child = command
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("{what}: cannot start {}", command.get_program().to_string_lossy()))?;
     let id = child.id();
     let (sender, ended) = mpsc::channel();
     // The thread ends when the child does, and the child is ended below at the latest.
@@ -53,10 +47,7 @@ fn finish(what: &str, bound: Duration, command: &mut Command) -> Result<Output> 
         // Some tools complain on standard output; what went to the terminal is not here to be repeated.
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
-        bail!(
-            "{}",
-            format!("{what}: {}\n{said}", output.status).trim_end()
-        );
+        bail!("{}", format!("{what}: {}\n{said}", output.status).trim_end());
     }
     Ok(output)
 }
@@ -67,11 +58,7 @@ fn finish(what: &str, bound: Duration, command: &mut Command) -> Result<Output> 
 fn family_of(id: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(process) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
@@ -79,10 +66,7 @@ fn family_of(id: u32) -> Vec<u32> {
         let parent = stat
             .rsplit_once(')')
             .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-        children
-            .entry(parent.unwrap_or(0))
-            .or_default()
-            .push(process);
+        children.entry(parent.unwrap_or(0)).or_default().push(process);
     }
     let mut family = vec![id];
     let mut next = 0;
@@ -117,21 +101,14 @@ mod tests {
 
     #[test]
     fn what_the_child_writes_is_read() {
-        assert_eq!(
-            read("echo", GRACE, &mut shell("echo yes")).unwrap(),
-            "yes\n"
-        );
+        assert_eq!(read("echo", GRACE, &mut shell("echo yes")).unwrap(), "yes\n");
     }
 
     #[test]
     fn a_child_that_fails_is_an_error_that_says_what_and_why() {
-        let error = read(
-            "the probe",
-            GRACE,
-            &mut shell("echo because >&2; echo therefore; exit 3"),
-        )
-        .unwrap_err()
-        .to_string();
+        let error = read("the probe", GRACE, &mut shell("echo because >&2; echo therefore; exit 3"))
+            .unwrap_err()
+            .to_string();
         for part in ["the probe", "exit status: 3", "because", "therefore"] {
             assert!(error.contains(part), "{part} is not in {error}");
         }
@@ -139,28 +116,15 @@ mod tests {
 
     #[test]
     fn a_child_that_cannot_start_is_named() {
-        let error = read(
-            "the probe",
-            GRACE,
-            &mut Command::new("tapcode-no-such-program"),
-        )
-        .unwrap_err();
-        assert!(
-            error.to_string().contains("tapcode-no-such-program"),
-            "{error}"
-        );
+        let error = read("the probe", GRACE, &mut Command::new("tapcode-no-such-program")).unwrap_err();
+        assert!(error.to_string().contains("tapcode-no-such-program"), "{error}");
     }
 
     #[test]
     fn a_child_over_its_bound_is_ended() {
         let bound = Duration::from_millis(100);
         let error = read("the sleeper", bound, &mut shell("exec tail -f /dev/null")).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("the sleeper: stopped after its bound"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("the sleeper: stopped after its bound"), "{error}");
     }
 
     #[test]
@@ -179,12 +143,6 @@ mod tests {
         // The output ends when the last who could write to it is gone.
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || sender.send(output.read_line(&mut String::new())));
-        assert_eq!(
-            ended
-                .recv_timeout(GRACE)
-                .expect("the tail is gone")
-                .unwrap(),
-            0
-        );
+        assert_eq!(ended.recv_timeout(GRACE).expect("the tail is gone").unwrap(), 0);
     }
 }

@@ -72,10 +72,7 @@ const PROGRAMS: &[Program] = &[
         reason: "runs the JavaScript examples; 18 is the first with fetch, and what Debian 12 has",
         variable: Some("TAPCODE_TEST_NODE"),
         names: &["node", "nodejs"],
-        probe: &[
-            "-e",
-            "process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)",
-        ],
+        probe: &["-e", "process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)"],
         packages: &["nodejs"],
     },
     Program {
@@ -91,10 +88,7 @@ const PROGRAMS: &[Program] = &[
         reason: "runs the Python examples, in a virtual environment",
         variable: None,
         names: &["python3", "/usr/bin/python3"],
-        probe: &[
-            "-c",
-            "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))",
-        ],
+        probe: &["-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))"],
         packages: &["python3", "python3-venv"],
     },
 ];
@@ -113,10 +107,7 @@ pub(crate) fn prepare() -> Result<Vec<(&'static str, PathBuf)>> {
     );
 
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let missing: Vec<_> = PROGRAMS
-        .iter()
-        .filter(|program| locate(program, &path).is_err())
-        .collect();
+    let missing: Vec<_> = PROGRAMS.iter().filter(|program| locate(program, &path).is_err()).collect();
     if !missing.is_empty() {
         install(&missing)?;
     }
@@ -136,14 +127,8 @@ pub(crate) fn prepare() -> Result<Vec<(&'static str, PathBuf)>> {
     };
 
     ensure_same_version(place("chromium"), place("chromedriver"))?;
-    variables.push((
-        "TAPCODE_TEST_PYTHON",
-        python_with_libraries(place("python3"), &folder)?,
-    ));
-    variables.push((
-        "TAPCODE_TEST_NODE_MODULES",
-        node_modules(place("npm"), &folder)?,
-    ));
+    variables.push(("TAPCODE_TEST_PYTHON", python_with_libraries(place("python3"), &folder)?));
+    variables.push(("TAPCODE_TEST_NODE_MODULES", node_modules(place("npm"), &folder)?));
     Ok(variables)
 }
 
@@ -164,8 +149,7 @@ fn explain(program: &Program) -> String {
 fn locate(program: &Program, path: &OsStr) -> Result<PathBuf> {
     if let Some(chosen) = program.variable.and_then(std::env::var_os) {
         let chosen = PathBuf::from(chosen);
-        probe(program, &chosen)
-            .with_context(|| format!("chosen by {}", program.variable.unwrap_or_default()))?;
+        probe(program, &chosen).with_context(|| format!("chosen by {}", program.variable.unwrap_or_default()))?;
         return Ok(chosen);
     }
     let mut reason = anyhow::anyhow!("none of {} is on the path", program.names.join(", "));
@@ -193,23 +177,16 @@ fn install(missing: &[&Program]) -> Result<()> {
     let all: Vec<_> = missing.iter().map(|program| explain(program)).collect();
     let all = all.join("\n");
     for program in missing {
-        let chosen = program
-            .variable
-            .filter(|variable| std::env::var_os(variable).is_some());
+        let chosen = program.variable.filter(|variable| std::env::var_os(variable).is_some());
         if let Some(variable) = chosen {
-            locate(program, OsStr::new(""))
-                .with_context(|| format!("{variable} is set, but does not work"))?;
+            locate(program, OsStr::new("")).with_context(|| format!("{variable} is set, but does not work"))?;
         }
     }
     ensure!(
         Path::new("/usr/bin/apt-get").is_file(),
         "{all}\n(this is no Debian, so nothing was installed)"
     );
-    let packages: Vec<_> = missing
-        .iter()
-        .flat_map(|program| program.packages)
-        .copied()
-        .collect();
+    let packages: Vec<_> = missing.iter().flat_map(|program| program.packages).copied().collect();
     eprintln!("installing {}, because\n{all}", packages.join(" "));
 
     let wait = format!("DPkg::Lock::Timeout={APT_LOCK_BOUND_S}");
@@ -245,13 +222,7 @@ fn as_root(script: &str, options: &[&str], packages: &[&str]) -> Result<Command>
     // What apt says goes where our own words go, so that `eval "$(cargo xtask env)"` reads the variables only.
     let script = format!("exec >&2\n{script}");
     command
-        .args([
-            "DEBIAN_FRONTEND=noninteractive",
-            "sh",
-            "-euc",
-            &script,
-            "apt",
-        ])
+        .args(["DEBIAN_FRONTEND=noninteractive", "sh", "-euc", &script, "apt"])
         .args(options)
         .args(packages);
     Ok(command)
@@ -268,8 +239,7 @@ fn ensure_same_version(chromium: &Path, chromedriver: &Path) -> Result<()> {
         let number = answer
             .split_whitespace()
             .find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
-        let number =
-            number.with_context(|| format!("{}: no version in {answer:?}", program.display()))?;
+        let number = number.with_context(|| format!("{}: no version in {answer:?}", program.display()))?;
         Ok(number.split('.').next().unwrap_or_default().to_owned())
     };
     let (browser, driver) = (major(chromium)?, major(chromedriver)?);
@@ -305,12 +275,7 @@ fn python_with_libraries(python: &Path, folder: &Path) -> Result<PathBuf> {
         ])
         .arg(&pins);
         child::read("pip install", LIBRARIES_BOUND, &mut pip)?;
-        child::read(
-            "pip check",
-            PROBE_BOUND,
-            Command::new(&inner).args(["-m", "pip", "check"]),
-        )
-        .map(drop)
+        child::read("pip check", PROBE_BOUND, Command::new(&inner).args(["-m", "pip", "check"])).map(drop)
     })?;
     Ok(inner)
 }
@@ -318,10 +283,7 @@ fn python_with_libraries(python: &Path, folder: &Path) -> Result<PathBuf> {
 /// A folder with what `package-lock.json` pins; its `node_modules`. No package's own scripts are run.
 fn node_modules(npm: &Path, folder: &Path) -> Result<PathBuf> {
     let home = folder.join("node");
-    let (list, lock) = (
-        pins().join("package.json"),
-        pins().join("package-lock.json"),
-    );
+    let (list, lock) = (pins().join("package.json"), pins().join("package-lock.json"));
     once_per(&[&list, &lock], &home, || {
         fs::create_dir_all(&home)?;
         fs::copy(&list, home.join("package.json"))?;
@@ -343,8 +305,7 @@ fn pins() -> PathBuf {
 fn once_per(pins: &[&Path], home: &Path, make: impl FnOnce() -> Result<()>) -> Result<()> {
     let mut wanted = String::new();
     for pin in pins {
-        wanted +=
-            &fs::read_to_string(pin).with_context(|| format!("cannot read {}", pin.display()))?;
+        wanted += &fs::read_to_string(pin).with_context(|| format!("cannot read {}", pin.display()))?;
     }
     let stamp = home.join("made-from");
     if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
@@ -366,8 +327,7 @@ mod tests {
 
     impl Folder {
         fn new(test: &str) -> Self {
-            let path =
-                std::env::temp_dir().join(format!("tapcode-xtask-{test}-{}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("tapcode-xtask-{test}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Folder(path)
         }
@@ -377,17 +337,8 @@ mod tests {
             // Written by a child: while this process holds a file open for writing, a fork in another
             // test's thread would hold it too, and starting the program would fail as "text file busy".
             let mut writer = Command::new("sh");
-            writer.args([
-                "-ec",
-                r#"printf '#!/bin/sh\n%s\n' "$2" >"$1"; chmod 755 "$1""#,
-                "writer",
-            ]);
-            child::run(
-                "writing a program",
-                PROBE_BOUND,
-                writer.arg(&path).arg(script),
-            )
-            .unwrap();
+            writer.args(["-ec", r#"printf '#!/bin/sh\n%s\n' "$2" >"$1"; chmod 755 "$1""#, "writer"]);
+            child::run("writing a program", PROBE_BOUND, writer.arg(&path).arg(script)).unwrap();
             path
         }
     }
@@ -421,9 +372,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_with_its_reason() {
-        let error = locate(&PROBED, OsStr::new(""))
-            .context(explain(&PROBED))
-            .unwrap_err();
+        let error = locate(&PROBED, OsStr::new("")).context(explain(&PROBED)).unwrap_err();
         let error = format!("{error:#}");
         assert!(
             error.contains("Probe 18 (the test asks for it)") && error.contains("second-name"),
@@ -455,11 +404,7 @@ mod tests {
         once_per(&[&pin], &home, make).unwrap();
         assert_eq!(made.get(), 1);
         fs::write(&pin, "two").unwrap();
-        assert!(
-            once_per(&[&pin], &home, || make()
-                .and_then(|()| bail!("the line broke")))
-            .is_err()
-        );
+        assert!(once_per(&[&pin], &home, || make().and_then(|()| bail!("the line broke"))).is_err());
         once_per(&[&pin], &home, make).unwrap();
         assert_eq!(made.get(), 3);
     }

@@ -31,11 +31,7 @@ pub(crate) fn test_everything() -> Result<()> {
     report.step("lints, all code", lints_of_all_code);
     if built && !variables.is_empty() {
         report.step("tests", || {
-            child::run(
-                "cargo test",
-                TESTS_BOUND,
-                tests(&["--no-fail-fast"]).envs(variables),
-            )
+            child::run("cargo test", TESTS_BOUND, tests(&["--no-fail-fast"]).envs(variables))
         });
     } else {
         report.not_run("tests");
@@ -62,20 +58,13 @@ pub(crate) fn lint() -> Result<()> {
 /// Prepares what the tests need and prints it for a shell to `eval`.
 pub(crate) fn print_environment() -> Result<()> {
     for (variable, path) in environment::prepare()? {
-        println!(
-            "export {variable}='{}'",
-            path.display().to_string().replace('\'', r"'\''")
-        );
+        println!("export {variable}='{}'", path.display().to_string().replace('\'', r"'\''"));
     }
     Ok(())
 }
 
 fn format() -> Result<()> {
-    child::run(
-        "cargo fmt",
-        FORMAT_BOUND,
-        &mut workspace::cargo(&["fmt", "--all", "--check"]),
-    )
+    child::run("cargo fmt", FORMAT_BOUND, &mut workspace::cargo(&["fmt", "--all", "--check"]))
 }
 
 /// Everything the tests are made of, so that the test step only tests.
@@ -89,20 +78,8 @@ fn build() -> Result<()> {
 
 /// With the bans of `clippy.toml`: what we ship reads clocks, rolls dice and spawns in one room each.
 fn lints_of_shipped_code() -> Result<()> {
-    let arguments = [
-        "clippy",
-        "--workspace",
-        "--lib",
-        "--bins",
-        "--",
-        "-D",
-        "warnings",
-    ];
-    child::run(
-        "cargo clippy",
-        CLIPPY_BOUND,
-        &mut workspace::cargo(&arguments),
-    )
+    let arguments = ["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"];
+    child::run("cargo clippy", CLIPPY_BOUND, &mut workspace::cargo(&arguments))
 }
 
 /// Without those bans: a test may time what it drives and may build a client of its own.
@@ -117,11 +94,7 @@ fn lints_of_all_code() -> Result<()> {
         "-A",
         "clippy::disallowed_methods",
     ];
-    child::run(
-        "cargo clippy",
-        CLIPPY_BOUND,
-        &mut workspace::cargo(&arguments),
-    )
+    child::run("cargo clippy", CLIPPY_BOUND, &mut workspace::cargo(&arguments))
 }
 
 /// The workspace has no root package, so that `cargo test` alone means all of it and `-p` narrows it down.
@@ -150,8 +123,7 @@ impl Report {
             self.failed.push(name);
         }
         let word = if result.is_ok() { "ok" } else { "FAILED" };
-        self.lines
-            .push(format!("{name:<22}{word:<8}{took_s:>8.1} s"));
+        self.lines.push(format!("{name:<22}{word:<8}{took_s:>8.1} s"));
         result.is_ok()
     }
 
@@ -184,10 +156,7 @@ mod tests {
             Ok(())
         }));
         let error = report.close().unwrap_err().to_string();
-        assert!(
-            ran && error.contains("first") && !error.contains("second"),
-            "{error}"
-        );
+        assert!(ran && error.contains("first") && !error.contains("second"), "{error}");
     }
 
     #[test]

@@ -22,7 +22,9 @@ fn sources(folder: &Path, into: &mut Vec<String>) {
 /// Names in back-ticks that look like a test's: words joined by underscores, at least three of them.
 fn named(text: &str) -> BTreeSet<&str> {
     let quoted = text.split('`').skip(1).step_by(2);
-    quoted.filter(|n| n.matches('_').count() >= 2 && n.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'))).collect()
+    quoted
+        .filter(|n| n.matches('_').count() >= 2 && n.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_')))
+        .collect()
 }
 
 #[test]
@@ -32,7 +34,10 @@ fn every_test_that_a_guarantee_names_exists() {
     sources(&root().join("crates"), &mut all);
     let names = named(&guarantees);
     assert!(names.len() > 30, "only {} tests are named", names.len());
-    let missing: Vec<_> = names.iter().filter(|name| !all.iter().any(|source| source.contains(&format!("fn {name}(")))).collect();
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !all.iter().any(|source| source.contains(&format!("fn {name}("))))
+        .collect();
     assert!(missing.is_empty(), "named and not there: {missing:?}");
     for law in 1..=13 {
         assert!(guarantees.contains(&format!("\n## {law}. ")), "law {law} has no heading");

@@ -31,14 +31,36 @@ struct Allowed {
 ///
 /// For example: `Allowed { path: "crates/…/tests/….rs", word: ["sle", "ep("].concat(), reason: "…" }`.
 fn allowed() -> Vec<Allowed> {
-    let pause = |path, reason| Allowed { path, word: ["sle", "ep("].concat(), reason };
+    let pause = |path, reason| Allowed {
+        path,
+        word: ["sle", "ep("].concat(),
+        reason,
+    };
     vec![
-        pause("crates/tapcode-engine/tests/old_receipts.rs", "a clock that is moved by hand has to have this method; it never returns"),
-        pause("crates/tapcode-engine/tests/simulation/world.rs", "this is the simulated clock: under a paused runtime, time moves by it"),
-        pause("crates/tapcode/tests/browser/chrome.rs", "WebDriver has no call that waits: the page is asked again until it shows the fact, with a bound"),
-        pause("crates/tapcode/tests/browser/dev.rs", "the server is asked again until it says the fact, with a bound"),
-        pause("crates/tapcode/tests/crash.rs", "a wait ends while nobody is there to see it, and the server is asked again until it says the fact, with a bound"),
-        pause("crates/tapcode/tests/harness/mod.rs", "another process is asked again until it shows the fact, with a bound; it wakes nobody"),
+        pause(
+            "crates/tapcode-engine/tests/old_receipts.rs",
+            "a clock that is moved by hand has to have this method; it never returns",
+        ),
+        pause(
+            "crates/tapcode-engine/tests/simulation/world.rs",
+            "this is the simulated clock: under a paused runtime, time moves by it",
+        ),
+        pause(
+            "crates/tapcode/tests/browser/chrome.rs",
+            "WebDriver has no call that waits: the page is asked again until it shows the fact, with a bound",
+        ),
+        pause(
+            "crates/tapcode/tests/browser/dev.rs",
+            "the server is asked again until it says the fact, with a bound",
+        ),
+        pause(
+            "crates/tapcode/tests/crash.rs",
+            "a wait ends while nobody is there to see it, and the server is asked again until it says the fact, with a bound",
+        ),
+        pause(
+            "crates/tapcode/tests/harness/mod.rs",
+            "another process is asked again until it shows the fact, with a bound; it wakes nobody",
+        ),
     ]
 }
 
@@ -54,21 +76,13 @@ fn bans() -> Vec<Ban> {
         ban(["/ro", "ot/"], |_| Span::Everything, path),
         ban(["/Us", "ers/"], |_| Span::Everything, path),
         ban(["/wo", "rk/"], |_| Span::Everything, path),
-        ban(
-            ["to", "do!("],
-            rust,
-            "unfinished; a task that is left belongs in an issue",
-        ),
+        ban(["to", "do!("], rust, "unfinished; a task that is left belongs in an issue"),
         ban(
             ["unimple", "mented!("],
             rust,
             "unfinished; a task that is left belongs in an issue",
         ),
-        ban(
-            ["#[ig", "nore"],
-            rust,
-            "a test that does not run shows nothing",
-        ),
+        ban(["#[ig", "nore"], rust, "a test that does not run shows nothing"),
         ban(
             ["sle", "ep("],
             tests,
@@ -143,12 +157,7 @@ fn tracked_texts() -> Vec<(String, String)> {
     let paths = names.split_terminator('\0');
     // A file that was just deleted, but not yet from the index, has nothing to say; a picture neither.
     paths
-        .filter_map(|path| {
-            Some((
-                path.to_owned(),
-                std::fs::read_to_string(root().join(path)).ok()?,
-            ))
-        })
+        .filter_map(|path| Some((path.to_owned(), std::fs::read_to_string(root().join(path)).ok()?)))
         .collect()
 }
 
@@ -200,10 +209,7 @@ fn every_ban_bites() {
     assert_eq!(words("crates/a/src/clock.rs", &pause), [""; 0]);
     assert_eq!(words("crates/a/src/clock/tests.rs", &pause), pause_word);
     assert_eq!(
-        words(
-            "crates/a/src/clock.rs",
-            &format!("#[cfg(test)]\nmod tests {{\n{pause}}}")
-        ),
+        words("crates/a/src/clock.rs", &format!("#[cfg(test)]\nmod tests {{\n{pause}}}")),
         pause_word
     );
     assert_eq!(words("tests/story.py", &pause), pause_word);
@@ -228,24 +234,14 @@ fn a_path_within_an_address_or_a_longer_path_is_not_a_machine_path() {
 fn lock_files_name_the_public_registries_only() {
     for (path, text) in tracked_texts() {
         if path.ends_with("Cargo.lock") {
-            let sources = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("source = "));
+            let sources = text.lines().filter_map(|line| line.strip_prefix("source = "));
             for source in sources {
-                assert_eq!(
-                    source, "\"registry+https://github.com/rust-lang/crates.io-index\"",
-                    "{path}"
-                );
+                assert_eq!(source, "\"registry+https://github.com/rust-lang/crates.io-index\"", "{path}");
             }
         } else if path.ends_with("package-lock.json") {
             let lock: serde_json::Value = serde_json::from_str(&text).unwrap();
-            for (name, package) in lock["packages"]
-                .as_object()
-                .expect("lock files of version 3 list packages")
-            {
-                let place = package["resolved"]
-                    .as_str()
-                    .unwrap_or("https://registry.npmjs.org/");
+            for (name, package) in lock["packages"].as_object().expect("lock files of version 3 list packages") {
+                let place = package["resolved"].as_str().unwrap_or("https://registry.npmjs.org/");
                 assert!(
                     place.starts_with("https://registry.npmjs.org/"),
                     "{path}: {name} from {place}"

@@ -122,7 +122,10 @@ impl Facts {
             (self.accepted, MessageStatus::Accepted),
             (self.unclear, MessageStatus::Unclear),
         ];
-        ranked.into_iter().find(|(at, _)| at.is_some()).map_or(MessageStatus::Queued, |(_, status)| status)
+        ranked
+            .into_iter()
+            .find(|(at, _)| at.is_some())
+            .map_or(MessageStatus::Queued, |(_, status)| status)
     }
 
     fn fail(&mut self, now: Timestamp, class: FailureClass) {
@@ -155,12 +158,21 @@ impl Ledger {
         let expected = self.expected_answer(input, now);
         self.learn(next, input, now, &decided.entries);
         let ended_before: Vec<bool> = self.verifications.iter().map(|v| v.status.is_final()).collect();
-        let mut watched = Watched { input, now, may_call, decided, claimed: Vec::new(), queued_for: HashSet::new() };
+        let mut watched = Watched {
+            input,
+            now,
+            may_call,
+            decided,
+            claimed: Vec::new(),
+            queued_for: HashSet::new(),
+        };
         for entry in &decided.entries {
             self.entry(entry, &mut watched)?;
         }
         let claimed = watched.claimed;
-        hold(CALLS, claimed == decided.calls, || format!("claimed {claimed:?}, calls {:?}", decided.calls))?;
+        hold(CALLS, claimed == decided.calls, || {
+            format!("claimed {claimed:?}, calls {:?}", decided.calls)
+        })?;
         self.put_off(next, now, may_call)?;
         self.answer(input, now, &expected, decided)?;
         self.document(next, now, &ended_before, matches!(input, Input::Begin(_)))?;
@@ -206,7 +218,10 @@ impl Ledger {
     }
 
     fn arrived(&self, v: usize) -> bool {
-        self.verifications[v].attempts.iter().any(|m| self.messages[*m].facts.arrived())
+        self.verifications[v]
+            .attempts
+            .iter()
+            .any(|m| self.messages[*m].facts.arrived())
     }
 
     fn next_step(&self, v: usize) -> Option<u8> {
@@ -220,9 +235,10 @@ impl Ledger {
         // One that is forgotten by now is unknown; the document says which, and `document` says that it may.
         match input {
             Input::Begin(begin) => {
-                let pending = self.verifications.iter().position(|v| {
-                    v.status == Status::Pending && v.begin.purpose == begin.purpose && now < v.expires_at
-                });
+                let pending = self
+                    .verifications
+                    .iter()
+                    .position(|v| v.status == Status::Pending && v.begin.purpose == begin.purpose && now < v.expires_at);
                 let Some(v) = pending else {
                     if let Some(refusal) = self.limit(&begin.limits, now) {
                         return Expected::Refused(refusal);
@@ -233,7 +249,8 @@ impl Ledger {
                 let same_code = match (&other.code, &begin.code) {
                     (CodeSource::Derived { .. }, CodeSource::Derived { .. }) => true,
                     (CodeSource::Own { digest: a, .. }, CodeSource::Own { digest: b, .. }) => a == b,
-                    (CodeSource::Derived { .. }, CodeSource::Own { .. }) | (CodeSource::Own { .. }, CodeSource::Derived { .. }) => false,
+                    (CodeSource::Derived { .. }, CodeSource::Own { .. })
+                    | (CodeSource::Own { .. }, CodeSource::Derived { .. }) => false,
                 };
                 if !same_code {
                     Expected::Refused(Refusal::PendingWithOtherCode)
@@ -247,8 +264,14 @@ impl Ledger {
                 Some(v) => self.expected_resend(v, *channel, now),
                 None => Expected::Refused(Refusal::UnknownVerification),
             },
-            Input::Check { verification, code_matches, binding_matches } => {
-                let Some(v) = self.find(*verification) else { return Expected::Refused(Refusal::UnknownVerification) };
+            Input::Check {
+                verification,
+                code_matches,
+                binding_matches,
+            } => {
+                let Some(v) = self.find(*verification) else {
+                    return Expected::Refused(Refusal::UnknownVerification);
+                };
                 let known = &self.verifications[v];
                 let max = known.limits.max_checks;
                 let status = self.status_at(v, now);
@@ -261,7 +284,12 @@ impl Ledger {
                     Status::Expired | Status::Failed | Status::Blocked => Some(CheckReason::Expired),
                 };
                 if let Some(reason) = not_evaluated {
-                    return Expected::Checked { evaluated: false, reason: Some(reason), status, checks_left: max - known.evaluated };
+                    return Expected::Checked {
+                        evaluated: false,
+                        reason: Some(reason),
+                        status,
+                        checks_left: max - known.evaluated,
+                    };
                 }
                 let checks_left = max - known.evaluated - 1;
                 let reason = match (code_matches, binding_matches) {
@@ -274,7 +302,12 @@ impl Ledger {
                     Some(_) if checks_left == 0 => Status::MaxChecksReached,
                     Some(_) => Status::Pending,
                 };
-                Expected::Checked { evaluated: true, reason, status, checks_left }
+                Expected::Checked {
+                    evaluated: true,
+                    reason,
+                    status,
+                    checks_left,
+                }
             }
             Input::Cancel { verification } => match self.find(*verification) {
                 None => Expected::Refused(Refusal::UnknownVerification),
@@ -290,7 +323,11 @@ impl Ledger {
 
     fn status_at(&self, v: usize, now: Timestamp) -> Status {
         let known = &self.verifications[v];
-        if known.status == Status::Pending && now >= known.expires_at { Status::Expired } else { known.status }
+        if known.status == Status::Pending && now >= known.expires_at {
+            Status::Expired
+        } else {
+            known.status
+        }
     }
 
     fn expected_resend(&self, v: usize, channel: Option<Channel>, now: Timestamp) -> Expected {
@@ -317,7 +354,11 @@ impl Ledger {
         let retry_at = self.may_send_at(limits, now);
         if self.sends_within_hour(now) >= usize::from(limits.max_sends_per_hour) {
             // Where nothing is ever allowed there is no moment to name.
-            let retry_at = if limits.max_sends_per_hour == 0 { now.plus_millis(HOUR_MS).max(retry_at) } else { retry_at };
+            let retry_at = if limits.max_sends_per_hour == 0 {
+                now.plus_millis(HOUR_MS).max(retry_at)
+            } else {
+                retry_at
+            };
             return Some(Refusal::HourlyLimit { retry_at });
         }
         (retry_at > now).then_some(Refusal::ResendTooSoon { retry_at })
@@ -327,11 +368,16 @@ impl Ledger {
     fn learn(&mut self, next: Option<&Recipient>, input: &Input, now: Timestamp, entries: &[Entry]) {
         let held = |id: MessageId| next.is_some_and(|n| n.attempt(id).is_some() || n.message(id).is_some());
         let retried = |id: MessageId| {
-            entries.iter().flat_map(|e| &e.decisions).any(|d| matches!(d, Decision::RetryAt { message, .. } if message.id == id))
+            entries
+                .iter()
+                .flat_map(|e| &e.decisions)
+                .any(|d| matches!(d, Decision::RetryAt { message, .. } if message.id == id))
         };
         match input {
             Input::Outcome { message, outcome } if held(*message) && !retried(*message) => {
-                let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else { return };
+                let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else {
+                    return;
+                };
                 match outcome {
                     SendOutcome::Accepted { .. } => {
                         known.facts.accepted.get_or_insert(now);
@@ -343,7 +389,9 @@ impl Ledger {
                 known.in_flight_since = None;
             }
             Input::Receipt { message, kind } if held(*message) => {
-                let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else { return };
+                let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else {
+                    return;
+                };
                 let late = known.verification.is_some_and(|v| self.verifications[v].status.is_final());
                 match kind {
                     ReceiptKind::Sent => {
@@ -390,10 +438,14 @@ impl Ledger {
         let mut put_off = 0;
         for known in self.messages.iter_mut().filter(|m| m.in_flight_since.is_none()) {
             let attempt = next.and_then(|n| n.attempt(known.id)).map(|(_, a)| &a.delivery);
-            let Some(delivery) = attempt.or_else(|| next.and_then(|n| n.message(known.id)).map(|m| &m.delivery)) else { continue };
+            let Some(delivery) = attempt.or_else(|| next.and_then(|n| n.message(known.id)).map(|m| &m.delivery)) else {
+                continue;
+            };
             if delivery.not_before != known.not_before {
                 let little = !may_call && known.not_before <= now && delivery.not_before == now.plus_millis(CALL_PUT_OFF_MS);
-                hold(CALLS, little, || format!("put off from {:?} to {:?} at {now:?}", known.not_before, delivery.not_before))?;
+                hold(CALLS, little, || {
+                    format!("put off from {:?} to {:?} at {now:?}", known.not_before, delivery.not_before)
+                })?;
                 known.not_before = delivery.not_before;
                 put_off += 1;
             }
@@ -412,15 +464,29 @@ impl Ledger {
             self.unique(format!("evt {}", first + n))?;
         }
         hold(LOG, entry.at == now && !entry.decisions.is_empty(), || format!("{entry:?}"))?;
-        let noise = |d: &Decision| matches!(d, Decision::Refused(_) | Decision::ReceiptRepeated { .. } | Decision::CheckNotEvaluated { .. });
+        let noise = |d: &Decision| {
+            matches!(
+                d,
+                Decision::Refused(_) | Decision::ReceiptRepeated { .. } | Decision::CheckNotEvaluated { .. }
+            )
+        };
         let mut about = entry.verification.and_then(|id| self.find(id));
         for decision in &entry.decisions {
             if let Decision::Began { expires_at } = decision {
-                let Input::Begin(begin) = input else { return broken(LOG, format!("began on {input:?}")) };
-                let Some(id) = entry.verification else { return broken(LOG, "began nothing") };
+                let Input::Begin(begin) = input else {
+                    return broken(LOG, format!("began on {input:?}"));
+                };
+                let Some(id) = entry.verification else {
+                    return broken(LOG, "began nothing");
+                };
                 self.unique(format!("vrf {id}"))?;
-                hold(FINAL, *expires_at == now.plus_millis(begin.ttl_ms), || format!("expires at {expires_at:?}"))?;
-                let twin = self.verifications.iter().find(|v| v.status == Status::Pending && v.begin.purpose == begin.purpose);
+                hold(FINAL, *expires_at == now.plus_millis(begin.ttl_ms), || {
+                    format!("expires at {expires_at:?}")
+                })?;
+                let twin = self
+                    .verifications
+                    .iter()
+                    .find(|v| v.status == Status::Pending && v.begin.purpose == begin.purpose);
                 hold(ONCE, twin.is_none(), || "two are pending for one purpose".into())?;
                 about = Some(self.verifications.len());
                 self.verifications.push(Known {
@@ -440,32 +506,50 @@ impl Ledger {
             }
         }
         if let Some(v) = about
-            && entry.decisions.iter().all(noise) {
-                self.verifications[v].noise += 1;
-                let noise = self.verifications[v].noise;
-                hold(BOUNDS, noise <= ENTRIES_MAX, || format!("{noise} entries that change nothing"))?;
-            }
+            && entry.decisions.iter().all(noise)
+        {
+            self.verifications[v].noise += 1;
+            let noise = self.verifications[v].noise;
+            hold(BOUNDS, noise <= ENTRIES_MAX, || {
+                format!("{noise} entries that change nothing")
+            })?;
+        }
         Ok(())
     }
 
     fn decision(&mut self, decision: &Decision, about: Option<usize>, record: &InputRecord, watched: &mut Watched<'_>) -> Held {
-        let Watched { input, now, may_call, decided, .. } = *watched;
+        let Watched {
+            input,
+            now,
+            may_call,
+            decided,
+            ..
+        } = *watched;
         let known_message = |ledger: &Self, id: MessageId| match ledger.messages.iter().position(|m| m.id == id) {
             Some(at) => Ok(at),
             None => broken(LOG, format!("{id} was never queued")),
         };
         match decision {
             Decision::Began { .. } | Decision::Alert { .. } => Ok(()),
-            Decision::Queued { message, cause: SendCause::Plain } => {
-                hold(LOG, matches!(input, Input::SendMessage(_)) && about.is_none(), || format!("plain message on {input:?}"))?;
+            Decision::Queued {
+                message,
+                cause: SendCause::Plain,
+            } => {
+                hold(LOG, matches!(input, Input::SendMessage(_)) && about.is_none(), || {
+                    format!("plain message on {input:?}")
+                })?;
                 self.unique(format!("msg {}", message.id))?;
                 self.messages.push(Message::queued(message.id, None, 0, now, None));
                 Ok(())
             }
             Decision::Queued { message, cause } => {
-                let Some(v) = about else { return broken(LOG, "a send of no verification") };
+                let Some(v) = about else {
+                    return broken(LOG, "a send of no verification");
+                };
                 self.unique(format!("msg {}", message.id))?;
-                hold(FALLBACK, watched.queued_for.insert(v), || "two sends of one verification in one step".into())?;
+                hold(FALLBACK, watched.queued_for.insert(v), || {
+                    "two sends of one verification in one step".into()
+                })?;
                 self.queued(v, message.id, cause, input, now, decided)
             }
             Decision::Claimed { message } => {
@@ -473,7 +557,9 @@ impl Ledger {
                 watched.claimed.push(message.id);
                 let known = &self.messages[at];
                 hold(CALLS, may_call, || "called where none may start".into())?;
-                hold(CALLS, known.in_flight_since.is_none(), || "called while a call is under way".into())?;
+                hold(CALLS, known.in_flight_since.is_none(), || {
+                    "called while a call is under way".into()
+                })?;
                 hold(CALLS, !known.facts.any(), || format!("called after {:?}", known.facts))?;
                 hold(CALLS, known.calls <= known.retries, || {
                     format!("call {} after {} retries", known.calls + 1, known.retries)
@@ -481,25 +567,37 @@ impl Ledger {
                 hold(CALLS, known.not_before <= now, || "called too early".into())?;
                 if let Some(v) = known.verification {
                     let of = &self.verifications[v];
-                    hold(FINAL, of.status == Status::Pending && now < of.expires_at, || format!("called for {:?}", of.status))?;
+                    hold(FINAL, of.status == Status::Pending && now < of.expires_at, || {
+                        format!("called for {:?}", of.status)
+                    })?;
                 }
                 let known = &mut self.messages[at];
                 known.calls += 1;
                 known.in_flight_since = Some(now);
                 Ok(())
             }
-            Decision::RetryAt { message, at: retry_at, .. } => {
+            Decision::RetryAt {
+                message, at: retry_at, ..
+            } => {
                 let at = known_message(self, message.id)?;
                 let nothing_sent = matches!(input, Input::Outcome { message: of, outcome: SendOutcome::Failed { failure, provider_message_id: None } }
                     if *of == message.id && matches!(failure.class, FailureClass::RetryHere { .. }));
                 hold(CALLS, nothing_sent, || format!("retry on {input:?}"))?;
-                hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || "more retries than there may be".into())?;
-                hold(CALLS, !self.messages[at].facts.any(), || format!("retry after {:?}", self.messages[at].facts))?;
+                hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || {
+                    "more retries than there may be".into()
+                })?;
+                hold(CALLS, !self.messages[at].facts.any(), || {
+                    format!("retry after {:?}", self.messages[at].facts)
+                })?;
                 if let Some(v) = self.messages[at].verification {
                     let of = &self.verifications[v];
-                    let fallback = self.messages[at].fallback_due.filter(|_| of.attempts.last() == Some(&at) && of.given_up.is_none());
+                    let fallback = self.messages[at]
+                        .fallback_due
+                        .filter(|_| of.attempts.last() == Some(&at) && of.given_up.is_none());
                     let before = fallback.unwrap_or(of.expires_at).min(of.expires_at);
-                    hold(FALLBACK, *retry_at < before && !self.arrived(v), || format!("a retry at {retry_at:?} in front of {before:?}"))?;
+                    hold(FALLBACK, *retry_at < before && !self.arrived(v), || {
+                        format!("a retry at {retry_at:?} in front of {before:?}")
+                    })?;
                 }
                 self.see("retry");
                 let known = &mut self.messages[at];
@@ -525,19 +623,27 @@ impl Ledger {
             Decision::ReceiptRepeated { message, .. } => {
                 let at = known_message(self, message.id)?;
                 self.see("repeated receipt");
-                hold(RECEIPTS, matches!(input, Input::Receipt { .. }) && self.messages[at].facts.any(), || "nothing was known".into())
+                hold(
+                    RECEIPTS,
+                    matches!(input, Input::Receipt { .. }) && self.messages[at].facts.any(),
+                    || "nothing was known".into(),
+                )
             }
             Decision::Withdrawn { message } => {
                 let at = known_message(self, message.id)?;
                 let known = &mut self.messages[at];
-                hold(CALLS, known.in_flight_since.is_none() && !known.facts.any(), || "took back what had been called".into())?;
+                hold(CALLS, known.in_flight_since.is_none() && !known.facts.any(), || {
+                    "took back what had been called".into()
+                })?;
                 known.facts.fail(now, FailureClass::NextRoute);
                 known.withdrawn = true;
                 self.see("withdrawn");
                 Ok(())
             }
             Decision::NoFallback(why) => {
-                let Some(v) = about else { return broken(LOG, "no fallback of nothing") };
+                let Some(v) = about else {
+                    return broken(LOG, "no fallback of nothing");
+                };
                 let current = self.current(v);
                 let used_up = self.sends_within_hour(now) >= usize::from(self.verifications[v].limits.max_sends_per_hour);
                 let forbidden = current.is_some_and(|m| m.facts.class == Some(FailureClass::NoFallback));
@@ -545,7 +651,9 @@ impl Ledger {
                     NoFallback::HourlyLimit => ("no fallback: hourly limit", used_up),
                     NoFallback::FailureForbids => ("no fallback: failure forbids", forbidden),
                 };
-                hold(FALLBACK, true_of_it && self.verifications[v].given_up.is_none(), || format!("{why:?}"))?;
+                hold(FALLBACK, true_of_it && self.verifications[v].given_up.is_none(), || {
+                    format!("{why:?}")
+                })?;
                 self.verifications[v].given_up = Some(*why);
                 self.see(name);
                 Ok(())
@@ -557,10 +665,14 @@ impl Ledger {
             }
             Decision::CheckNotEvaluated { reason } => {
                 let same = matches!(&decided.answer, Ok(Answer::Checked { reason: Some(told), .. }) if told == reason);
-                hold(LOG, same && *record == InputRecord::Check, || format!("{decision:?}, answered {:?}", decided.answer))
+                hold(LOG, same && *record == InputRecord::Check, || {
+                    format!("{decision:?}, answered {:?}", decided.answer)
+                })
             }
             Decision::Ended { status, .. } => {
-                let Some(v) = about else { return broken(LOG, "an end of nothing") };
+                let Some(v) = about else {
+                    return broken(LOG, "an end of nothing");
+                };
                 self.ended(v, *status, input, now)
             }
             Decision::Locked { until } => {
@@ -568,9 +680,9 @@ impl Ledger {
                 hold(ROWS, matches!(input, Input::Check { .. }), || format!("locked on {input:?}"))
             }
             Decision::Unlocked => hold(ROWS, matches!(input, Input::Unlock), || format!("unlocked on {input:?}")),
-            Decision::Refused(refusal) => {
-                hold(LOG, decided.answer.as_ref() == Err(refusal), || format!("{refusal:?}, answered {:?}", decided.answer))
-            }
+            Decision::Refused(refusal) => hold(LOG, decided.answer.as_ref() == Err(refusal), || {
+                format!("{refusal:?}, answered {:?}", decided.answer)
+            }),
         }
     }
 
@@ -580,9 +692,13 @@ impl Ledger {
 
     fn queued(&mut self, v: usize, id: MessageId, cause: &SendCause, input: &Input, now: Timestamp, decided: &Decided) -> Held {
         let known = &self.verifications[v];
-        hold(FINAL, known.status == Status::Pending && now < known.expires_at, || format!("queued for {:?}", known.status))?;
+        hold(FINAL, known.status == Status::Pending && now < known.expires_at, || {
+            format!("queued for {:?}", known.status)
+        })?;
         let within = self.sends_within_hour(now);
-        hold(LIMITS, within < usize::from(known.limits.max_sends_per_hour), || format!("{within} sends within the hour, and one more"))?;
+        hold(LIMITS, within < usize::from(known.limits.max_sends_per_hour), || {
+            format!("{within} sends within the hour, and one more")
+        })?;
         let Some((_, attempt)) = decided.next.as_ref().and_then(|n| n.attempt(id)) else {
             return broken(LOG, "queued, and not in the document");
         };
@@ -602,12 +718,19 @@ impl Ledger {
                     | Input::Unlock => false,
                 };
                 hold(CALLS, asked, || format!("{cause:?} on {input:?}"))?;
-                let cooled = self.requested_at.is_none_or(|at| at.plus_millis(known.limits.resend_cooldown_ms.into()) <= now);
+                let cooled = self
+                    .requested_at
+                    .is_none_or(|at| at.plus_millis(known.limits.resend_cooldown_ms.into()) <= now);
                 hold(LIMITS, cooled, || "two requests within the cooldown".into())?;
                 hold(LIMITS, !self.locked(now), || "sent to a locked number".into())?;
-                if let Input::Resend { channel: Some(channel), .. } = input {
+                if let Input::Resend {
+                    channel: Some(channel), ..
+                } = input
+                {
                     let on = known.begin.plan.step(step).map(|s| s.route.channel);
-                    hold(ANSWERS, on == Some(*channel), || format!("asked for {channel}, sent on {on:?}"))?;
+                    hold(ANSWERS, on == Some(*channel), || {
+                        format!("asked for {channel}, sent on {on:?}")
+                    })?;
                 }
                 if taken {
                     self.see("resend on a step taken before");
@@ -615,17 +738,29 @@ impl Ledger {
                 self.requested_at = Some(now);
             }
             SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. } => {
-                let Some(current) = self.current(v) else { return broken(FALLBACK, "fell back from nothing") };
+                let Some(current) = self.current(v) else {
+                    return broken(FALLBACK, "fell back from nothing");
+                };
                 hold(CALLS, !taken, || format!("step {step} was taken twice without a request"))?;
-                hold(FALLBACK, self.next_step(v) == Some(step), || format!("fell back to step {step}"))?;
+                hold(FALLBACK, self.next_step(v) == Some(step), || {
+                    format!("fell back to step {step}")
+                })?;
                 hold(FALLBACK, !self.arrived(v), || "fell back after it had arrived".into())?;
-                hold(FALLBACK, known.given_up.is_none(), || "fell back after that was given up".into())?;
-                hold(FALLBACK, current.facts.class != Some(FailureClass::NoFallback), || "fell back though the failure forbids it".into())?;
+                hold(FALLBACK, known.given_up.is_none(), || {
+                    "fell back after that was given up".into()
+                })?;
+                hold(FALLBACK, current.facts.class != Some(FailureClass::NoFallback), || {
+                    "fell back though the failure forbids it".into()
+                })?;
                 let due = current.fallback_due.is_some_and(|due| due <= now);
                 // What still waited was taken back a moment ago, because its time was over.
                 let dead = current.facts.dead() && !current.withdrawn;
-                hold(FALLBACK, dead || due, || format!("fell back from {:?} before it was due", current.facts))?;
-                hold(FALLBACK, dead == (*cause == SendCause::FellBackOnFailure), || format!("{cause:?} from {:?}", current.facts))?;
+                hold(FALLBACK, dead || due, || {
+                    format!("fell back from {:?} before it was due", current.facts)
+                })?;
+                hold(FALLBACK, dead == (*cause == SendCause::FellBackOnFailure), || {
+                    format!("{cause:?} from {:?}", current.facts)
+                })?;
                 self.see(if dead { "fallback on failure" } else { "fallback on silence" });
             }
             SendCause::Plain => return broken(LOG, "a plain send of a verification"),
@@ -643,19 +778,24 @@ impl Ledger {
 
     fn ended(&mut self, v: usize, status: Status, input: &Input, now: Timestamp) -> Held {
         let known = &self.verifications[v];
-        hold(FINAL, known.status == Status::Pending, || format!("{status:?} after {:?}", known.status))?;
+        hold(FINAL, known.status == Status::Pending, || {
+            format!("{status:?} after {:?}", known.status)
+        })?;
         let id = known.id;
         let justified = match status {
             Status::Pending | Status::Blocked => false,
             Status::Approved => {
                 let right = matches!(input, Input::Check { verification, code_matches: true, binding_matches: true } if *verification == id);
-                hold(ONCE, right && now < known.expires_at, || format!("approved at {now:?} on {input:?}"))?;
+                hold(ONCE, right && now < known.expires_at, || {
+                    format!("approved at {now:?} on {input:?}")
+                })?;
                 known.evaluated < known.limits.max_checks && !self.locked(now)
             }
             Status::Expired => now >= known.expires_at,
             Status::Canceled => matches!(input, Input::Cancel { verification } if *verification == id),
             Status::MaxChecksReached => {
-                matches!(input, Input::Check { verification, .. } if *verification == id) && known.evaluated + 1 == known.limits.max_checks
+                matches!(input, Input::Check { verification, .. } if *verification == id)
+                    && known.evaluated + 1 == known.limits.max_checks
             }
             Status::Failed => {
                 let no_route = self.next_step(v).is_none() || known.given_up == Some(NoFallback::HourlyLimit);
@@ -672,8 +812,15 @@ impl Ledger {
 
     fn answer(&mut self, input: &Input, now: Timestamp, expected: &Expected, decided: &Decided) -> Held {
         let about = match input {
-            Input::Check { verification, .. } | Input::Resend { verification, .. } | Input::Cancel { verification } => self.find(*verification),
-            Input::Begin(_) | Input::SendMessage(_) | Input::Outcome { .. } | Input::Receipt { .. } | Input::Tick | Input::Unlock => None,
+            Input::Check { verification, .. } | Input::Resend { verification, .. } | Input::Cancel { verification } => {
+                self.find(*verification)
+            }
+            Input::Begin(_)
+            | Input::SendMessage(_)
+            | Input::Outcome { .. }
+            | Input::Receipt { .. }
+            | Input::Tick
+            | Input::Unlock => None,
         };
         if decided.answer == Err(Refusal::UnknownVerification) {
             // Right for what never was, and for what may be forgotten by now.
@@ -709,11 +856,29 @@ impl Ledger {
             }
             (Expected::Begun(again), Ok(Answer::Begun { verification, new })) => {
                 let at = self.find(*verification);
-                hold(ANSWERS, again.is_none() == *new && (again.is_none() || *again == at), || format!("{again:?}, told {verification}"))?;
-                let queued = decided.entries.iter().flat_map(|e| &e.decisions).any(|d| matches!(d, Decision::Queued { .. }));
+                hold(ANSWERS, again.is_none() == *new && (again.is_none() || *again == at), || {
+                    format!("{again:?}, told {verification}")
+                })?;
+                let queued = decided
+                    .entries
+                    .iter()
+                    .flat_map(|e| &e.decisions)
+                    .any(|d| matches!(d, Decision::Queued { .. }));
                 hold(ANSWERS, queued, || "begun, and nothing is on its way".into())
             }
-            (Expected::Checked { evaluated, reason, status, checks_left }, Ok(Answer::Checked { reason: a, status: b, checks_left: c })) => {
+            (
+                Expected::Checked {
+                    evaluated,
+                    reason,
+                    status,
+                    checks_left,
+                },
+                Ok(Answer::Checked {
+                    reason: a,
+                    status: b,
+                    checks_left: c,
+                }),
+            ) => {
                 let v = about.expect("a check that was answered is of something known");
                 let law = if *evaluated { CHECKS } else { ONCE };
                 hold(law, (reason, status, checks_left) == (a, b, c), || {
@@ -726,14 +891,20 @@ impl Ledger {
             }
             (Expected::Canceled, Ok(Answer::Canceled)) | (Expected::Done, Ok(Answer::Done)) => Ok(()),
             (Expected::Queued, Ok(Answer::Queued { message })) => {
-                hold(ANSWERS, self.messages.last().is_some_and(|m| m.id == *message), || "another message".into())
+                hold(ANSWERS, self.messages.last().is_some_and(|m| m.id == *message), || {
+                    "another message".into()
+                })
             }
             (Expected::Queued, Err(Refusal::TooManyMessages { .. })) => Ok(()),
             (expected, told) => {
                 let law = match expected {
                     Expected::Begun(_) => LIMITS,
-                    Expected::Refused(Refusal::ResendTooSoon { .. } | Refusal::HourlyLimit { .. } | Refusal::Locked { .. }) => LIMITS,
-                    Expected::Refused(_) | Expected::Checked { .. } | Expected::Canceled | Expected::Queued | Expected::Done => ANSWERS,
+                    Expected::Refused(Refusal::ResendTooSoon { .. } | Refusal::HourlyLimit { .. } | Refusal::Locked { .. }) => {
+                        LIMITS
+                    }
+                    Expected::Refused(_) | Expected::Checked { .. } | Expected::Canceled | Expected::Queued | Expected::Done => {
+                        ANSWERS
+                    }
                 };
                 broken(law, format!("{expected:?} was right, told {told:?}"))
             }
@@ -767,20 +938,30 @@ impl Ledger {
     fn document(&mut self, next: Option<&Recipient>, now: Timestamp, ended_before: &[bool], begin: bool) -> Held {
         for (v, known) in self.verifications.iter().enumerate() {
             let Some(doc) = next.and_then(|n| n.verification(known.id)) else {
-                hold(FINAL, self.may_be_forgotten(v, now) || (begin && ended_before.get(v) == Some(&true)), || {
-                    format!("{:?} was forgotten while {:?}", known.id, known.status)
-                })?;
+                hold(
+                    FINAL,
+                    self.may_be_forgotten(v, now) || (begin && ended_before.get(v) == Some(&true)),
+                    || format!("{:?} was forgotten while {:?}", known.id, known.status),
+                )?;
                 continue;
             };
             let kept = known.finished_at.is_none_or(|at| now < at.plus_millis(FINISHED_KEPT_MS));
             hold(BOUNDS, kept, || "kept longer than late receipts need it".into())?;
-            hold(FINAL, doc.status == known.status, || format!("{:?} in the books, {:?} in the document", known.status, doc.status))?;
+            hold(FINAL, doc.status == known.status, || {
+                format!("{:?} in the books, {:?} in the document", known.status, doc.status)
+            })?;
             hold(FINAL, doc.expires_at == known.expires_at, || "expires_at moved".into())?;
             hold(FINAL, doc.finished_at == known.finished_at, || "finished_at moved".into())?;
-            hold(CHECKS, doc.checks_used == known.evaluated, || format!("{} evaluated, {} counted", known.evaluated, doc.checks_used))?;
-            hold(CHECKS, known.evaluated <= known.limits.max_checks, || format!("{} evaluated", known.evaluated))?;
+            hold(CHECKS, doc.checks_used == known.evaluated, || {
+                format!("{} evaluated, {} counted", known.evaluated, doc.checks_used)
+            })?;
+            hold(CHECKS, known.evaluated <= known.limits.max_checks, || {
+                format!("{} evaluated", known.evaluated)
+            })?;
             let ids: Vec<MessageId> = known.attempts.iter().map(|m| self.messages[*m].id).collect();
-            hold(RECEIPTS, doc.attempts.iter().map(|a| a.id).eq(ids), || "attempts changed".into())?;
+            hold(RECEIPTS, doc.attempts.iter().map(|a| a.id).eq(ids), || {
+                "attempts changed".into()
+            })?;
             for (attempt, m) in doc.attempts.iter().zip(&known.attempts) {
                 self.messages[*m].agrees(&attempt.delivery)?;
             }
@@ -795,19 +976,34 @@ impl Ledger {
             }
         }
         let counted: HashMap<Purpose, u16> = next.failures.iter().map(|f| (f.purpose.clone(), f.in_a_row)).collect();
-        hold(ROWS, counted == self.failures, || format!("{:?} in the books, {counted:?} in the document", self.failures))?;
-        hold(ROWS, next.lock.holds(now) == self.locked(now), || format!("{:?} in the books, {:?} in the document", self.lock, next.lock))?;
+        hold(ROWS, counted == self.failures, || {
+            format!("{:?} in the books, {counted:?} in the document", self.failures)
+        })?;
+        hold(ROWS, next.lock.holds(now) == self.locked(now), || {
+            format!("{:?} in the books, {:?} in the document", self.lock, next.lock)
+        })?;
         let within = self.sends_within_hour(now);
-        hold(LIMITS, next.sends_within_hour(now) == within, || format!("{within} sends, the document counts {}", next.sends_within_hour(now)))?;
+        hold(LIMITS, next.sends_within_hour(now) == within, || {
+            format!("{within} sends, the document counts {}", next.sends_within_hour(now))
+        })?;
         let can_send = !next.verifications.is_empty() || !next.messages.is_empty();
-        hold(BOUNDS, next.number.is_some() == can_send, || "the number is kept exactly while something may need it".into())?;
+        hold(BOUNDS, next.number.is_some() == can_send, || {
+            "the number is kept exactly while something may need it".into()
+        })?;
         hold(
             BOUNDS,
             next.verifications.len() <= VERIFICATIONS_MAX
                 && next.messages.len() <= MESSAGES_MAX
                 && next.failures.len() <= PURPOSES_MAX + VERIFICATIONS_MAX
                 && next.sends.len() == within,
-            || format!("{} verifications, {} messages, {} sends", next.verifications.len(), next.messages.len(), next.sends.len()),
+            || {
+                format!(
+                    "{} verifications, {} messages, {} sends",
+                    next.verifications.len(),
+                    next.messages.len(),
+                    next.sends.len()
+                )
+            },
         )
     }
 
@@ -822,11 +1018,15 @@ impl Ledger {
                 hold(FINAL, !tick, || "a tick after its expiry left it pending".into())?;
                 continue;
             }
-            let Some(current) = self.current(v) else { return broken(LOG, "pending without an attempt") };
+            let Some(current) = self.current(v) else {
+                return broken(LOG, "pending without an attempt");
+            };
             let more = self.next_step(v).is_some();
             let forbidden = current.facts.class == Some(FailureClass::NoFallback) && current.facts.dead();
             if !self.arrived(v) && more && known.given_up.is_none() {
-                hold(FALLBACK, !current.facts.dead(), || format!("no fallback after {:?}", current.facts))?;
+                hold(FALLBACK, !current.facts.dead(), || {
+                    format!("no fallback after {:?}", current.facts)
+                })?;
                 let queued_now = current.queued_at == now;
                 let due = current.fallback_due.is_some_and(|due| due <= now) && !queued_now;
                 hold(FALLBACK, !(tick && due), || "no fallback though it is due".into())?;
@@ -837,11 +1037,16 @@ impl Ledger {
             for m in &known.attempts {
                 let message = &self.messages[*m];
                 let waits = message.in_flight_since.is_none() && !message.facts.any() && message.not_before <= now;
-                hold(CALLS, !(tick && may_call && waits), || "a tick did not call what waits".into())?;
+                hold(CALLS, !(tick && may_call && waits), || {
+                    "a tick did not call what waits".into()
+                })?;
             }
         }
         if let (true, true, Some(next)) = (tick, may_call, next) {
-            let waiting = next.messages.iter().any(|m| m.delivery.waits_for_call() && m.delivery.not_before <= now);
+            let waiting = next
+                .messages
+                .iter()
+                .any(|m| m.delivery.waits_for_call() && m.delivery.not_before <= now);
             hold(CALLS, !waiting, || "a tick did not call a plain message that waits".into())?;
         }
         Ok(())
@@ -872,17 +1077,28 @@ impl Message {
 
     fn agrees(&self, delivery: &Delivery) -> Result<(), Broken> {
         let facts = Facts::of(delivery);
-        hold(RECEIPTS, facts == self.facts, || format!("{:?} in the books, {facts:?} in the document", self.facts))?;
-        hold(RECEIPTS, delivery.status() == self.facts.status(), || format!("{:?} is told as {:?}", self.facts, delivery.status()))?;
+        hold(RECEIPTS, facts == self.facts, || {
+            format!("{:?} in the books, {facts:?} in the document", self.facts)
+        })?;
+        hold(RECEIPTS, delivery.status() == self.facts.status(), || {
+            format!("{:?} is told as {:?}", self.facts, delivery.status())
+        })?;
         let waits = self.in_flight_since.is_none() && !facts.any();
-        hold(CALLS, delivery.waits_for_call() == waits, || "the claim is not in the document".into())
+        hold(CALLS, delivery.waits_for_call() == waits, || {
+            "the claim is not in the document".into()
+        })
     }
 }
 
 #[derive(Debug)]
 enum Expected {
     Begun(Option<usize>),
-    Checked { evaluated: bool, reason: Option<CheckReason>, status: Status, checks_left: u16 },
+    Checked {
+        evaluated: bool,
+        reason: Option<CheckReason>,
+        status: Status,
+        checks_left: u16,
+    },
     Canceled,
     Queued,
     Done,

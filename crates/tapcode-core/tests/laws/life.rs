@@ -81,16 +81,43 @@ pub enum Advance {
 
 #[derive(Clone, Debug)]
 pub enum Act {
-    Begin { purpose: u8, plan: Vec<(Channel, u32)>, ttl_ms: u64, own_code: Option<u8>, binding: Option<u8>, limits: usize },
+    Begin {
+        purpose: u8,
+        plan: Vec<(Channel, u32)>,
+        ttl_ms: u64,
+        own_code: Option<u8>,
+        binding: Option<u8>,
+        limits: usize,
+    },
     /// What a user does who waits and asks again: begins with everything as before.
-    BeginAgain { which: usize },
-    Resend { which: usize, channel: Option<Channel> },
-    Check { which: usize, code_matches: bool, binding_matches: bool },
-    Cancel { which: usize },
-    Plain { channel: Channel },
+    BeginAgain {
+        which: usize,
+    },
+    Resend {
+        which: usize,
+        channel: Option<Channel>,
+    },
+    Check {
+        which: usize,
+        code_matches: bool,
+        binding_matches: bool,
+    },
+    Cancel {
+        which: usize,
+    },
+    Plain {
+        channel: Channel,
+    },
     /// `stray`: for any message, not only one whose call is under way.
-    Outcome { which: usize, stray: bool, said: Said },
-    Receipt { which: usize, told: Told },
+    Outcome {
+        which: usize,
+        stray: bool,
+        said: Said,
+    },
+    Receipt {
+        which: usize,
+        told: Told,
+    },
     Tick,
     Unlock,
 }
@@ -111,18 +138,24 @@ pub enum Told {
 }
 
 pub fn life() -> impl Strategy<Value = Life> {
-    (limits(), limits(), prop::collection::vec(moment(), 1..120))
-        .prop_map(|(first, second, moments)| Life { limits: [first, second], moments })
+    (limits(), limits(), prop::collection::vec(moment(), 1..120)).prop_map(|(first, second, moments)| Life {
+        limits: [first, second],
+        moments,
+    })
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    let small = (1..6u16, prop_oneof![Just(0u32), Just(1_000), Just(60_000)], prop_oneof![
-        1 => Just(0u16),
-        2 => Just(1),
-        4 => 2..4u16,
-        6 => Just(5),
-        6 => Just(30),
-    ])
+    let small = (
+        1..6u16,
+        prop_oneof![Just(0u32), Just(1_000), Just(60_000)],
+        prop_oneof![
+            1 => Just(0u16),
+            2 => Just(1),
+            4 => 2..4u16,
+            6 => Just(5),
+            6 => Just(30),
+        ],
+    )
         .prop_map(|(max_checks, resend_cooldown_ms, max_sends_per_hour)| Limits {
             max_checks,
             resend_cooldown_ms,
@@ -155,13 +188,15 @@ fn advance() -> impl Strategy<Value = Advance> {
 
 fn act() -> impl Strategy<Value = Act> {
     let which = || prop_oneof![8 => Just(0usize), 3 => Just(1usize), 2 => 0..6usize, 1 => Just(usize::MAX)];
-    let class = || prop_oneof![
-        6 => prop_oneof![3 => 0..2_000u32, 1 => 0..15_000u32].prop_map(|after_ms| FailureClass::RetryHere { after_ms }),
-        3 => Just(FailureClass::NextRoute),
-        1 => Just(FailureClass::TripBreaker),
-        1 => Just(FailureClass::OurMistake),
-        1 => Just(FailureClass::NoFallback),
-    ];
+    let class = || {
+        prop_oneof![
+            6 => prop_oneof![3 => 0..2_000u32, 1 => 0..15_000u32].prop_map(|after_ms| FailureClass::RetryHere { after_ms }),
+            3 => Just(FailureClass::NextRoute),
+            1 => Just(FailureClass::TripBreaker),
+            1 => Just(FailureClass::OurMistake),
+            1 => Just(FailureClass::NoFallback),
+        ]
+    };
     let channel = || prop_oneof![Just(Channel::Whatsapp), Just(Channel::Sms)];
     let said = prop_oneof![
         4 => Just(Said::Accepted),
@@ -203,15 +238,23 @@ pub fn live(core: &mut dyn Core, life: &Life) -> Result<Ledger, Broken> {
     let mut dishonest = None;
     for (at, moment) in life.moments.iter().enumerate() {
         now = advanced(&*core, state.as_ref(), &ledger, now, moment.advance);
-        let Some(input) = input(&ledger, &life.limits, &moment.act) else { continue };
+        let Some(input) = input(&ledger, &life.limits, &moment.act) else {
+            continue;
+        };
         // Far apart, so that the ids of one step cannot meet those of another.
         let fresh = Fresh(((at as u128 + 1) << 64).to_be_bytes());
         let may_call = |_: &Route| moment.may_call;
-        let context = Context { now, fresh, may_call: &may_call };
+        let context = Context {
+            now,
+            fresh,
+            may_call: &may_call,
+        };
         let decided = core.step(state.clone(), &input, &context);
         let again = core.step(state.clone(), &input, &context);
         let (once, twice) = (format!("{decided:?}"), format!("{again:?}"));
-        hold("13 same history, same decisions", once == twice, || format!("once {once}\ntwice {twice}"))?;
+        hold("13 same history, same decisions", once == twice, || {
+            format!("once {once}\ntwice {twice}")
+        })?;
         ledger.read(state.as_ref(), &input, now, moment.may_call, &decided)?;
         if let Some(Err(broken)) = decided.next.as_ref().map(|next| due_is_honest(&*core, next, now)) {
             dishonest.get_or_insert(broken);
@@ -223,10 +266,21 @@ pub fn live(core: &mut dyn Core, life: &Life) -> Result<Ledger, Broken> {
 }
 
 fn advanced(core: &dyn Core, state: Option<&Recipient>, ledger: &Ledger, now: Timestamp, advance: Advance) -> Timestamp {
-    let expiry = || ledger.verifications.iter().rev().find(|v| v.status == Status::Pending).map(|v| v.expires_at);
+    let expiry = || {
+        ledger
+            .verifications
+            .iter()
+            .rev()
+            .find(|v| v.status == Status::Pending)
+            .map(|v| v.expires_at)
+    };
     // The moment of forgetting is an hour away: jumping there whenever nothing is pending would make lives of many
     // short stories.
-    let due = || state.and_then(|s| core.due_at(s)).filter(|at| at.millis_since(now) <= 600_000);
+    let due = || {
+        state
+            .and_then(|s| core.due_at(s))
+            .filter(|at| at.millis_since(now) <= 600_000)
+    };
     let target = match advance {
         Advance::Millis(ms) => Some(now.plus_millis(ms)),
         Advance::ToDue => due(),
@@ -247,7 +301,14 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
         }
     };
     Some(match act {
-        Act::Begin { purpose, plan, ttl_ms, own_code, binding, limits: which } => Input::Begin(Box::new(Begin {
+        Act::Begin {
+            purpose,
+            plan,
+            ttl_ms,
+            own_code,
+            binding,
+            limits: which,
+        } => Input::Begin(Box::new(Begin {
             purpose: Purpose::parse(&format!("purpose-{purpose}")).unwrap(),
             ttl_ms: *ttl_ms,
             limits: limits[*which],
@@ -258,16 +319,27 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
         })),
         Act::BeginAgain { which } => {
             let known = &ledger.verifications;
-            let begin = &known.get(known.len().checked_sub(1)?.checked_sub(which % known.len())?)?.begin;
+            let begin = &known
+                .get(known.len().checked_sub(1)?.checked_sub(which % known.len())?)?
+                .begin;
             Input::Begin(Box::new(begin.clone()))
         }
-        Act::Resend { which, channel } => Input::Resend { verification: verification(*which)?, channel: *channel },
-        Act::Check { which, code_matches, binding_matches } => Input::Check {
+        Act::Resend { which, channel } => Input::Resend {
+            verification: verification(*which)?,
+            channel: *channel,
+        },
+        Act::Check {
+            which,
+            code_matches,
+            binding_matches,
+        } => Input::Check {
             verification: verification(*which)?,
             code_matches: *code_matches,
             binding_matches: *binding_matches,
         },
-        Act::Cancel { which } => Input::Cancel { verification: verification(*which)? },
+        Act::Cancel { which } => Input::Cancel {
+            verification: verification(*which)?,
+        },
         Act::Plain { channel } => Input::SendMessage(Box::new(NewMessage {
             addressee: addressee(),
             route: route(*channel, 0),
@@ -276,14 +348,25 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
             ucs2: false,
         })),
         Act::Outcome { which, stray, said } => {
-            let flying: Vec<MessageId> = ledger.messages.iter().filter(|m| *stray || m.in_flight_since.is_some()).map(|m| m.id).collect();
+            let flying: Vec<MessageId> = ledger
+                .messages
+                .iter()
+                .filter(|m| *stray || m.in_flight_since.is_some())
+                .map(|m| m.id)
+                .collect();
             let message = *flying.get(flying.len().checked_sub(1)?.checked_sub(which % flying.len())?)?;
-            Input::Outcome { message, outcome: outcome(*said) }
+            Input::Outcome {
+                message,
+                outcome: outcome(*said),
+            }
         }
         Act::Receipt { which, told } => {
             let known = &ledger.messages;
             let message = known.get(known.len().checked_sub(1)?.checked_sub(which % known.len())?)?.id;
-            Input::Receipt { message, kind: receipt(*told) }
+            Input::Receipt {
+                message,
+                kind: receipt(*told),
+            }
         }
         Act::Tick => Input::Tick,
         Act::Unlock => Input::Unlock,
@@ -293,7 +376,10 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
 pub fn addressee() -> Addressee {
     let number = Number::parse("+31611398058").unwrap();
     Addressee {
-        scope: Scope { service: ServiceName::parse("acme").unwrap(), mode: Mode::Live },
+        scope: Scope {
+            service: ServiceName::parse("acme").unwrap(),
+            mode: Mode::Live,
+        },
         number: Sealed(Box::from(*b"sealed number")),
         masked: number.masked(),
         country: number.country(),
@@ -326,11 +412,18 @@ pub fn own_payload() -> Sealed {
 
 pub fn own(which: u8) -> CodeSource {
     let alphabet = tapcode_core::code::Alphabet::Digits;
-    CodeSource::Own { sealed: Sealed(Box::from([which])), alphabet, digest: [which; 16] }
+    CodeSource::Own {
+        sealed: Sealed(Box::from([which])),
+        alphabet,
+        digest: [which; 16],
+    }
 }
 
 pub fn bound(which: u8) -> Binding {
-    Binding { digest: [which; 32], sealed: Sealed(Box::from([which])) }
+    Binding {
+        digest: [which; 32],
+        sealed: Sealed(Box::from([which])),
+    }
 }
 
 pub fn route(channel: Channel, step: usize) -> Route {
@@ -338,22 +431,33 @@ pub fn route(channel: Channel, step: usize) -> Route {
         Channel::Whatsapp => "whatsapp_cloud",
         Channel::Sms => "twilio",
     };
-    Route { channel, sender: u32::try_from(step).unwrap() + 1, provider: provider.into() }
+    Route {
+        channel,
+        sender: u32::try_from(step).unwrap() + 1,
+        provider: provider.into(),
+    }
 }
 
 pub fn plan_of(steps: &[(Channel, u32)]) -> Plan {
-    let steps = steps.iter().enumerate().map(|(at, (channel, wait_ms))| Step { route: route(*channel, at), wait_ms: *wait_ms });
+    let steps = steps.iter().enumerate().map(|(at, (channel, wait_ms))| Step {
+        route: route(*channel, at),
+        wait_ms: *wait_ms,
+    });
     Plan::new(steps.collect()).unwrap()
 }
 
 fn outcome(said: Said) -> SendOutcome {
     match said {
-        Said::Accepted => SendOutcome::Accepted { provider_message_id: "wamid.1".into() },
+        Said::Accepted => SendOutcome::Accepted {
+            provider_message_id: "wamid.1".into(),
+        },
         Said::Failed { class, with_id } => SendOutcome::Failed {
             failure: Failure::new(class, "131026", "undeliverable"),
             provider_message_id: with_id.then(|| "wamid.1".into()),
         },
-        Said::Unclear => SendOutcome::Unclear { detail: "timed out".into() },
+        Said::Unclear => SendOutcome::Unclear {
+            detail: "timed out".into(),
+        },
     }
 }
 
@@ -371,15 +475,27 @@ fn due_is_honest(core: &dyn Core, recipient: &Recipient, now: Timestamp) -> Held
     const LAW: &str = "due_at is honest";
     let tick = |state: &Recipient, at: Timestamp, free: bool| {
         let may_call = move |_: &Route| free;
-        core.step(Some(state.clone()), &Input::Tick, &Context { now: at, fresh: Fresh([0xee; 16]), may_call: &may_call })
+        core.step(
+            Some(state.clone()),
+            &Input::Tick,
+            &Context {
+                now: at,
+                fresh: Fresh([0xee; 16]),
+                may_call: &may_call,
+            },
+        )
     };
     let Some(due) = core.due_at(recipient) else {
         let later = tick(recipient, now.plus_millis(1_000 * 86_400_000), true);
-        return hold(LAW, later.entries.is_empty() && later.calls.is_empty(), || format!("nothing was due, and then {later:?}"));
+        return hold(LAW, later.entries.is_empty() && later.calls.is_empty(), || {
+            format!("nothing was due, and then {later:?}")
+        });
     };
     if due > now.plus_millis(1) {
         let early = tick(recipient, due.minus_millis(1), true);
-        hold(LAW, early.entries.is_empty() && early.calls.is_empty(), || format!("due at {due:?}, a millisecond before: {early:?}"))?;
+        hold(LAW, early.entries.is_empty() && early.calls.is_empty(), || {
+            format!("due at {due:?}, a millisecond before: {early:?}")
+        })?;
     }
     let at = due.max(now);
     // Free or busy, nothing is due again at the same moment: no loop spins.
@@ -388,7 +504,9 @@ fn due_is_honest(core: &dyn Core, recipient: &Recipient, now: Timestamp) -> Held
         // A plan whose steps wait for nothing is walked one step per tick.
         for _ in 0..=tapcode_core::plan::PLAN_STEPS_MAX {
             let decided = tick(&state, at, free);
-            hold(LAW, decided.changed, || format!("due at {due:?}, but a tick at {at:?} changes nothing"))?;
+            hold(LAW, decided.changed, || {
+                format!("due at {due:?}, but a tick at {at:?} changes nothing")
+            })?;
             match decided.next {
                 Some(next) if core.due_at(&next).is_some_and(|again| again <= at) => state = next,
                 Some(_) | None => continue 'routes,

@@ -35,7 +35,12 @@ fn receipts_in_any_order_are_the_same_facts() {
     ];
     let mut orders = 0;
     for chosen in 0u32..1 << kinds.len() {
-        let chosen: Vec<Told> = kinds.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1).map(|(_, kind)| *kind).collect();
+        let chosen: Vec<Told> = kinds
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| chosen >> at & 1 == 1)
+            .map(|(_, kind)| *kind)
+            .collect();
         let mut ends = BTreeSet::new();
         permutations(&mut chosen.clone(), 0, &mut |order| {
             orders += 1;
@@ -62,15 +67,28 @@ fn permutations(items: &mut [Told], fixed: usize, visit: &mut impl FnMut(&[Told]
 /// Which facts are known at the end, and the status: of an attempt, and of a plain message.
 fn told_in_order(order: &[Told]) -> (String, String) {
     let may_call = |_: &Route| true;
-    let context = |at: u64| Context { now: START.plus_millis(at), fresh: Fresh([u8::try_from(at).unwrap() + 1; 16]), may_call: &may_call };
+    let context = |at: u64| Context {
+        now: START.plus_millis(at),
+        fresh: Fresh([u8::try_from(at).unwrap() + 1; 16]),
+        may_call: &may_call,
+    };
     let begin = step(None, &begin(&[(Channel::Whatsapp, 10_000)]), &context(0));
-    let plain = NewMessage { addressee: addressee(), route: route(Channel::Sms, 0), payload: own_payload(), segments: 1, ucs2: false };
+    let plain = NewMessage {
+        addressee: addressee(),
+        route: route(Channel::Sms, 0),
+        payload: own_payload(),
+        segments: 1,
+        ucs2: false,
+    };
     let both = step(begin.next, &Input::SendMessage(Box::new(plain)), &context(1));
     let ids = [begin.calls[0], both.calls[0]];
     let mut state = both.next;
     for (at, told) in order.iter().enumerate() {
         for (of, id) in ids.iter().enumerate() {
-            let input = Input::Receipt { message: *id, kind: receipt(*told) };
+            let input = Input::Receipt {
+                message: *id,
+                kind: receipt(*told),
+            };
             state = step(state, &input, &context(10 + 2 * at as u64 + of as u64)).next;
         }
     }
@@ -85,18 +103,42 @@ fn told_in_order(order: &[Told]) -> (String, String) {
             d.failed_at.is_some()
         )
     };
-    (facts(&state.verifications[0].attempts[0].delivery), facts(&state.messages[0].delivery))
+    (
+        facts(&state.verifications[0].attempts[0].delivery),
+        facts(&state.messages[0].delivery),
+    )
 }
 
 /// Properties that no life reaches prove nothing.
 #[test]
 fn the_lives_are_interesting() {
     const RARE: [&str; 26] = [
-        "approved", "expired", "canceled", "max_checks_reached", "failed", "fallback on failure", "fallback on silence",
-        "no fallback: hourly limit", "no fallback: failure forbids", "retry", "withdrawn", "locked", "locked for good",
-        "call without an answer", "receipt after the end", "repeated receipt", "resend on a step taken before",
-        "refused: unknown", "refused: too soon", "refused: hourly limit", "refused: locked", "refused: not pending",
-        "refused: other code", "refused: other binding", "refused: channel", "put off",
+        "approved",
+        "expired",
+        "canceled",
+        "max_checks_reached",
+        "failed",
+        "fallback on failure",
+        "fallback on silence",
+        "no fallback: hourly limit",
+        "no fallback: failure forbids",
+        "retry",
+        "withdrawn",
+        "locked",
+        "locked for good",
+        "call without an answer",
+        "receipt after the end",
+        "repeated receipt",
+        "resend on a step taken before",
+        "refused: unknown",
+        "refused: too soon",
+        "refused: hourly limit",
+        "refused: locked",
+        "refused: not pending",
+        "refused: other code",
+        "refused: other binding",
+        "refused: channel",
+        "put off",
     ];
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
@@ -110,6 +152,10 @@ fn the_lives_are_interesting() {
     }
     println!("{seen:#?}");
     for rare in RARE {
-        assert!(seen.get(rare).is_some_and(|times| *times >= 3), "{rare} was reached {:?} times", seen.get(rare));
+        assert!(
+            seen.get(rare).is_some_and(|times| *times >= 3),
+            "{rare} was reached {:?} times",
+            seen.get(rare)
+        );
     }
 }

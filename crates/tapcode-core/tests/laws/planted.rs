@@ -84,7 +84,12 @@ fn every_planted_bug_is_caught() {
 /// Nothing planted, nothing caught: what catches the bugs is not the wrapping.
 #[test]
 fn an_unplanted_core_passes() {
-    let none = Bug { name: "none", laws: &[], step: |_, s, i, c| step(s, i, c), due: due_at };
+    let none = Bug {
+        name: "none",
+        laws: &[],
+        step: |_, s, i, c| step(s, i, c),
+        due: due_at,
+    };
     assert_eq!(hunt(&none, 300, |_| true), None);
 }
 
@@ -95,7 +100,12 @@ fn hunt(bug: &Bug, lives: u32, wanted: impl Fn(&str) -> bool) -> Option<(String,
     let strategy = life();
     (1..=lives).find_map(|n| {
         let life = strategy.new_tree(&mut runner).unwrap().current();
-        let mut core = Planted { step: bug.step, due: bug.due, stale: RefCell::default(), steps: Cell::default() };
+        let mut core = Planted {
+            step: bug.step,
+            due: bug.due,
+            stale: RefCell::default(),
+            steps: Cell::default(),
+        };
         let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(&mut core, &life).map(|_| ())));
         let law = match lived {
             Ok(Ok(())) => return None,
@@ -107,12 +117,23 @@ fn hunt(bug: &Bug, lives: u32, wanted: impl Fn(&str) -> bool) -> Option<(String,
 }
 
 fn bugs() -> Vec<Bug> {
-    let bug = |name, laws, step| Bug { name, laws, step, due: due_at };
+    let bug = |name, laws, step| Bug {
+        name,
+        laws,
+        step,
+        due: due_at,
+    };
     vec![
         bug("a wrong check is not counted", &["1"], |_, s, i, c| {
             let mut decided = step(s, i, c);
-            if let (Input::Check { verification, .. }, Ok(Answer::Checked { reason: Some(CheckReason::IncorrectCode), .. }), Some(next)) =
-                (i, &decided.answer, &mut decided.next)
+            if let (
+                Input::Check { verification, .. },
+                Ok(Answer::Checked {
+                    reason: Some(CheckReason::IncorrectCode),
+                    ..
+                }),
+                Some(next),
+            ) = (i, &decided.answer, &mut decided.next)
             {
                 for v in next.verifications.iter_mut().filter(|v| v.id == *verification) {
                     v.checks_used = v.checks_used.saturating_sub(1);
@@ -122,19 +143,50 @@ fn bugs() -> Vec<Bug> {
         }),
         bug("a resend resets the count of checks", &["1"], |_, s, i, c| {
             let requests = matches!(i, Input::Resend { .. } | Input::Begin(_));
-            step(changed(s, |r| if requests { each(r, |v| v.checks_used = 0) }), i, c)
+            step(
+                changed(s, |r| {
+                    if requests {
+                        each(r, |v| v.checks_used = 0)
+                    }
+                }),
+                i,
+                c,
+            )
         }),
-        bug("two checks at once count as one: check-then-act", &["1", "2"], |core, s, i, c| {
-            // Every check is decided on the document that another check has just replaced.
-            let stale = core.stale.borrow().clone();
-            let both = matches!(i, Input::Check { .. }) && stale.as_ref().is_some_and(|old| s.as_ref().is_some_and(|new| checks(new) > checks(old)));
-            step(if both { stale } else { s }, i, c)
-        }),
+        bug(
+            "two checks at once count as one: check-then-act",
+            &["1", "2"],
+            |core, s, i, c| {
+                // Every check is decided on the document that another check has just replaced.
+                let stale = core.stale.borrow().clone();
+                let both = matches!(i, Input::Check { .. })
+                    && stale
+                        .as_ref()
+                        .is_some_and(|old| s.as_ref().is_some_and(|new| checks(new) > checks(old)));
+                step(if both { stale } else { s }, i, c)
+            },
+        ),
         bug("a crash rolls the count back", &["1", "2"], |_, s, i, c| {
-            step(changed(s, |r| if matches!(i, Input::Tick) { each(r, |v| v.checks_used = v.checks_used.saturating_sub(1)) }), i, c)
+            step(
+                changed(s, |r| {
+                    if matches!(i, Input::Tick) {
+                        each(r, |v| v.checks_used = v.checks_used.saturating_sub(1))
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("beginning forgives failed checks", &["2"], |_, s, i, c| {
-            step(changed(s, |r| if matches!(i, Input::Begin(_)) { r.failures.clear() }), i, c)
+            step(
+                changed(s, |r| {
+                    if matches!(i, Input::Begin(_)) {
+                        r.failures.clear()
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("expiring forgives failed checks", &["2"], |_, s, i, c| {
             let mut decided = step(s, i, c);
@@ -144,7 +196,15 @@ fn bugs() -> Vec<Bug> {
             decided
         }),
         bug("cancelling lifts the lock", &["2"], |_, s, i, c| {
-            step(changed(s, |r| if matches!(i, Input::Cancel { .. }) { r.lock = Lock::Open }), i, c)
+            step(
+                changed(s, |r| {
+                    if matches!(i, Input::Cancel { .. }) {
+                        r.lock = Lock::Open
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("a lock for good ends after a while", &["2", "8"], |_, s, i, c| {
             let mut decided = step(s, i, c);
@@ -161,16 +221,38 @@ fn bugs() -> Vec<Bug> {
             decided
         }),
         bug("a code is still good at expires_at", &["3"], |_, s, i, c| {
-            let moved = |s: Option<Recipient>, later: bool| changed(s, |r| if matches!(i, Input::Check { .. }) {
-                each(r, |v| v.expires_at = if later { v.expires_at.plus_millis(1) } else { v.expires_at.minus_millis(1) });
-            });
+            let moved = |s: Option<Recipient>, later: bool| {
+                changed(s, |r| {
+                    if matches!(i, Input::Check { .. }) {
+                        each(r, |v| {
+                            v.expires_at = if later {
+                                v.expires_at.plus_millis(1)
+                            } else {
+                                v.expires_at.minus_millis(1)
+                            }
+                        });
+                    }
+                })
+            };
             let mut decided = step(moved(s, true), i, c);
             decided.next = moved(decided.next, false);
             decided
         }),
         bug("a code can be used twice", &["3", "4"], |_, s, i, c| {
             let again = matches!(i, Input::Check { .. });
-            step(changed(s, |r| if again { each(r, |v| if v.status == Status::Approved { reopen(v) }) }), i, c)
+            step(
+                changed(s, |r| {
+                    if again {
+                        each(r, |v| {
+                            if v.status == Status::Approved {
+                                reopen(v)
+                            }
+                        })
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("the binding is not looked at", &["3"], |_, s, i, c| {
             let mut input = i.clone();
@@ -180,16 +262,44 @@ fn bugs() -> Vec<Bug> {
             step(s, &input, c)
         }),
         bug("a canceled verification lives on", &["4", "3"], |_, s, i, c| {
-            step(changed(s, |r| each(r, |v| if v.status == Status::Canceled { reopen(v) })), i, c)
+            step(
+                changed(s, |r| {
+                    each(r, |v| {
+                        if v.status == Status::Canceled {
+                            reopen(v)
+                        }
+                    })
+                }),
+                i,
+                c,
+            )
         }),
         bug("nothing expires unless somebody asks", &["4"], |_, s, i, c| {
-            let over = |r: &Recipient| r.verifications.iter().any(|v| v.status == Status::Pending && v.expires_at <= c.now);
-            if matches!(i, Input::Tick) && s.as_ref().is_some_and(over) { nothing(s) } else { step(s, i, c) }
+            let over = |r: &Recipient| {
+                r.verifications
+                    .iter()
+                    .any(|v| v.status == Status::Pending && v.expires_at <= c.now)
+            };
+            if matches!(i, Input::Tick) && s.as_ref().is_some_and(over) {
+                nothing(s)
+            } else {
+                step(s, i, c)
+            }
         }),
         bug("a resend moves expires_at", &["4"], |_, s, i, c| {
             let mut decided = step(s, i, c);
-            if let Ok(Answer::Begun { verification, new: false }) = decided.answer {
-                decided.next.iter_mut().for_each(|n| each(n, |v| if v.id == verification { v.expires_at = c.now.plus_millis(300_000) }));
+            if let Ok(Answer::Begun {
+                verification,
+                new: false,
+            }) = decided.answer
+            {
+                decided.next.iter_mut().for_each(|n| {
+                    each(n, |v| {
+                        if v.id == verification {
+                            v.expires_at = c.now.plus_millis(300_000)
+                        }
+                    })
+                });
             }
             decided
         }),
@@ -199,56 +309,129 @@ fn bugs() -> Vec<Bug> {
                     a.delivery.claimed_at = None;
                 }
             };
-            step(changed(s, |r| if matches!(i, Input::Tick) { each(r, |v| v.attempts.iter_mut().for_each(unanswered)) }), i, c)
+            step(
+                changed(s, |r| {
+                    if matches!(i, Input::Tick) {
+                        each(r, |v| v.attempts.iter_mut().for_each(unanswered))
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("a time-out is sent again", &["5"], |_, s, i, c| {
             let mut input = i.clone();
-            if let Input::Outcome { outcome: outcome @ SendOutcome::Unclear { .. }, .. } = &mut input {
+            if let Input::Outcome {
+                outcome: outcome @ SendOutcome::Unclear { .. },
+                ..
+            } = &mut input
+            {
                 *outcome = certain_failure();
             }
             step(s, &input, c)
         }),
         bug("a failure that left a message behind is tried again", &["5"], |_, s, i, c| {
             let mut input = i.clone();
-            if let Input::Outcome { outcome: SendOutcome::Failed { provider_message_id, .. }, .. } = &mut input {
+            if let Input::Outcome {
+                outcome: SendOutcome::Failed { provider_message_id, .. },
+                ..
+            } = &mut input
+            {
                 *provider_message_id = None;
             }
             step(s, &input, c)
         }),
         bug("retries know no bound", &["5"], |_, s, i, c| {
-            step(changed(s, |r| each(r, |v| v.attempts.iter_mut().for_each(|a| a.delivery.retries = 0))), i, c)
+            step(
+                changed(s, |r| each(r, |v| v.attempts.iter_mut().for_each(|a| a.delivery.retries = 0))),
+                i,
+                c,
+            )
         }),
         bug("the claim is not committed before the call", &["5"], |_, s, i, c| {
             let mut decided = step(s, i, c);
             let calls = decided.calls.clone();
-            let unclaim = |a: &mut Attempt| if calls.contains(&a.id) { a.delivery.claimed_at = None };
-            decided.next.iter_mut().for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(unclaim)));
+            let unclaim = |a: &mut Attempt| {
+                if calls.contains(&a.id) {
+                    a.delivery.claimed_at = None
+                }
+            };
+            decided
+                .next
+                .iter_mut()
+                .for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(unclaim)));
             decided
         }),
         bug("a busy route loses the message", &["5"], |_, s, i, c| {
             let mut decided = step(s, i, c);
-            let lost = |a: &mut Attempt| if a.delivery.waits_for_call() && a.delivery.not_before > c.now { a.delivery.claimed_at = Some(c.now) };
-            decided.next.iter_mut().for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(lost)));
+            let lost = |a: &mut Attempt| {
+                if a.delivery.waits_for_call() && a.delivery.not_before > c.now {
+                    a.delivery.claimed_at = Some(c.now)
+                }
+            };
+            decided
+                .next
+                .iter_mut()
+                .for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(lost)));
             decided
         }),
         bug("the fallback ignores what was delivered", &["6"], |_, s, i, c| {
             if !matches!(i, Input::Tick) {
                 return step(s, i, c);
             }
-            let facts: BTreeMap<_, _> = s.iter().flat_map(attempts).map(|a| (a.id, (a.delivery.delivered_at, a.delivery.read_at))).collect();
+            let facts: BTreeMap<_, _> = s
+                .iter()
+                .flat_map(attempts)
+                .map(|a| (a.id, (a.delivery.delivered_at, a.delivery.read_at)))
+                .collect();
             let undelivered = |a: &mut Attempt| (a.delivery.delivered_at, a.delivery.read_at) = (None, None);
             let mut decided = step(changed(s, |r| each(r, |v| v.attempts.iter_mut().for_each(undelivered))), i, c);
-            let restored = |a: &mut Attempt| if let Some(facts) = facts.get(&a.id) { (a.delivery.delivered_at, a.delivery.read_at) = *facts };
-            decided.next.iter_mut().for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(restored)));
+            let restored = |a: &mut Attempt| {
+                if let Some(facts) = facts.get(&a.id) {
+                    (a.delivery.delivered_at, a.delivery.read_at) = *facts
+                }
+            };
+            decided
+                .next
+                .iter_mut()
+                .for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(restored)));
             decided
         }),
         bug("accepted stops the fallback", &["6"], |_, s, i, c| {
-            let accepted = matches!(i, Input::Outcome { outcome: SendOutcome::Accepted { .. }, .. });
-            step(changed(s, |r| if accepted { each(r, forget_timer) }), i, c)
+            let accepted = matches!(
+                i,
+                Input::Outcome {
+                    outcome: SendOutcome::Accepted { .. },
+                    ..
+                }
+            );
+            step(
+                changed(s, |r| {
+                    if accepted {
+                        each(r, forget_timer)
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("sent stops the fallback", &["6"], |_, s, i, c| {
-            let sent = matches!(i, Input::Receipt { kind: ReceiptKind::Sent, .. });
-            step(changed(s, |r| if sent { each(r, forget_timer) }), i, c)
+            let sent = matches!(
+                i,
+                Input::Receipt {
+                    kind: ReceiptKind::Sent,
+                    ..
+                }
+            );
+            step(
+                changed(s, |r| {
+                    if sent {
+                        each(r, forget_timer)
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("the timer lives in memory, and a restart forgets it", &["6"], |_, s, i, c| {
             let mut decided = step(s, i, c);
@@ -258,58 +441,114 @@ fn bugs() -> Vec<Bug> {
             decided
         }),
         bug("unclear falls back at once", &["6"], |_, s, i, c| {
-            let unclear = matches!(i, Input::Outcome { outcome: SendOutcome::Unclear { .. }, .. });
-            let due_now = |v: &mut Verification| if let Some(a) = v.attempts.last_mut() { a.fallback_at = a.fallback_at.map(|_| c.now) };
-            step(changed(s, |r| if unclear { each(r, due_now) }), i, c)
+            let unclear = matches!(
+                i,
+                Input::Outcome {
+                    outcome: SendOutcome::Unclear { .. },
+                    ..
+                }
+            );
+            let due_now = |v: &mut Verification| {
+                if let Some(a) = v.attempts.last_mut() {
+                    a.fallback_at = a.fallback_at.map(|_| c.now)
+                }
+            };
+            step(
+                changed(s, |r| {
+                    if unclear {
+                        each(r, due_now)
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("a fallback that was given up starts later", &["6"], |_, s, i, c| {
             let owed = |v: &mut Verification| {
                 if v.next_step().is_some() && !v.has_arrived() {
-                    v.attempts.last_mut().into_iter().for_each(|a| a.fallback_at = a.fallback_at.or(Some(c.now)));
+                    v.attempts
+                        .last_mut()
+                        .into_iter()
+                        .for_each(|a| a.fallback_at = a.fallback_at.or(Some(c.now)));
                 }
             };
-            step(changed(s, |r| if matches!(i, Input::Tick) { each(r, owed) }), i, c)
+            step(
+                changed(s, |r| {
+                    if matches!(i, Input::Tick) {
+                        each(r, owed)
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("a definite failure does not fall back", &["6"], |_, s, i, c| {
-            step(changed(s, |r| if matches!(i, Input::Outcome { .. } | Input::Receipt { .. }) { each(r, forget_timer) }), i, c)
+            step(
+                changed(s, |r| {
+                    if matches!(i, Input::Outcome { .. } | Input::Receipt { .. }) {
+                        each(r, forget_timer)
+                    }
+                }),
+                i,
+                c,
+            )
         }),
         bug("the first receipt wins", &["7"], |_, s, i, c| {
             if let (Input::Receipt { message, .. }, Some(state)) = (i, &s)
-                && attempts(state).any(|a| a.id == *message && a.delivery.status() >= MessageStatus::Sent) {
-                    return nothing(s);
-                }
+                && attempts(state).any(|a| a.id == *message && a.delivery.status() >= MessageStatus::Sent)
+            {
+                return nothing(s);
+            }
             step(s, i, c)
         }),
         bug("a late failure takes a delivery back", &["7"], |_, s, i, c| {
             let mut decided = step(s, i, c);
-            if let Input::Receipt { message, kind: ReceiptKind::Failed(_) } = i {
-                let undo = |a: &mut Attempt| if a.id == *message { (a.delivery.delivered_at, a.delivery.read_at) = (None, None) };
-                decided.next.iter_mut().for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(undo)));
+            if let Input::Receipt {
+                message,
+                kind: ReceiptKind::Failed(_),
+            } = i
+            {
+                let undo = |a: &mut Attempt| {
+                    if a.id == *message {
+                        (a.delivery.delivered_at, a.delivery.read_at) = (None, None)
+                    }
+                };
+                decided
+                    .next
+                    .iter_mut()
+                    .for_each(|n| each(n, |v| v.attempts.iter_mut().for_each(undo)));
             }
             decided
         }),
         bug("a receipt before the provider's answer is lost", &["7"], |_, s, i, c| {
             if let (Input::Receipt { message, .. }, Some(state)) = (i, &s)
-                && attempts(state).any(|a| a.id == *message && a.delivery.accepted_at.is_none()) {
-                    return nothing(s);
-                }
+                && attempts(state).any(|a| a.id == *message && a.delivery.accepted_at.is_none())
+            {
+                return nothing(s);
+            }
             step(s, i, c)
         }),
         bug("each purpose has limits of its own", &["8"], |_, s, i, c| {
-            step(changed(s, |r| {
-                if let Input::Begin(begin) = i
-                    && r.pending(&begin.purpose).is_none() {
+            step(
+                changed(s, |r| {
+                    if let Input::Begin(begin) = i
+                        && r.pending(&begin.purpose).is_none()
+                    {
                         (r.sends, r.requested_at) = (Vec::new(), None);
                     }
-            }), i, c)
+                }),
+                i,
+                c,
+            )
         }),
         bug("fallbacks do not count in the hour", &["8"], |_, s, i, c| {
             let before = s.as_ref().map(|s| s.sends.clone());
             let mut decided = step(s, i, c);
             if !matches!(i, Input::Begin(_) | Input::Resend { .. })
-                && let (Some(next), Some(before)) = (&mut decided.next, before) {
-                    next.sends.truncate(before.len());
-                }
+                && let (Some(next), Some(before)) = (&mut decided.next, before)
+            {
+                next.sends.truncate(before.len());
+            }
             decided
         }),
         bug("the hour ends when the clock says so", &["8"], |_, s, i, c| {
@@ -319,7 +558,11 @@ fn bugs() -> Vec<Bug> {
         bug("a fallback starts the cooldown", &["8"], |_, s, i, c| {
             let before = s.as_ref().map_or(0, |s| s.sends.len());
             let mut decided = step(s, i, c);
-            if let Some(next) = decided.next.as_mut().filter(|n| n.sends.len() > before && matches!(i, Input::Tick)) {
+            if let Some(next) = decided
+                .next
+                .as_mut()
+                .filter(|n| n.sends.len() > before && matches!(i, Input::Tick))
+            {
                 next.requested_at = Some(c.now);
             }
             decided
@@ -327,7 +570,15 @@ fn bugs() -> Vec<Bug> {
         bug("a lock does not stop sending", &["8"], |_, s, i, c| {
             let lock = s.as_ref().map(|s| s.lock);
             let requests = matches!(i, Input::Begin(_) | Input::Resend { .. });
-            let mut decided = step(changed(s, |r| if requests { r.lock = Lock::Open }), i, c);
+            let mut decided = step(
+                changed(s, |r| {
+                    if requests {
+                        r.lock = Lock::Open
+                    }
+                }),
+                i,
+                c,
+            );
             if let (true, Some(next), Some(lock)) = (requests, &mut decided.next, lock) {
                 next.lock = lock;
             }
@@ -342,11 +593,23 @@ fn bugs() -> Vec<Bug> {
             decided
         }),
         bug("randomness is used twice", &["ids"], |_, s, i, c| {
-            step(s, i, &Context { now: c.now, fresh: Fresh([7; 16]), may_call: c.may_call })
+            step(
+                s,
+                i,
+                &Context {
+                    now: c.now,
+                    fresh: Fresh([7; 16]),
+                    may_call: c.may_call,
+                },
+            )
         }),
         bug("the number is forgotten too early", &["documents"], |_, s, i, c| {
             let mut decided = step(s, i, c);
-            for next in decided.next.iter_mut().filter(|n| n.verifications.iter().all(|v| v.status.is_final())) {
+            for next in decided
+                .next
+                .iter_mut()
+                .filter(|n| n.verifications.iter().all(|v| v.status.is_final()))
+            {
                 next.number = None;
             }
             decided
@@ -354,7 +617,11 @@ fn bugs() -> Vec<Bug> {
         bug("what is finished is kept for ever", &["documents"], |_, s, i, c| {
             let mut decided = step(s.clone(), i, c);
             if let (Some(before), Some(next)) = (s, &mut decided.next) {
-                let gone: Vec<Verification> = before.verifications.into_iter().filter(|v| next.verification(v.id).is_none()).collect();
+                let gone: Vec<Verification> = before
+                    .verifications
+                    .into_iter()
+                    .filter(|v| next.verification(v.id).is_none())
+                    .collect();
                 next.verifications.splice(0..0, gone);
             }
             decided
@@ -365,7 +632,9 @@ fn bugs() -> Vec<Bug> {
             step: |_, s, i, c| step(s, i, c),
             due: |r| {
                 let without = changed(Some(r.clone()), |r| {
-                    each(r, |v| v.attempts.retain(|a| !a.delivery.waits_for_call() || a.delivery.retries == 0));
+                    each(r, |v| {
+                        v.attempts.retain(|a| !a.delivery.waits_for_call() || a.delivery.retries == 0)
+                    });
                 });
                 without.as_ref().and_then(due_at)
             },
@@ -376,7 +645,10 @@ fn bugs() -> Vec<Bug> {
             step: |_, s, i, c| step(s, i, c),
             due: |r| {
                 let pending = r.verifications.iter().filter(|v| v.status == Status::Pending);
-                due_at(r).into_iter().chain(pending.flat_map(|v| v.attempts.iter().filter_map(|a| a.fallback_at))).min()
+                due_at(r)
+                    .into_iter()
+                    .chain(pending.flat_map(|v| v.attempts.iter().filter_map(|a| a.fallback_at)))
+                    .min()
             },
         },
         Bug {
@@ -385,8 +657,14 @@ fn bugs() -> Vec<Bug> {
             step: |_, s, i, c| step(s, i, c),
             due: |r| {
                 let answered = changed(Some(r.clone()), |r| {
-                    each(r, |v| v.attempts.iter_mut().for_each(|a| a.delivery.accepted_at = a.delivery.accepted_at.or(a.delivery.claimed_at)));
-                    r.messages.iter_mut().for_each(|m| m.delivery.accepted_at = m.delivery.accepted_at.or(m.delivery.claimed_at));
+                    each(r, |v| {
+                        v.attempts
+                            .iter_mut()
+                            .for_each(|a| a.delivery.accepted_at = a.delivery.accepted_at.or(a.delivery.claimed_at))
+                    });
+                    r.messages
+                        .iter_mut()
+                        .for_each(|m| m.delivery.accepted_at = m.delivery.accepted_at.or(m.delivery.claimed_at));
                 });
                 answered.as_ref().and_then(due_at)
             },
@@ -419,17 +697,34 @@ fn reopen(verification: &mut Verification) {
 }
 
 fn forget_timer(verification: &mut Verification) {
-    verification.attempts.last_mut().into_iter().for_each(|a| a.fallback_at = None);
+    verification
+        .attempts
+        .last_mut()
+        .into_iter()
+        .for_each(|a| a.fallback_at = None);
 }
 
 fn certain_failure() -> SendOutcome {
-    SendOutcome::Failed { failure: Failure::new(FailureClass::RetryHere { after_ms: 1_000 }, "timeout", ""), provider_message_id: None }
+    SendOutcome::Failed {
+        failure: Failure::new(FailureClass::RetryHere { after_ms: 1_000 }, "timeout", ""),
+        provider_message_id: None,
+    }
 }
 
 fn ended(decided: &Decided, how: Status) -> bool {
-    decided.entries.iter().flat_map(|e| &e.decisions).any(|d| matches!(d, Decision::Ended { status, .. } if *status == how))
+    decided
+        .entries
+        .iter()
+        .flat_map(|e| &e.decisions)
+        .any(|d| matches!(d, Decision::Ended { status, .. } if *status == how))
 }
 
 fn nothing(state: Option<Recipient>) -> Decided {
-    Decided { next: state, changed: false, calls: Vec::new(), entries: Vec::new(), answer: Ok(Answer::Done) }
+    Decided {
+        next: state,
+        changed: false,
+        calls: Vec::new(),
+        entries: Vec::new(),
+        answer: Ok(Answer::Done),
+    }
 }

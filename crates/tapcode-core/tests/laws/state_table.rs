@@ -38,38 +38,107 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let row = |what, input| Row { what, plan: TWO, at_ms: SOON, before: |_| (), input };
+    let row = |what, input| Row {
+        what,
+        plan: TWO,
+        at_ms: SOON,
+        before: |_| (),
+        input,
+    };
     vec![
         row("begin, for the same purpose", |_, _| again("login")),
         row("begin, for another purpose", |_, _| again("payment")),
-        row("resend", |verification, _| Input::Resend { verification, channel: None }),
+        row("resend", |verification, _| Input::Resend {
+            verification,
+            channel: None,
+        }),
         row("check: right", |v, _| check(v, true, true)),
         row("check: wrong code", |v, _| check(v, false, true)),
         row("check: another transaction", |v, _| check(v, true, false)),
-        Row { before: |r| r.verifications[0].checks_used = 4, ..row("check: wrong, the last guess", |v, _| check(v, false, true)) },
-        Row { before: |r| r.lock = Lock::UntilOperator, ..row("check: right, the number is locked", |v, _| check(v, true, true)) },
-        Row { at_ms: 300_000, ..row("check: right, at `expires_at`", |v, _| check(v, true, true)) },
+        Row {
+            before: |r| r.verifications[0].checks_used = 4,
+            ..row("check: wrong, the last guess", |v, _| check(v, false, true))
+        },
+        Row {
+            before: |r| r.lock = Lock::UntilOperator,
+            ..row("check: right, the number is locked", |v, _| check(v, true, true))
+        },
+        Row {
+            at_ms: 300_000,
+            ..row("check: right, at `expires_at`", |v, _| check(v, true, true))
+        },
         row("cancel", |verification, _| Input::Cancel { verification }),
         row("plain message to the same number", |_, _| plain()),
-        row("answer: accepted", |_, m| outcome(m, SendOutcome::Accepted { provider_message_id: "1".into() })),
-        row("answer: unclear", |_, m| outcome(m, SendOutcome::Unclear { detail: "timed out".into() })),
-        row("answer: nothing sent, may work soon", |_, m| failed(m, FailureClass::RetryHere { after_ms: 1_000 })),
+        row("answer: accepted", |_, m| {
+            outcome(
+                m,
+                SendOutcome::Accepted {
+                    provider_message_id: "1".into(),
+                },
+            )
+        }),
+        row("answer: unclear", |_, m| {
+            outcome(
+                m,
+                SendOutcome::Unclear {
+                    detail: "timed out".into(),
+                },
+            )
+        }),
+        row("answer: nothing sent, may work soon", |_, m| {
+            failed(m, FailureClass::RetryHere { after_ms: 1_000 })
+        }),
         row("answer: failed, a route is left", |_, m| failed(m, FailureClass::NextRoute)),
-        Row { plan: ONE, ..row("answer: failed, no route is left", |_, m| failed(m, FailureClass::NextRoute)) },
+        Row {
+            plan: ONE,
+            ..row("answer: failed, no route is left", |_, m| failed(m, FailureClass::NextRoute))
+        },
         row("answer: failed, needs a person", |_, m| failed(m, FailureClass::NoFallback)),
         row("receipt: sent", |_, m| receipt(m, ReceiptKind::Sent)),
         row("receipt: delivered", |_, m| receipt(m, ReceiptKind::Delivered)),
         row("receipt: read", |_, m| receipt(m, ReceiptKind::Read)),
-        Row { before: delivered, ..row("receipt: delivered, once more", |_, m| receipt(m, ReceiptKind::Delivered)) },
-        row("receipt: failed, a route is left", |_, m| receipt(m, ReceiptKind::Failed(failure(FailureClass::NextRoute)))),
-        Row { before: delivered, ..row("receipt: failed, after delivered", |_, m| receipt(m, ReceiptKind::Failed(failure(FailureClass::NextRoute)))) },
+        Row {
+            before: delivered,
+            ..row("receipt: delivered, once more", |_, m| receipt(m, ReceiptKind::Delivered))
+        },
+        row("receipt: failed, a route is left", |_, m| {
+            receipt(m, ReceiptKind::Failed(failure(FailureClass::NextRoute)))
+        }),
+        Row {
+            before: delivered,
+            ..row("receipt: failed, after delivered", |_, m| {
+                receipt(m, ReceiptKind::Failed(failure(FailureClass::NextRoute)))
+            })
+        },
         row("time: the wait is not over", |_, _| Input::Tick),
-        Row { at_ms: 10_000, ..row("time: the wait is over", |_, _| Input::Tick) },
-        Row { at_ms: 10_000, before: delivered, ..row("time: the wait is over, delivered", |_, _| Input::Tick) },
-        Row { at_ms: 10_000, before: spent, ..row("time: the wait is over, no message left this hour", |_, _| Input::Tick) },
-        Row { at_ms: 40_000, plan: ONE, ..row("time: a call without an answer", |_, _| Input::Tick) },
-        Row { at_ms: 300_000, before: delivered, ..row("time: `expires_at`", |_, _| Input::Tick) },
-        Row { before: |r| r.lock = Lock::UntilOperator, ..row("unlock", |_, _| Input::Unlock) },
+        Row {
+            at_ms: 10_000,
+            ..row("time: the wait is over", |_, _| Input::Tick)
+        },
+        Row {
+            at_ms: 10_000,
+            before: delivered,
+            ..row("time: the wait is over, delivered", |_, _| Input::Tick)
+        },
+        Row {
+            at_ms: 10_000,
+            before: spent,
+            ..row("time: the wait is over, no message left this hour", |_, _| Input::Tick)
+        },
+        Row {
+            at_ms: 40_000,
+            plan: ONE,
+            ..row("time: a call without an answer", |_, _| Input::Tick)
+        },
+        Row {
+            at_ms: 300_000,
+            before: delivered,
+            ..row("time: `expires_at`", |_, _| Input::Tick)
+        },
+        Row {
+            before: |r| r.lock = Lock::UntilOperator,
+            ..row("unlock", |_, _| Input::Unlock)
+        },
     ]
 }
 
@@ -85,7 +154,10 @@ fn the_state_table_in_the_documentation_is_what_step_does() {
         return;
     }
     let differs = page.lines().zip(right.lines()).find(|(is, should)| is != should);
-    assert!(page == right, "docs/lifecycle.md tells something else than step does; set UPDATE_DOCS=1 to write it anew: {differs:?}");
+    assert!(
+        page == right,
+        "docs/lifecycle.md tells something else than step does; set UPDATE_DOCS=1 to write it anew: {differs:?}"
+    );
 }
 
 #[test]
@@ -141,7 +213,12 @@ fn cell(row: &Row, status: Status) -> String {
         state.verifications[0].finished_at = Some(START.plus_millis(SOON.min(row.at_ms)));
     }
     let decided = decide(Some(state), &(row.input)(id, message), now, 2);
-    let after = decided.next.as_ref().and_then(|n| n.verification(id)).expect("it is remembered for an hour").status;
+    let after = decided
+        .next
+        .as_ref()
+        .and_then(|n| n.verification(id))
+        .expect("it is remembered for an hour")
+        .status;
     let mut told = answer(&decided);
     told.extend(decided.entries.iter().flat_map(|e| &e.decisions).filter_map(decision));
     if after != status {
@@ -155,7 +232,9 @@ fn answer(decided: &Decided) -> Vec<String> {
         Ok(Answer::Begun { new: true, .. }) => "begins another".into(),
         Ok(Answer::Begun { new: false, .. }) => "sends again".into(),
         Ok(Answer::Checked { reason: None, .. }) => "valid".into(),
-        Ok(Answer::Checked { reason: Some(reason), .. }) => format!("`{}`", reason.as_str()),
+        Ok(Answer::Checked {
+            reason: Some(reason), ..
+        }) => format!("`{}`", reason.as_str()),
         Ok(Answer::Canceled) => "canceled".into(),
         Ok(Answer::Queued { .. }) => "queued".into(),
         Ok(Answer::Done) => return Vec::new(),
@@ -168,7 +247,10 @@ fn answer(decided: &Decided) -> Vec<String> {
 /// What a decision adds to the answer and the status.
 fn decision(decision: &Decision) -> Option<String> {
     match decision {
-        Decision::Queued { cause: SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. }, .. } => Some("**falls back**".into()),
+        Decision::Queued {
+            cause: SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. },
+            ..
+        } => Some("**falls back**".into()),
         Decision::RetryAt { .. } => Some("calls once more".into()),
         Decision::Message { status, .. } => Some(format!("records {}", status.as_str())),
         Decision::ReceiptRepeated { .. } => Some("known".into()),
@@ -189,12 +271,27 @@ fn decision(decision: &Decision) -> Option<String> {
 
 fn decide(state: Option<Recipient>, input: &Input, now: Timestamp, n: u8) -> Decided {
     let may_call = |_: &Route| true;
-    step(state, input, &Context { now, fresh: Fresh([n; 16]), may_call: &may_call })
+    step(
+        state,
+        input,
+        &Context {
+            now,
+            fresh: Fresh([n; 16]),
+            may_call: &may_call,
+        },
+    )
 }
 
 fn begin_in(plan: &[(Channel, u32)], purpose: &str) -> Begin {
-    let limits = Limits { resend_cooldown_ms: 0, ..Limits::default() };
-    Begin { limits, purpose: Purpose::parse(purpose).unwrap(), ..begin_of(plan) }
+    let limits = Limits {
+        resend_cooldown_ms: 0,
+        ..Limits::default()
+    };
+    Begin {
+        limits,
+        purpose: Purpose::parse(purpose).unwrap(),
+        ..begin_of(plan)
+    }
 }
 
 fn again(purpose: &str) -> Input {
@@ -202,12 +299,22 @@ fn again(purpose: &str) -> Input {
 }
 
 fn check(verification: VerificationId, code_matches: bool, binding_matches: bool) -> Input {
-    Input::Check { verification, code_matches, binding_matches }
+    Input::Check {
+        verification,
+        code_matches,
+        binding_matches,
+    }
 }
 
 fn plain() -> Input {
     let (addressee, route, payload) = (addressee(), route(Channel::Sms, 0), own_payload());
-    Input::SendMessage(Box::new(NewMessage { addressee, route, payload, segments: 1, ucs2: false }))
+    Input::SendMessage(Box::new(NewMessage {
+        addressee,
+        route,
+        payload,
+        segments: 1,
+        ucs2: false,
+    }))
 }
 
 fn outcome(message: MessageId, outcome: SendOutcome) -> Input {
@@ -215,7 +322,13 @@ fn outcome(message: MessageId, outcome: SendOutcome) -> Input {
 }
 
 fn failed(message: MessageId, class: FailureClass) -> Input {
-    outcome(message, SendOutcome::Failed { failure: failure(class), provider_message_id: None })
+    outcome(
+        message,
+        SendOutcome::Failed {
+            failure: failure(class),
+            provider_message_id: None,
+        },
+    )
 }
 
 fn failure(class: FailureClass) -> Failure {

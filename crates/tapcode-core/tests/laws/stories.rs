@@ -27,7 +27,13 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { state: None, now: START, steps: 0, calls: Vec::new(), entries: Vec::new() }
+        Self {
+            state: None,
+            now: START,
+            steps: 0,
+            calls: Vec::new(),
+            entries: Vec::new(),
+        }
     }
 
     /// Moves the clock to so many milliseconds after the start.
@@ -42,7 +48,15 @@ impl Story {
         self.steps += 1;
         let fresh = Fresh((u128::from(self.steps) << 64).to_be_bytes());
         let may_call = |_: &Route| true;
-        let decided = step(self.state.take(), input, &Context { now: self.now, fresh, may_call: &may_call });
+        let decided = step(
+            self.state.take(),
+            input,
+            &Context {
+                now: self.now,
+                fresh,
+                may_call: &may_call,
+            },
+        );
         self.state = decided.next;
         self.calls.extend(decided.calls);
         self.entries = decided.entries;
@@ -65,8 +79,16 @@ impl Story {
     }
 
     fn check(&mut self, verification: VerificationId, code_matches: bool) -> (Option<CheckReason>, Status, u16) {
-        match self.give(&Input::Check { verification, code_matches, binding_matches: true }) {
-            Ok(Answer::Checked { reason, status, checks_left }) => (reason, status, checks_left),
+        match self.give(&Input::Check {
+            verification,
+            code_matches,
+            binding_matches: true,
+        }) {
+            Ok(Answer::Checked {
+                reason,
+                status,
+                checks_left,
+            }) => (reason, status, checks_left),
             other => panic!("{other:?}"),
         }
     }
@@ -80,20 +102,43 @@ impl Story {
     }
 
     fn accepted(&mut self, call: usize) {
-        self.outcome(call, SendOutcome::Accepted { provider_message_id: "wamid.1".into() });
+        self.outcome(
+            call,
+            SendOutcome::Accepted {
+                provider_message_id: "wamid.1".into(),
+            },
+        );
     }
 
     fn failed(&mut self, call: usize, class: FailureClass, code: &str) {
         let failure = Failure::new(class, code, "as the provider says");
-        self.outcome(call, SendOutcome::Failed { failure, provider_message_id: None });
+        self.outcome(
+            call,
+            SendOutcome::Failed {
+                failure,
+                provider_message_id: None,
+            },
+        );
     }
 
     fn outcome(&mut self, call: usize, outcome: SendOutcome) {
-        assert_eq!(self.give(&Input::Outcome { message: self.calls[call], outcome }), Ok(Answer::Done));
+        assert_eq!(
+            self.give(&Input::Outcome {
+                message: self.calls[call],
+                outcome
+            }),
+            Ok(Answer::Done)
+        );
     }
 
     fn receipt(&mut self, call: usize, kind: ReceiptKind) {
-        assert_eq!(self.give(&Input::Receipt { message: self.calls[call], kind }), Ok(Answer::Done));
+        assert_eq!(
+            self.give(&Input::Receipt {
+                message: self.calls[call],
+                kind
+            }),
+            Ok(Answer::Done)
+        );
     }
 
     /// The channels of the calls so far.
@@ -111,7 +156,14 @@ impl Story {
     }
 
     fn message(&self, call: usize) -> MessageStatus {
-        self.state.as_ref().unwrap().attempt(self.calls[call]).unwrap().1.delivery.status()
+        self.state
+            .as_ref()
+            .unwrap()
+            .attempt(self.calls[call])
+            .unwrap()
+            .1
+            .delivery
+            .status()
     }
 
     fn due_in(&self) -> Option<u64> {
@@ -127,7 +179,13 @@ impl Story {
     }
 
     fn cause(&self) -> Option<&SendCause> {
-        self.decided().find_map(|d| if let Decision::Queued { cause, .. } = d { Some(cause) } else { None })
+        self.decided().find_map(|d| {
+            if let Decision::Queued { cause, .. } = d {
+                Some(cause)
+            } else {
+                None
+            }
+        })
     }
 }
 
@@ -150,7 +208,11 @@ fn whatsapp_stays_silent_and_sms_follows_after_ten_seconds() {
     story.at(60_000).tick();
     assert_eq!(story.calls.len(), 2);
     assert_eq!(story.check(verification, true), (None, Status::Approved, 4));
-    assert!(story.wrote(&Decision::Ended { status: Status::Approved, after_ms: 60_000, channel: Some(Channel::Sms) }));
+    assert!(story.wrote(&Decision::Ended {
+        status: Status::Approved,
+        after_ms: 60_000,
+        channel: Some(Channel::Sms)
+    }));
 }
 
 #[test]
@@ -191,8 +253,18 @@ fn held_for_quality_means_sms_at_once_and_no_second_whatsapp() {
     let mut story = Story::new();
     story.begin_seed();
     let failure = Failure::new(FailureClass::RetryHere { after_ms: 1_000 }, "held_for_quality_assessment", "");
-    story.at(700).outcome(0, SendOutcome::Failed { failure, provider_message_id: Some("wamid.1".into()) });
-    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms], "with an id the message may still come: never again there");
+    story.at(700).outcome(
+        0,
+        SendOutcome::Failed {
+            failure,
+            provider_message_id: Some("wamid.1".into()),
+        },
+    );
+    assert_eq!(
+        story.called(),
+        [Channel::Whatsapp, Channel::Sms],
+        "with an id the message may still come: never again there"
+    );
     // Released after all.
     story.at(20_000).receipt(0, ReceiptKind::Delivered);
     assert_eq!(story.message(0), MessageStatus::Delivered);
@@ -206,7 +278,11 @@ fn a_late_delivery_is_recorded_after_the_fallback() {
     story.at(12_000).receipt(0, ReceiptKind::Delivered);
     assert_eq!(story.message(0), MessageStatus::Delivered);
     story.at(13_000).check(verification, true);
-    assert!(story.wrote(&Decision::Ended { status: Status::Approved, after_ms: 13_000, channel: Some(Channel::Whatsapp) }));
+    assert!(story.wrote(&Decision::Ended {
+        status: Status::Approved,
+        after_ms: 13_000,
+        channel: Some(Channel::Whatsapp)
+    }));
     // And even after the end.
     story.at(14_000).receipt(1, ReceiptKind::Delivered);
     assert_eq!(story.message(1), MessageStatus::Delivered);
@@ -217,7 +293,12 @@ fn a_late_delivery_is_recorded_after_the_fallback() {
 fn a_time_out_is_not_sent_again_but_falls_back_by_its_timer() {
     let mut story = Story::new();
     story.begin_seed();
-    story.at(5_000).outcome(0, SendOutcome::Unclear { detail: "timed out".into() });
+    story.at(5_000).outcome(
+        0,
+        SendOutcome::Unclear {
+            detail: "timed out".into(),
+        },
+    );
     assert_eq!(story.message(0), MessageStatus::Unclear);
     assert_eq!(story.calls.len(), 1);
     story.at(10_000).tick();
@@ -245,7 +326,9 @@ fn retried_once_then_the_next_route() {
     story.at(2_100).tick();
     assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp]);
     assert_eq!(story.calls[0], story.calls[1], "the same message");
-    story.at(2_200).failed(1, FailureClass::RetryHere { after_ms: 2_000 }, "130429");
+    story
+        .at(2_200)
+        .failed(1, FailureClass::RetryHere { after_ms: 2_000 }, "130429");
     assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp, Channel::Sms]);
 }
 
@@ -267,7 +350,13 @@ fn no_fallback_in_silence_when_the_identity_changed() {
     story.at(60_000).tick();
     assert_eq!(story.calls.len(), 1);
     // A person may still ask for it.
-    assert_eq!(story.resend(verification, None), Ok(Answer::Begun { verification, new: false }));
+    assert_eq!(
+        story.resend(verification, None),
+        Ok(Answer::Begun {
+            verification,
+            new: false
+        })
+    );
     assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
 }
 
@@ -286,24 +375,46 @@ fn every_route_failed() {
     story.at(500).failed(0, FailureClass::NextRoute, "131026");
     story.at(900).failed(1, FailureClass::OurMistake, "21211");
     assert_eq!(story.status(verification), Status::Failed);
-    assert!(story.decided().any(|d| matches!(d, Decision::Alert { failure, .. } if &*failure.code == "21211")));
+    assert!(
+        story
+            .decided()
+            .any(|d| matches!(d, Decision::Alert { failure, .. } if &*failure.code == "21211"))
+    );
     assert_eq!(story.check(verification, true).0, Some(CheckReason::Expired));
 }
 
 #[test]
 fn a_resend_moves_on_with_the_same_verification() {
     let mut story = Story::new();
-    let begin = Begin { plan: begin_of(&[(Channel::Whatsapp, 120_000), (Channel::Sms, 0)]).plan, ..begin_of(&SEED) };
+    let begin = Begin {
+        plan: begin_of(&[(Channel::Whatsapp, 120_000), (Channel::Sms, 0)]).plan,
+        ..begin_of(&SEED)
+    };
     let verification = story.begin(begin.clone());
     story.check(verification, false);
-    assert_eq!(story.at(60_000).resend(verification, None), Ok(Answer::Begun { verification, new: false }));
+    assert_eq!(
+        story.at(60_000).resend(verification, None),
+        Ok(Answer::Begun {
+            verification,
+            new: false
+        })
+    );
     assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
     // Beginning again is asking again; on the last step it goes there once more.
     let again = story.at(120_000).give(&Input::Begin(Box::new(begin)));
-    assert_eq!(again, Ok(Answer::Begun { verification, new: false }));
+    assert_eq!(
+        again,
+        Ok(Answer::Begun {
+            verification,
+            new: false
+        })
+    );
     assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms, Channel::Sms]);
     // Neither the count of checks nor the expiry moved.
-    assert_eq!(story.check(verification, false), (Some(CheckReason::IncorrectCode), Status::Pending, 3));
+    assert_eq!(
+        story.check(verification, false),
+        (Some(CheckReason::IncorrectCode), Status::Pending, 3)
+    );
     story.at(300_000).tick();
     assert_eq!(story.status(verification), Status::Expired);
 }
@@ -316,8 +427,14 @@ fn a_resend_may_name_its_channel() {
     assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp]);
     story.at(70_000).tick();
     assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp, Channel::Sms]);
-    let only_sms = story.at(130_000).begin(Begin { purpose: Purpose::parse("pay").unwrap(), ..begin_of(&[(Channel::Sms, 0)]) });
-    assert_eq!(story.resend(only_sms, Some(Channel::Whatsapp)), Err(Refusal::ChannelNotInPlan));
+    let only_sms = story.at(130_000).begin(Begin {
+        purpose: Purpose::parse("pay").unwrap(),
+        ..begin_of(&[(Channel::Sms, 0)])
+    });
+    assert_eq!(
+        story.resend(only_sms, Some(Channel::Whatsapp)),
+        Err(Refusal::ChannelNotInPlan)
+    );
 }
 
 #[test]
@@ -327,11 +444,20 @@ fn too_soon_says_when() {
     // The fallback is nobody's request: it moves nothing.
     story.at(10_000).tick();
     let retry_at = START.plus_millis(60_000);
-    assert_eq!(story.at(59_999).resend(verification, None), Err(Refusal::ResendTooSoon { retry_at }));
+    assert_eq!(
+        story.at(59_999).resend(verification, None),
+        Err(Refusal::ResendTooSoon { retry_at })
+    );
     assert!(story.wrote(&Decision::Refused(Refusal::ResendTooSoon { retry_at })));
     // For another purpose it is the same number.
-    let other = Begin { purpose: Purpose::parse("pay").unwrap(), ..begin_of(&SEED) };
-    assert_eq!(story.give(&Input::Begin(Box::new(other))), Err(Refusal::ResendTooSoon { retry_at }));
+    let other = Begin {
+        purpose: Purpose::parse("pay").unwrap(),
+        ..begin_of(&SEED)
+    };
+    assert_eq!(
+        story.give(&Input::Begin(Box::new(other))),
+        Err(Refusal::ResendTooSoon { retry_at })
+    );
     story.at(60_000).resend(verification, None).unwrap();
 }
 
@@ -350,18 +476,33 @@ fn five_messages_an_hour_fallbacks_included() {
     assert_eq!(story.calls.len(), 5);
     story.at(440_000).tick();
     let refused = story.at(3_599_999).give(&Input::Begin(Box::new(begin_of(&SEED))));
-    assert_eq!(refused, Err(Refusal::HourlyLimit { retry_at: START.plus_millis(3_600_000) }));
+    assert_eq!(
+        refused,
+        Err(Refusal::HourlyLimit {
+            retry_at: START.plus_millis(3_600_000)
+        })
+    );
     story.at(3_600_000).begin_seed();
 }
 
 #[test]
 fn a_fallback_given_up_for_the_hourly_limit_does_not_start_when_the_hour_makes_room() {
-    let limits = Limits { max_sends_per_hour: 3, resend_cooldown_ms: 0, ..Limits::default() };
+    let limits = Limits {
+        max_sends_per_hour: 3,
+        resend_cooldown_ms: 0,
+        ..Limits::default()
+    };
     let mut story = Story::new();
-    let first = story.begin(Begin { limits, ..begin_of(&SEED) });
+    let first = story.begin(Begin {
+        limits,
+        ..begin_of(&SEED)
+    });
     story.cancel(first).unwrap();
     let plan = [(Channel::Whatsapp, 60_000), (Channel::Sms, 60_000), (Channel::Sms, 0)];
-    let verification = story.at(3_500_000).begin(Begin { limits, ..begin_of(&plan) });
+    let verification = story.at(3_500_000).begin(Begin {
+        limits,
+        ..begin_of(&plan)
+    });
     story.accepted(1);
     story.at(3_560_000).tick();
     story.at(3_580_000).failed(2, FailureClass::NextRoute, "30003");
@@ -377,10 +518,19 @@ fn a_fallback_given_up_for_the_hourly_limit_does_not_start_when_the_hour_makes_r
 
 #[test]
 fn a_limit_of_nothing_allows_nothing() {
-    let begin = Begin { limits: Limits { max_sends_per_hour: 0, ..Limits::default() }, ..begin_of(&SEED) };
+    let begin = Begin {
+        limits: Limits {
+            max_sends_per_hour: 0,
+            ..Limits::default()
+        },
+        ..begin_of(&SEED)
+    };
     let mut story = Story::new();
     let retry_at = START.plus_millis(3_600_000);
-    assert_eq!(story.give(&Input::Begin(Box::new(begin))), Err(Refusal::HourlyLimit { retry_at }));
+    assert_eq!(
+        story.give(&Input::Begin(Box::new(begin))),
+        Err(Refusal::HourlyLimit { retry_at })
+    );
     assert_eq!(story.state, None);
 }
 
@@ -389,10 +539,19 @@ fn the_fifth_wrong_code_ends_it() {
     let mut story = Story::new();
     let verification = story.begin_seed();
     for left in (1..5).rev() {
-        assert_eq!(story.check(verification, false), (Some(CheckReason::IncorrectCode), Status::Pending, left));
+        assert_eq!(
+            story.check(verification, false),
+            (Some(CheckReason::IncorrectCode), Status::Pending, left)
+        );
     }
-    assert_eq!(story.check(verification, false), (Some(CheckReason::IncorrectCode), Status::MaxChecksReached, 0));
-    assert_eq!(story.check(verification, true), (Some(CheckReason::TooManyChecks), Status::MaxChecksReached, 0));
+    assert_eq!(
+        story.check(verification, false),
+        (Some(CheckReason::IncorrectCode), Status::MaxChecksReached, 0)
+    );
+    assert_eq!(
+        story.check(verification, true),
+        (Some(CheckReason::TooManyChecks), Status::MaxChecksReached, 0)
+    );
 }
 
 #[test]
@@ -430,12 +589,22 @@ fn twenty_wrong_codes_lock_the_number_and_a_hundred_for_good() {
 
 #[test]
 fn a_locked_number_can_not_use_even_the_right_code() {
-    let limits = Limits { lock_after: 2, ..Limits::default() };
+    let limits = Limits {
+        lock_after: 2,
+        ..Limits::default()
+    };
     let mut story = Story::new();
-    let verification = story.begin(Begin { limits, ..begin_of(&SEED) });
+    let verification = story.begin(Begin {
+        limits,
+        ..begin_of(&SEED)
+    });
     story.check(verification, false);
     story.check(verification, false);
-    assert_eq!(story.check(verification, true), (Some(CheckReason::TooManyChecks), Status::Pending, 3), "not counted");
+    assert_eq!(
+        story.check(verification, true),
+        (Some(CheckReason::TooManyChecks), Status::Pending, 3),
+        "not counted"
+    );
 }
 
 #[test]
@@ -443,12 +612,18 @@ fn a_check_at_expires_at_is_too_late() {
     let mut story = Story::new();
     let verification = story.begin_seed();
     story.at(300_000);
-    assert_eq!(story.check(verification, true), (Some(CheckReason::Expired), Status::Expired, 5));
+    assert_eq!(
+        story.check(verification, true),
+        (Some(CheckReason::Expired), Status::Expired, 5)
+    );
     let mut story = Story::new();
     let verification = story.begin_seed();
     story.at(299_999);
     assert_eq!(story.check(verification, true), (None, Status::Approved, 4));
-    assert_eq!(story.check(verification, true), (Some(CheckReason::AlreadyUsed), Status::Approved, 4));
+    assert_eq!(
+        story.check(verification, true),
+        (Some(CheckReason::AlreadyUsed), Status::Approved, 4)
+    );
 }
 
 #[test]
@@ -456,7 +631,9 @@ fn nothing_is_called_once_the_time_is_over() {
     let mut story = Story::new();
     let verification = story.begin(begin_of(&[(Channel::Whatsapp, 600_000), (Channel::Sms, 0)]));
     story.at(290_000).resend(verification, None).unwrap();
-    story.at(299_000).failed(1, FailureClass::RetryHere { after_ms: 500 }, "20429");
+    story
+        .at(299_000)
+        .failed(1, FailureClass::RetryHere { after_ms: 500 }, "20429");
     // No tick came in between, and WhatsApp's answer comes very late.
     story.at(300_000).accepted(0);
     assert_eq!(story.calls.len(), 2);
@@ -467,14 +644,40 @@ fn nothing_is_called_once_the_time_is_over() {
 #[test]
 fn another_transaction_is_no_match_whatever_the_code() {
     let mut story = Story::new();
-    let verification = story.begin(Begin { binding: Some(bound(1)), ..begin_of(&SEED) });
+    let verification = story.begin(Begin {
+        binding: Some(bound(1)),
+        ..begin_of(&SEED)
+    });
     for code_matches in [true, false] {
-        let answer = story.give(&Input::Check { verification, code_matches, binding_matches: false });
-        assert!(matches!(answer, Ok(Answer::Checked { reason: Some(CheckReason::BindingMismatch), .. })), "{answer:?}");
+        let answer = story.give(&Input::Check {
+            verification,
+            code_matches,
+            binding_matches: false,
+        });
+        assert!(
+            matches!(
+                answer,
+                Ok(Answer::Checked {
+                    reason: Some(CheckReason::BindingMismatch),
+                    ..
+                })
+            ),
+            "{answer:?}"
+        );
     }
-    let other = Begin { binding: Some(bound(2)), ..begin_of(&SEED) };
-    assert_eq!(story.at(60_000).give(&Input::Begin(Box::new(other))), Err(Refusal::PendingWithOtherBinding));
-    let other = Begin { binding: Some(bound(1)), code: own(1), ..begin_of(&SEED) };
+    let other = Begin {
+        binding: Some(bound(2)),
+        ..begin_of(&SEED)
+    };
+    assert_eq!(
+        story.at(60_000).give(&Input::Begin(Box::new(other))),
+        Err(Refusal::PendingWithOtherBinding)
+    );
+    let other = Begin {
+        binding: Some(bound(1)),
+        code: own(1),
+        ..begin_of(&SEED)
+    };
     assert_eq!(story.give(&Input::Begin(Box::new(other))), Err(Refusal::PendingWithOtherCode));
 }
 
@@ -488,7 +691,12 @@ fn cancelling_stops_everything_and_can_be_repeated() {
     assert_eq!(story.calls.len(), 1);
     assert_eq!(story.check(verification, true).0, Some(CheckReason::Canceled));
     let refused = story.at(60_000).resend(verification, None);
-    assert_eq!(refused, Err(Refusal::NotPending { status: Status::Canceled }));
+    assert_eq!(
+        refused,
+        Err(Refusal::NotPending {
+            status: Status::Canceled
+        })
+    );
     // The same purpose can begin anew.
     assert_ne!(story.begin_seed(), verification);
 }
@@ -497,7 +705,10 @@ fn cancelling_stops_everything_and_can_be_repeated() {
 fn a_document_is_forgotten_an_hour_after_the_end() {
     let mut story = Story::new();
     let verification = story.begin_seed();
-    assert!(story.state.as_ref().unwrap().number.is_some(), "something is about to be sent to it");
+    assert!(
+        story.state.as_ref().unwrap().number.is_some(),
+        "something is about to be sent to it"
+    );
     story.at(1_000).check(verification, true);
     story.at(1_500).accepted(0);
     assert_eq!(story.due_in(), Some(1_000 + FINISHED_KEPT_MS));
@@ -508,8 +719,16 @@ fn a_document_is_forgotten_an_hour_after_the_end() {
 #[test]
 fn a_plain_message_goes_once_and_hears_its_receipts() {
     let mut story = Story::new();
-    let new = NewMessage { addressee: addressee(), route: route(Channel::Sms, 0), payload: own_payload(), segments: 1, ucs2: false };
-    let Ok(Answer::Queued { message }) = story.give(&Input::SendMessage(Box::new(new))) else { panic!("not queued") };
+    let new = NewMessage {
+        addressee: addressee(),
+        route: route(Channel::Sms, 0),
+        payload: own_payload(),
+        segments: 1,
+        ucs2: false,
+    };
+    let Ok(Answer::Queued { message }) = story.give(&Input::SendMessage(Box::new(new))) else {
+        panic!("not queued")
+    };
     assert_eq!(story.calls, [message]);
     story.at(300).accepted(0);
     let plain = |story: &Story| story.state.as_ref().unwrap().message(message).unwrap().clone();
@@ -537,15 +756,27 @@ fn what_changes_nothing_is_written_down_only_so_often() {
 
 #[test]
 fn a_number_cannot_fail_for_endlessly_many_purposes() {
-    let limits = Limits { resend_cooldown_ms: 0, max_sends_per_hour: 1_000, lock_after: 1_000, ..Limits::default() };
-    let begin = |n: usize| Begin { limits, purpose: Purpose::parse(&format!("purpose-{n}")).unwrap(), ..begin_of(&SEED) };
+    let limits = Limits {
+        resend_cooldown_ms: 0,
+        max_sends_per_hour: 1_000,
+        lock_after: 1_000,
+        ..Limits::default()
+    };
+    let begin = |n: usize| Begin {
+        limits,
+        purpose: Purpose::parse(&format!("purpose-{n}")).unwrap(),
+        ..begin_of(&SEED)
+    };
     let mut story = Story::new();
     for n in 0..PURPOSES_MAX {
         let verification = story.begin(begin(n));
         story.check(verification, false);
         story.cancel(verification).unwrap();
     }
-    assert_eq!(story.give(&Input::Begin(Box::new(begin(PURPOSES_MAX)))), Err(Refusal::TooManyPurposes));
+    assert_eq!(
+        story.give(&Input::Begin(Box::new(begin(PURPOSES_MAX)))),
+        Err(Refusal::TooManyPurposes)
+    );
     story.begin(begin(0));
 }
 
@@ -555,7 +786,9 @@ fn ids_made_in_one_step_are_far_enough_apart_for_their_announcements() {
     let verification = story.begin_seed();
     // One step, two entries: the end, and the check that came too late.
     story.at(300_000).check(verification, true);
-    let [first, second] = &story.entries[..] else { panic!("{:?}", story.entries) };
+    let [first, second] = &story.entries[..] else {
+        panic!("{:?}", story.entries)
+    };
     let random = |e: &Entry| u128::from_be_bytes(e.id.as_bytes()[6..].try_into().unwrap());
     assert!(random(second) - random(first) > first.decisions.len() as u128);
 }

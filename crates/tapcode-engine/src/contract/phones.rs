@@ -43,7 +43,11 @@ pub struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { whatsapp: true, delay_ms: 0, deliver: Deliver::Normal }
+        Self {
+            whatsapp: true,
+            delay_ms: 0,
+            deliver: Deliver::Normal,
+        }
     }
 }
 
@@ -85,7 +89,10 @@ pub struct PhoneMessage {
 
 impl fmt::Debug for PhoneMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PhoneMessage").field("id", &self.id).field("arrival", &self.arrival).finish_non_exhaustive()
+        f.debug_struct("PhoneMessage")
+            .field("id", &self.id)
+            .field("arrival", &self.arrival)
+            .finish_non_exhaustive()
     }
 }
 

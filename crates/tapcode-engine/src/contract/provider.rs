@@ -62,7 +62,10 @@ impl Reference {
             return None;
         }
         let key = u128::from_str_radix(key, 16).ok()?.to_be_bytes();
-        Some(Self { key: RecipientKey(key), message })
+        Some(Self {
+            key: RecipientKey(key),
+            message,
+        })
     }
 }
 
@@ -92,7 +95,9 @@ pub struct Message {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("reference", &self.reference).finish_non_exhaustive()
+        f.debug_struct("Message")
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,7 +143,9 @@ pub struct HttpRequest {
 
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpRequest").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,7 +161,9 @@ pub struct HttpResponse {
 
 impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpResponse").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("HttpResponse")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,7 +181,9 @@ pub struct InboundHook {
 
 impl fmt::Debug for InboundHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InboundHook").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("InboundHook")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
     }
 }
 

@@ -235,7 +235,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn find(&self, sender: &str, provider_message_id: &str) -> Result<Option<(RecipientKey, MessageId)>, StoreError>;
 
     /// Keeps a receipt until its message is known. Repeating one is harmless.
-    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError>;
+    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp)
+    -> Result<(), StoreError>;
 
     /// Receipts that were parked for a message, oldest first. They stay until a sweep: a receipt twice is one fact.
     async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError>;

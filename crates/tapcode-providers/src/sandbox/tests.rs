@@ -19,8 +19,7 @@ struct StoryClock {
 
 impl Clock for StoryClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(START)
-            .plus_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap())
+        Timestamp::from_millis(START).plus_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap())
     }
 
     // Written out because a test may not say the word that `async_trait` would need here.
@@ -30,9 +29,7 @@ impl Clock for StoryClock {
         Self: 'b,
     {
         Box::pin(async move {
-            let _ =
-                tokio::time::timeout(Duration::from_millis(millis), std::future::pending::<()>())
-                    .await;
+            let _ = tokio::time::timeout(Duration::from_millis(millis), std::future::pending::<()>()).await;
         })
     }
 }
@@ -84,11 +81,7 @@ impl Story {
         self.sent += 1;
         let message = message(number(0), self.sent, content);
         let id = message.reference.message.to_string();
-        let sender = if channel == Channel::Sms {
-            &self.sms
-        } else {
-            &self.whatsapp
-        };
+        let sender = if channel == Channel::Sms { &self.sms } else { &self.whatsapp };
         (id, sender.send(message).await)
     }
 
@@ -106,18 +99,13 @@ impl Story {
     /// The receipts until nothing more comes within a minute and a half, each with the milliseconds since the beginning.
     async fn told(&mut self) -> Vec<(&'static str, u128)> {
         let mut told = Vec::new();
-        while let Ok(Some(receipt)) =
-            tokio::time::timeout(Duration::from_secs(90), self.receipts.recv()).await
-        {
+        while let Ok(Some(receipt)) = tokio::time::timeout(Duration::from_secs(90), self.receipts.recv()).await {
             assert_eq!(
                 *receipt.provider_message_id,
                 *format!("sandbox-{}", receipt.reference.unwrap().message)
             );
             let at = self.began.elapsed().as_millis();
-            assert_eq!(
-                receipt.at.unwrap().as_millis(),
-                START + i64::try_from(at).unwrap()
-            );
+            assert_eq!(receipt.at.unwrap().as_millis(), START + i64::try_from(at).unwrap());
             told.push((word(&receipt.kind), at));
         }
         told
@@ -165,9 +153,7 @@ fn word(kind: &ReceiptKind) -> &'static str {
         ReceiptKind::Sent => "sent",
         ReceiptKind::Delivered => "delivered",
         ReceiptKind::Read => "read",
-        ReceiptKind::Failed(failure) if *failure == whatsapp_errors::reported(131_026, "") => {
-            "failed with 131026"
-        }
+        ReceiptKind::Failed(failure) if *failure == whatsapp_errors::reported(131_026, "") => "failed with 131026",
         ReceiptKind::Failed(_) => "failed",
     }
 }
@@ -178,19 +164,13 @@ async fn a_message_arrives_after_the_delay_and_is_read_once_when_opened() {
     story.network(|n| n.delay_ms = 2_500);
     let id = story.send_code(Channel::Whatsapp).await;
     assert!(story.sandbox.open(&id), "it is there, on its way");
-    assert_eq!(
-        (story.shown(&id).arrival, story.shown(&id).read),
-        (Arrival::Pending, false)
-    );
+    assert_eq!((story.shown(&id).arrival, story.shown(&id).read), (Arrival::Pending, false));
     assert_eq!(story.told().await, [("sent", 0), ("delivered", 2_500)]);
     assert_eq!(story.shown(&id).arrival, Arrival::Arrived);
     assert_eq!(story.shown(&id).at.as_millis(), START + 2_500);
     assert!(story.sandbox.open(&id) && story.sandbox.open(&id));
     let told = story.told().await;
-    assert_eq!(
-        told.iter().map(|(word, _)| *word).collect::<Vec<_>>(),
-        ["read"]
-    );
+    assert_eq!(told.iter().map(|(word, _)| *word).collect::<Vec<_>>(), ["read"]);
     assert!(story.shown(&id).read);
     assert!(!story.sandbox.open("msg_nobody_has_this"));
 }
@@ -218,10 +198,7 @@ async fn the_network_loses_delays_and_repeats_as_it_is_told() {
     let mut story = Story::begin();
     story.network(|n| n.deliver = Deliver::Late);
     story.send_code(Channel::Whatsapp).await;
-    assert_eq!(
-        story.told().await,
-        [("sent", 0), ("delivered", u128::from(LATE_MS))]
-    );
+    assert_eq!(story.told().await, [("sent", 0), ("delivered", u128::from(LATE_MS))]);
 
     let mut story = Story::begin();
     story.network(|n| n.deliver = Deliver::Duplicate);
@@ -262,12 +239,7 @@ async fn a_provider_that_is_down_sent_nothing_and_sms_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn the_switches_of_whatsapp_leave_sms_alone_but_for_the_delay() {
-    for deliver in [
-        Deliver::Never,
-        Deliver::Late,
-        Deliver::Duplicate,
-        Deliver::ProviderDown,
-    ] {
+    for deliver in [Deliver::Never, Deliver::Late, Deliver::Duplicate, Deliver::ProviderDown] {
         let mut story = Story::begin();
         story.network(|n| {
             *n = Network {
@@ -277,11 +249,7 @@ async fn the_switches_of_whatsapp_leave_sms_alone_but_for_the_delay() {
             }
         });
         story.send_code(Channel::Sms).await;
-        assert_eq!(
-            story.told().await,
-            [("sent", 0), ("delivered", 1_000)],
-            "{deliver:?}"
-        );
+        assert_eq!(story.told().await, [("sent", 0), ("delivered", 1_000)], "{deliver:?}");
     }
 }
 
@@ -294,15 +262,9 @@ async fn the_bubble_is_metas_and_the_text_is_the_callers() {
         shown.body,
         "*482913* is your verification code. For your security, do not share this code."
     );
-    assert_eq!(
-        shown.footer.as_deref(),
-        Some("This code expires in 5 minutes.")
-    );
+    assert_eq!(shown.footer.as_deref(), Some("This code expires in 5 minutes."));
     assert_eq!(shown.button.as_deref(), Some("Copy code"));
-    assert_eq!(
-        (shown.code.as_deref(), shown.sender.as_str()),
-        (Some("482913"), "Acme")
-    );
+    assert_eq!((shown.code.as_deref(), shown.sender.as_str()), (Some("482913"), "Acme"));
 
     let (id, _) = story.send(Channel::Whatsapp, code("nl-NL")).await;
     assert_eq!(story.shown(&id).button.as_deref(), Some("Code kopiëren"));
@@ -315,13 +277,8 @@ async fn the_bubble_is_metas_and_the_text_is_the_callers() {
     );
     assert_eq!((shown.footer, shown.button), (None, None));
 
-    let (id, _) = story
-        .send(Channel::Sms, Content::Text("Hello".into()))
-        .await;
-    assert_eq!(
-        (story.shown(&id).body.as_str(), story.shown(&id).code),
-        ("Hello", None)
-    );
+    let (id, _) = story.send(Channel::Sms, Content::Text("Hello".into())).await;
+    assert_eq!((story.shown(&id).body.as_str(), story.shown(&id).code), ("Hello", None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,11 +293,7 @@ async fn a_callers_template_shows_its_parameters() {
                   {"type":"button","sub_type":"url","index":0,"parameters":[{"type":"text","text":"J$Fp"}]}]"#;
     let (id, _) = story.send(Channel::Whatsapp, template(otp)).await;
     let shown = story.shown(&id);
-    assert!(
-        shown.body.starts_with("*J$Fp* is your verification code."),
-        "{}",
-        shown.body
-    );
+    assert!(shown.body.starts_with("*J$Fp* is your verification code."), "{}", shown.body);
     assert_eq!((shown.code.as_deref(), shown.footer), (Some("J$Fp"), None));
 
     let other = r#"[{"type":"BODY","parameters":[{"type":"text","text":"Ada"},{"type":"text","text":"Friday"}]}]"#;
@@ -352,9 +305,7 @@ async fn a_callers_template_shows_its_parameters() {
         assert_eq!(story.shown(&id).body, "login_otp (en_US)\n");
     }
     let (_, outcome) = story.send(Channel::Sms, template(otp)).await;
-    assert!(
-        matches!(outcome, SendOutcome::Failed { failure, .. } if failure.class == FailureClass::OurMistake)
-    );
+    assert!(matches!(outcome, SendOutcome::Failed { failure, .. } if failure.class == FailureClass::OurMistake));
 }
 
 #[tokio::test(start_paused = true)]
@@ -384,11 +335,7 @@ async fn phones_and_messages_are_bounded_and_receipts_outlive_them() {
         story.sandbox.add(&number(n));
     }
     assert!(story.sandbox.all().iter().all(|p| p.number != number(0)));
-    assert_eq!(
-        story.told().await.len(),
-        2,
-        "the receipts of a phone that is gone"
-    );
+    assert_eq!(story.told().await.len(), 2, "the receipts of a phone that is gone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -403,14 +350,8 @@ async fn a_full_line_refuses_and_sends_nothing() {
     let sender = sandbox.sender(Channel::Sms, "Acme");
     let room = ON_THEIR_WAY_MAX / 2;
     for n in 0..=room {
-        let outcome = sender
-            .send(message(number(0), 1, Content::Text(String::new())))
-            .await;
-        assert_eq!(
-            matches!(outcome, SendOutcome::Accepted { .. }),
-            n < room,
-            "{n}: {outcome:?}"
-        );
+        let outcome = sender.send(message(number(0), 1, Content::Text(String::new()))).await;
+        assert_eq!(matches!(outcome, SendOutcome::Accepted { .. }), n < room, "{n}: {outcome:?}");
     }
 }
 
@@ -436,9 +377,7 @@ async fn changes_are_told_and_running_ends_when_it_is_stopped() {
         }
         seen
     };
-    let seen = tokio::time::timeout(Duration::from_secs(5), arrivals)
-        .await
-        .unwrap();
+    let seen = tokio::time::timeout(Duration::from_secs(5), arrivals).await.unwrap();
     assert_eq!(seen, [Arrival::Pending, Arrival::Arrived]);
     story.stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(5), async {
@@ -449,11 +388,7 @@ async fn changes_are_told_and_running_ends_when_it_is_stopped() {
 
 #[test]
 fn nothing_shows_a_number_or_a_code() {
-    let sandbox = Sandbox::new(
-        "Acme",
-        &[number(0)],
-        Arc::new(tapcode_engine::clock::SystemClock),
-    );
+    let sandbox = Sandbox::new("Acme", &[number(0)], Arc::new(tapcode_engine::clock::SystemClock));
     let sender = sandbox.sender(Channel::Whatsapp, "+3197010253000");
     let shown = format!(
         "{sandbox:?} {sender:?} {:?} {:?}",

@@ -4,9 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use super::*;
-use crate::suite::{
-    self, Answer, Hook, SECRET, Subject, answer, call, code_message, meaning, message, reference,
-};
+use crate::suite::{self, Answer, Hook, SECRET, Subject, answer, call, code_message, meaning, message, reference};
 
 const ACCOUNT: &str = "AC00112233445566778899aabbccddeeff";
 
@@ -44,8 +42,7 @@ fn sign(url: &str, body: &[u8]) -> String {
 }
 
 fn subject() -> Subject {
-    let answers: Vec<Value> =
-        serde_json::from_str(include_str!("../../fixtures/twilio/answers.json")).unwrap();
+    let answers: Vec<Value> = serde_json::from_str(include_str!("../../fixtures/twilio/answers.json")).unwrap();
     let answers = answers.into_iter().map(|recorded| Answer {
         status: u16::try_from(recorded["status"].as_u64().unwrap()).unwrap(),
         body: recorded["body"].to_string().into_bytes(),
@@ -58,9 +55,7 @@ fn subject() -> Subject {
             let body: Value = serde_json::from_slice(body).ok()?;
             let id = body.get("sid")?.as_str()?;
             let rest = id.get(2..)?;
-            let fits = ["SM", "MM"].contains(&&id[..2])
-                && rest.len() == 32
-                && rest.chars().all(|c| c.is_ascii_hexdigit());
+            let fits = ["SM", "MM"].contains(&&id[..2]) && rest.len() == 32 && rest.chars().all(|c| c.is_ascii_hexdigit());
             fits.then(|| id.to_owned())
         },
         hooks: hooks(include_str!("../../fixtures/twilio/hooks.json")),
@@ -84,18 +79,12 @@ fn hooks(recorded: &str) -> Vec<Hook> {
 crate::provider_suite!(subject());
 
 fn form(provider: &Twilio, message: &Message) -> Vec<(String, String)> {
-    form_urlencoded::parse(&provider.request(message).body)
-        .into_owned()
-        .collect()
+    form_urlencoded::parse(&provider.request(message).body).into_owned().collect()
 }
 
 fn told(url: &str, signed_url: &str, body: &str) -> Result<Vec<Receipt>, HookError> {
     let signature = sign(signed_url, body.as_bytes());
-    provider().receipts(&call(
-        url,
-        &[("x-twilio-signature", signature.as_bytes())],
-        body.to_owned(),
-    ))
+    provider().receipts(&call(url, &[("x-twilio-signature", signature.as_bytes())], body.to_owned()))
 }
 
 #[test]
@@ -108,15 +97,9 @@ fn a_code_goes_out_as_twilio_documents_it() {
     );
     assert_eq!(
         request.headers[AUTHORIZATION],
-        format!(
-            "Basic {}",
-            BASE64.encode(format!("{ACCOUNT}:{SECRET}-token"))
-        )
+        format!("Basic {}", BASE64.encode(format!("{ACCOUNT}:{SECRET}-token")))
     );
-    assert_eq!(
-        request.headers[CONTENT_TYPE],
-        "application/x-www-form-urlencoded"
-    );
+    assert_eq!(request.headers[CONTENT_TYPE], "application/x-www-form-urlencoded");
     let callback = hook_url();
     let expected = [
         ("To", "+31611398058"),
@@ -133,10 +116,20 @@ fn a_code_goes_out_as_twilio_documents_it() {
 
 #[test]
 fn an_api_key_signs_in_and_callbacks_stay_signed_with_the_token() {
-    let key = ApiKey { sid: "SK0123".into(), secret: Secret::new(format!("{SECRET}-key")) };
-    let provider = Twilio::new(TwilioConfig { api_key: Some(key), ..config() }).unwrap();
+    let key = ApiKey {
+        sid: "SK0123".into(),
+        secret: Secret::new(format!("{SECRET}-key")),
+    };
+    let provider = Twilio::new(TwilioConfig {
+        api_key: Some(key),
+        ..config()
+    })
+    .unwrap();
     let request = provider.request(&code_message("en"));
-    assert_eq!(request.headers[AUTHORIZATION], format!("Basic {}", BASE64.encode(format!("SK0123:{SECRET}-key"))));
+    assert_eq!(
+        request.headers[AUTHORIZATION],
+        format!("Basic {}", BASE64.encode(format!("SK0123:{SECRET}-key")))
+    );
     assert!(request.headers[AUTHORIZATION].is_sensitive());
     // The account is still the one whose messages these are.
     assert!(request.url.contains(ACCOUNT), "{}", request.url);
@@ -160,14 +153,8 @@ fn what_is_not_configured_is_not_asked_for() {
         &message(Content::Text("Hallo & tot zo, €5 é".into())),
     );
     let keys: Vec<_> = form.iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(
-        keys,
-        ["To", "MessagingServiceSid", "Body", "ValidityPeriod"]
-    );
-    assert_eq!(
-        (&form[1].1, form[2].1.as_str()),
-        (&service, "Hallo & tot zo, €5 é")
-    );
+    assert_eq!(keys, ["To", "MessagingServiceSid", "Body", "ValidityPeriod"]);
+    assert_eq!((&form[1].1, form[2].1.as_str()), (&service, "Hallo & tot zo, €5 é"));
 }
 
 #[test]
@@ -198,11 +185,7 @@ fn a_template_makes_no_sms() {
         language: "en".into(),
         components: "[]".into(),
     };
-    assert!(
-        form(&provider(), &message(template))
-            .iter()
-            .all(|(key, _)| key != "Body")
-    );
+    assert!(form(&provider(), &message(template)).iter().all(|(key, _)| key != "Body"));
 }
 
 #[test]
@@ -213,18 +196,22 @@ fn what_cannot_work_is_named_and_not_shown() {
         ("account_sid", |c| c.account_sid = "SK0123".into()),
         ("auth_token", |c| c.auth_token = Secret::from("")),
         ("api_key_sid", |c| {
-            c.api_key = Some(ApiKey { sid: "SK01:23".into(), secret: Secret::from("x") })
+            c.api_key = Some(ApiKey {
+                sid: "SK01:23".into(),
+                secret: Secret::from("x"),
+            })
         }),
         ("api_key_secret", |c| {
-            c.api_key = Some(ApiKey { sid: "SK0123".into(), secret: Secret::from("") })
+            c.api_key = Some(ApiKey {
+                sid: "SK0123".into(),
+                secret: Secret::from(""),
+            })
         }),
         ("callback_url", |c| {
             c.callback_url = Some("https://otp.example.com/hooks/sms/42?x=1".into())
         }),
         ("number", |c| c.from = From::Sender(String::new())),
-        ("messaging_service_sid", |c| {
-            c.from = From::MessagingService("+31".into())
-        }),
+        ("messaging_service_sid", |c| c.from = From::MessagingService("+31".into())),
     ];
     for (key, break_it) in rows {
         let mut config = config();
@@ -236,16 +223,9 @@ fn what_cannot_work_is_named_and_not_shown() {
 
 #[test]
 fn only_a_sid_of_twilios_shape_is_an_acceptance() {
-    let means = |status, sid: &str| {
-        meaning(&provider().outcome(&answer(
-            status,
-            format!(r#"{{"sid":{sid},"status":"queued"}}"#),
-        )))
-    };
-    assert_eq!(
-        means(201, r#""SM0123456789abcdef0123456789abcdef""#),
-        "accepted"
-    );
+    let means =
+        |status, sid: &str| meaning(&provider().outcome(&answer(status, format!(r#"{{"sid":{sid},"status":"queued"}}"#))));
+    assert_eq!(means(201, r#""SM0123456789abcdef0123456789abcdef""#), "accepted");
     for sid in [
         r#""""#,
         "null",
@@ -256,14 +236,8 @@ fn only_a_sid_of_twilios_shape_is_an_acceptance() {
     ] {
         assert_eq!(means(201, sid), "unclear", "{sid}");
     }
-    assert_eq!(
-        means(400, r#""SM0123456789abcdef0123456789abcdef""#),
-        "our_mistake http_400"
-    );
-    assert_eq!(
-        means(503, r#""SM0123456789abcdef0123456789abcdef""#),
-        "unclear"
-    );
+    assert_eq!(means(400, r#""SM0123456789abcdef0123456789abcdef""#), "our_mistake http_400");
+    assert_eq!(means(503, r#""SM0123456789abcdef0123456789abcdef""#), "unclear");
 }
 
 #[test]
@@ -305,35 +279,23 @@ fn the_schemes_own_port_may_be_written_or_not() {
         ("https://a.example:8443/h", "https://a.example:8443/h"),
     ];
     for (ours, theirs) in right {
-        assert_eq!(
-            told(ours, theirs, &body).map(|r| r.len()),
-            Ok(1),
-            "{theirs}"
-        );
+        assert_eq!(told(ours, theirs, &body).map(|r| r.len()), Ok(1), "{theirs}");
     }
     for (ours, theirs) in [
         ("https://a.example:8443/h", "https://a.example/h"),
         ("https://a.example/h", "https://a.example:80/h"),
     ] {
-        assert_eq!(
-            told(ours, theirs, &body),
-            Err(HookError::Signature),
-            "{theirs}"
-        );
+        assert_eq!(told(ours, theirs, &body), Err(HookError::Signature), "{theirs}");
     }
 }
 
 #[test]
 fn parameters_are_signed_sorted_and_each_value_once() {
     let url = hook_url();
-    let shuffled =
-        format!("MessageStatus=read&B=2&A=1&B=2&B=1&AccountSid={ACCOUNT}&MessageSid=SM1");
+    let shuffled = format!("MessageStatus=read&B=2&A=1&B=2&B=1&AccountSid={ACCOUNT}&MessageSid=SM1");
     let spelled_out = format!("{url}A1AccountSid{ACCOUNT}B1B2MessageSidSM1MessageStatusread");
     assert_eq!(sign(&url, shuffled.as_bytes()), sign(&spelled_out, b""));
-    assert_eq!(
-        told(&url, &url, &shuffled).unwrap()[0].kind,
-        ReceiptKind::Read
-    );
+    assert_eq!(told(&url, &url, &shuffled).unwrap()[0].kind, ReceiptKind::Read);
     // Two statuses in one callback say nothing that could be believed.
     let two = format!("{shuffled}&MessageStatus=failed");
     assert_eq!(told(&url, &url, &two), Err(HookError::Malformed));
@@ -344,14 +306,8 @@ fn a_callback_without_end_is_refused_before_it_is_hashed() {
     let url = hook_url();
     let base = format!("AccountSid={ACCOUNT}&MessageSid=SM1&MessageStatus=sent");
     let with = |n: usize| (0..n).fold(base.clone(), |body, n| format!("{body}&p{n}=1"));
-    assert_eq!(
-        told(&url, &url, &with(PARAMETERS_MAX - 3)).map(|r| r.len()),
-        Ok(1)
-    );
-    assert_eq!(
-        told(&url, &url, &with(PARAMETERS_MAX - 2)),
-        Err(HookError::Signature)
-    );
+    assert_eq!(told(&url, &url, &with(PARAMETERS_MAX - 3)).map(|r| r.len()), Ok(1));
+    assert_eq!(told(&url, &url, &with(PARAMETERS_MAX - 2)), Err(HookError::Signature));
 }
 
 // The example of Twilio's libraries and of https://www.twilio.com/docs/usage/webhooks/webhooks-security: it is about a call,
@@ -368,21 +324,14 @@ fn twilios_own_example_is_rightly_signed() {
         let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
         provider.receipts(&call(url, &[("x-twilio-signature", signature)], body))
     };
-    assert_eq!(
-        receipts(b"RSOYDt4T1cUTdK1PDd93/VVr8B8="),
-        Err(HookError::Foreign)
-    );
-    assert_eq!(
-        receipts(b"RSOYDt4T1cUTdK1PDd93/VVr8B9="),
-        Err(HookError::Signature)
-    );
+    assert_eq!(receipts(b"RSOYDt4T1cUTdK1PDd93/VVr8B8="), Err(HookError::Foreign));
+    assert_eq!(receipts(b"RSOYDt4T1cUTdK1PDd93/VVr8B9="), Err(HookError::Signature));
 }
 
 #[test]
 fn a_failure_says_why_in_our_words() {
     let url = hook_url();
-    let body =
-        format!("AccountSid={ACCOUNT}&MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30006");
+    let body = format!("AccountSid={ACCOUNT}&MessageSid=SM1&MessageStatus=undelivered&ErrorCode=30006");
     let ReceiptKind::Failed(failure) = &told(&url, &url, &body).unwrap()[0].kind else {
         panic!()
     };
@@ -390,8 +339,5 @@ fn a_failure_says_why_in_our_words() {
         (&*failure.code, &*failure.detail),
         ("30006", "a landline, or an unreachable carrier")
     );
-    assert_eq!(
-        suite::told(&ReceiptKind::Failed(failure.clone())),
-        "next_route 30006"
-    );
+    assert_eq!(suite::told(&ReceiptKind::Failed(failure.clone())), "next_route 30006");
 }

@@ -3,10 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::suite::{
-    self, Answer, CODE, Hook, NUMBER, SECRET, Subject, answer, call, code_message, meaning,
-    message, reference,
-};
+use crate::suite::{self, Answer, CODE, Hook, NUMBER, SECRET, Subject, answer, call, code_message, meaning, message, reference};
 
 const HOOK_URL: &str = "https://otp.example.com/hooks/whatsapp/1";
 
@@ -31,15 +28,11 @@ fn provider() -> WhatsappCloud {
 }
 
 fn sign(_url: &str, body: &[u8]) -> String {
-    format!(
-        "sha256={}",
-        signature::hmac_sha256_hex(&config().app_secret, body)
-    )
+    format!("sha256={}", signature::hmac_sha256_hex(&config().app_secret, body))
 }
 
 fn subject() -> Subject {
-    let answers: Vec<Value> =
-        serde_json::from_str(include_str!("../../fixtures/whatsapp_cloud/answers.json")).unwrap();
+    let answers: Vec<Value> = serde_json::from_str(include_str!("../../fixtures/whatsapp_cloud/answers.json")).unwrap();
     let answers = answers.into_iter().map(|recorded| Answer {
         status: u16::try_from(recorded["status"].as_u64().unwrap()).unwrap(),
         body: recorded["body"].to_string().into_bytes(),
@@ -62,8 +55,7 @@ fn subject() -> Subject {
 }
 
 fn hooks(recorded: &str) -> Vec<Hook> {
-    let recorded: Vec<Value> =
-        serde_json::from_str(&recorded.replace("@REFERENCE@", &reference().to_string())).unwrap();
+    let recorded: Vec<Value> = serde_json::from_str(&recorded.replace("@REFERENCE@", &reference().to_string())).unwrap();
     let hook = |recorded: Value| Hook {
         url: HOOK_URL.into(),
         body: recorded["body"].to_string().into_bytes(),
@@ -81,11 +73,7 @@ fn body_of(provider: &WhatsappCloud, message: &Message) -> Value {
 fn told(body: impl Into<Bytes>) -> Result<Vec<Receipt>, HookError> {
     let body = body.into();
     let signature = sign(HOOK_URL, &body);
-    provider().receipts(&call(
-        HOOK_URL,
-        &[("x-hub-signature-256", signature.as_bytes())],
-        body,
-    ))
+    provider().receipts(&call(HOOK_URL, &[("x-hub-signature-256", signature.as_bytes())], body))
 }
 
 fn statuses(statuses: &str) -> String {
@@ -99,14 +87,8 @@ fn statuses(statuses: &str) -> String {
 fn a_code_goes_out_as_meta_documents_it() {
     let request = provider().request(&code_message("nl"));
     assert_eq!(request.method, Method::POST);
-    assert_eq!(
-        request.url,
-        "https://graph.example.com/v25.0/206158430/messages"
-    );
-    assert_eq!(
-        request.headers[AUTHORIZATION],
-        format!("Bearer {SECRET}-token")
-    );
+    assert_eq!(request.url, "https://graph.example.com/v25.0/206158430/messages");
+    assert_eq!(request.headers[AUTHORIZATION], format!("Bearer {SECRET}-token"));
     assert_eq!(request.headers[CONTENT_TYPE], "application/json");
     let expected = json!({
         "messaging_product": "whatsapp",
@@ -123,10 +105,7 @@ fn a_code_goes_out_as_meta_documents_it() {
             ],
         },
     });
-    assert_eq!(
-        serde_json::from_slice::<Value>(&request.body).unwrap(),
-        expected
-    );
+    assert_eq!(serde_json::from_slice::<Value>(&request.body).unwrap(), expected);
 }
 
 #[test]
@@ -149,10 +128,7 @@ fn a_callers_template_goes_out_with_its_own_components() {
         language: "nl".into(),
         components: "no JSON".into(),
     };
-    assert_eq!(
-        body_of(&provider(), &message(odd))["template"]["components"],
-        json!([])
-    );
+    assert_eq!(body_of(&provider(), &message(odd))["template"]["components"], json!([]));
 }
 
 #[test]
@@ -203,9 +179,7 @@ fn what_cannot_work_is_named_and_not_shown() {
         ("api_version", |c| c.api_version = "25.0".into()),
         ("waba_id", |c| c.waba_id = String::new()),
         ("phone_number_id", |c| c.phone_number_id = "1/../2".into()),
-        ("access_token", |c| {
-            c.access_token = Secret::from("canary-secret\n")
-        }),
+        ("access_token", |c| c.access_token = Secret::from("canary-secret\n")),
         ("access_token", |c| c.access_token = Secret::from("")),
         ("app_secret", |c| c.app_secret = Secret::from("")),
         ("verify_token", |c| c.verify_token = Secret::from("")),
@@ -232,9 +206,7 @@ fn a_status_without_metas_envelope_is_certain_only_where_nothing_was_processed()
     assert_eq!(means(404), "trip_breaker http_404");
     assert_eq!(means(413), "our_mistake http_413");
     assert_eq!(means(429), "retry_here http_429");
-    for status in [
-        100, 204, 301, 302, 304, 402, 408, 409, 425, 499, 500, 502, 503, 504, 520, 999,
-    ] {
+    for status in [100, 204, 301, 302, 304, 402, 408, 409, 425, 499, 500, 502, 503, 504, 520, 999] {
         assert_eq!(means(status), "unclear", "{status}");
     }
 }
@@ -270,8 +242,7 @@ fn an_acceptance_has_an_id_of_whatever_shape() {
 
 #[test]
 fn a_held_message_keeps_its_id_so_that_a_late_receipt_finds_it() {
-    let body =
-        r#"{"messages":[{"id":"wamid.held","message_status":"held_for_quality_assessment"}]}"#;
+    let body = r#"{"messages":[{"id":"wamid.held","message_status":"held_for_quality_assessment"}]}"#;
     let SendOutcome::Failed {
         failure,
         provider_message_id,
@@ -313,13 +284,7 @@ fn what_meta_adds_leaves_out_or_writes_otherwise_is_read_all_the_same() {
     let receipts = told(body).unwrap();
     let shown: Vec<_> = receipts
         .iter()
-        .map(|r| {
-            (
-                &*r.provider_message_id,
-                suite::told(&r.kind),
-                r.at.is_some(),
-            )
-        })
+        .map(|r| (&*r.provider_message_id, suite::told(&r.kind), r.at.is_some()))
         .collect();
     let expected = [
         ("wamid.a", "read".to_owned(), true),
@@ -335,9 +300,7 @@ fn what_meta_adds_leaves_out_or_writes_otherwise_is_read_all_the_same() {
 fn a_batch_of_a_thousand_is_read_and_one_without_end_is_not() {
     let batch = |n: usize| {
         let all: Vec<_> = (0..n)
-            .map(|n| {
-                format!(r#"{{"id":"wamid.{n}","status":"delivered","timestamp":"1790000001"}}"#)
-            })
+            .map(|n| format!(r#"{{"id":"wamid.{n}","status":"delivered","timestamp":"1790000001"}}"#))
             .collect();
         told(statuses(&all.join(",")))
     };
@@ -350,22 +313,8 @@ fn a_batch_of_a_thousand_is_read_and_one_without_end_is_not() {
 
 #[test]
 fn what_is_signed_and_no_hook_of_metas_is_malformed() {
-    for body in [
-        "",
-        "{",
-        "null",
-        "[]",
-        "7",
-        "{}",
-        r#"{"entry":{}}"#,
-        &"[".repeat(100_000),
-    ] {
-        assert_eq!(
-            told(body.to_owned()),
-            Err(HookError::Malformed),
-            "{:.20}",
-            body
-        );
+    for body in ["", "{", "null", "[]", "7", "{}", r#"{"entry":{}}"#, &"[".repeat(100_000)] {
+        assert_eq!(told(body.to_owned()), Err(HookError::Malformed), "{:.20}", body);
     }
     assert_eq!(told(r#"{"entry":[]}"#), Ok(vec![]));
 }
@@ -376,23 +325,12 @@ fn a_signature_has_one_spelling() {
     let right = sign(HOOK_URL, body.as_bytes());
     let hex = right.strip_prefix("sha256=").unwrap();
     let refused = |header: &str| {
-        let hook = call(
-            HOOK_URL,
-            &[("x-hub-signature-256", header.as_bytes())],
-            body.clone(),
-        );
-        assert_eq!(
-            provider().receipts(&hook),
-            Err(HookError::Signature),
-            "{header}"
-        );
+        let hook = call(HOOK_URL, &[("x-hub-signature-256", header.as_bytes())], body.clone());
+        assert_eq!(provider().receipts(&hook), Err(HookError::Signature), "{header}");
     };
     let other = signature::hmac_sha256_hex(&Secret::from("another"), body.as_bytes());
     let empty = signature::hmac_sha256_hex(&Secret::from(""), body.as_bytes());
-    let (upper, doubled) = (
-        format!("sha256={}", hex.to_uppercase()),
-        format!("{right}{hex}"),
-    );
+    let (upper, doubled) = (format!("sha256={}", hex.to_uppercase()), format!("{right}{hex}"));
     for header in [
         hex,
         &format!("SHA256={hex}"),
@@ -417,8 +355,7 @@ fn the_handshake_is_answered_to_whoever_knows_the_word() {
         hook.method = Method::GET;
         provider().handshake(&hook)
     };
-    let right =
-        "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=canary-secret-verify";
+    let right = "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=canary-secret-verify";
     assert_eq!(get(right), Ok("1158201444".to_owned()));
     let long = right.replace("1158201444", &"1".repeat(CHALLENGE_MAX + 1));
     for wrong in [

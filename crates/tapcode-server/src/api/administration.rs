@@ -162,13 +162,35 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
     let unlock_is = "Needed after 100 failed checks in a row; ends a shorter lock early. The count of failures stays: only a right code ends it.";
     vec![
         keyed(
-            base("listWhatsappAccounts", "/api/v1/whatsapp/accounts", "List WhatsApp accounts", "As configured.", ACCOUNTS),
+            base(
+                "listWhatsappAccounts",
+                "/api/v1/whatsapp/accounts",
+                "List WhatsApp accounts",
+                "As configured.",
+                ACCOUNTS,
+            ),
             shared,
             accounts,
         ),
-        keyed(base("listNumbers", "/api/v1/numbers", "List SMS numbers", "As configured.", NUMBERS), shared, numbers),
         keyed(
-            base("listServices", "/api/v1/services", "List services", "A service's key sees its own, an admin key sees all.", SERVICES),
+            base(
+                "listNumbers",
+                "/api/v1/numbers",
+                "List SMS numbers",
+                "As configured.",
+                NUMBERS,
+            ),
+            shared,
+            numbers,
+        ),
+        keyed(
+            base(
+                "listServices",
+                "/api/v1/services",
+                "List services",
+                "A service's key sees its own, an admin key sees all.",
+                SERVICES,
+            ),
             shared,
             services,
         ),
@@ -177,9 +199,19 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                 method: Method::POST,
                 needs: &[Right::Admin],
                 query: SERVICE.to_vec(),
-                body: Some(Body { schema: schema::<EmptyBody>, required: false, example: "{}" }),
+                body: Some(Body {
+                    schema: schema::<EmptyBody>,
+                    required: false,
+                    example: "{}",
+                }),
                 problems: &[Code::InvalidNumber, Code::RecipientNotFound, Code::ServiceNeeded],
-                ..base("unlockRecipient", "/api/v1/recipients/{number}/unlock", "Lift the lock of a number", unlock_is, UNLOCKED)
+                ..base(
+                    "unlockRecipient",
+                    "/api/v1/recipients/{number}/unlock",
+                    "Lift the lock of a number",
+                    unlock_is,
+                    UNLOCKED,
+                )
             },
             shared,
             unlock,
@@ -209,14 +241,21 @@ async fn numbers(call: Call) -> Answered {
 
 fn senders<T>(call: &Call, channel: Channel, shown: impl Fn(&Sender) -> T) -> Vec<T> {
     let directory = call.engine().directory();
-    directory.senders().into_iter().filter(|s| s.channel == channel && s.id != SANDBOX_SENDER).map(|s| shown(s)).collect()
+    directory
+        .senders()
+        .into_iter()
+        .filter(|s| s.channel == channel && s.id != SANDBOX_SENDER)
+        .map(|s| shown(s))
+        .collect()
 }
 
 async fn services(call: Call) -> Answered {
     call.query().done()?;
     let directory = call.engine().directory();
     let own = |s: &&Arc<Service>| call.caller.service.as_ref().is_none_or(|own| *own == s.name);
-    Ok(list(directory.services().into_iter().filter(own).map(|s| service(s)).collect()))
+    Ok(list(
+        directory.services().into_iter().filter(own).map(|s| service(s)).collect(),
+    ))
 }
 
 fn list<T: Serialize>(data: Vec<T>) -> axum::response::Response {
@@ -238,13 +277,23 @@ fn service(s: &Service) -> ServiceAnswer {
         workflows: s
             .workflows
             .iter()
-            .map(|(countries, of)| CountriesAnswer { countries: countries.iter().map(|c| c.as_str().to_owned()).collect(), steps: steps(of) })
+            .map(|(countries, of)| CountriesAnswer {
+                countries: countries.iter().map(|c| c.as_str().to_owned()).collect(),
+                steps: steps(of),
+            })
             .collect(),
     }
 }
 
 fn steps(workflow: &[WorkflowStep]) -> Vec<StepAnswer> {
-    workflow.iter().map(|s| StepAnswer { channel: s.channel.as_str(), sender: s.sender, wait_ms: s.wait_ms }).collect()
+    workflow
+        .iter()
+        .map(|s| StepAnswer {
+            channel: s.channel.as_str(),
+            sender: s.sender,
+            wait_ms: s.wait_ms,
+        })
+        .collect()
 }
 
 async fn unlock(call: Call) -> Answered {
@@ -255,11 +304,22 @@ async fn unlock(call: Call) -> Answered {
     let reading = Reading::default();
     reading.root(&json).end();
     reading.done()?;
-    let number = Number::parse(call.path("number")).map_err(|error| Problem::new(Code::InvalidNumber).detail(error.to_string()))?;
+    let number =
+        Number::parse(call.path("number")).map_err(|error| Problem::new(Code::InvalidNumber).detail(error.to_string()))?;
     let scope = scope_of(&acting)?;
-    let known = call.engine().unlock(&scope, &number).await.map_err(|error| of_verification(error, call.engine().now()))?;
+    let known = call
+        .engine()
+        .unlock(&scope, &number)
+        .await
+        .map_err(|error| of_verification(error, call.engine().now()))?;
     if !known {
         return Err(Problem::new(Code::RecipientNotFound));
     }
-    Ok(answer(StatusCode::OK, &UnlockAnswer { to: number.masked().as_str().to_owned(), unlocked: true }))
+    Ok(answer(
+        StatusCode::OK,
+        &UnlockAnswer {
+            to: number.masked().as_str().to_owned(),
+            unlocked: true,
+        },
+    ))
 }

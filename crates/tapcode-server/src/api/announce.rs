@@ -127,7 +127,11 @@ impl<'a> From<&'a ClientHints> for ClientAnswer<'a> {
 /// The events of an entry, in the order of its decisions. The n-th decision's event always has the n-th id, whether or
 /// not the ones before it are told.
 pub(crate) fn events(entry: &Entry) -> impl Iterator<Item = EventAnswer<'_>> {
-    entry.decisions.iter().enumerate().filter_map(|(at, decision)| event(entry, at, decision))
+    entry
+        .decisions
+        .iter()
+        .enumerate()
+        .filter_map(|(at, decision)| event(entry, at, decision))
 }
 
 fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<EventAnswer<'a>> {
@@ -154,7 +158,13 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
     let r#type = match decision {
         Decision::Began { .. } => {
             data.status = Some(Status::Pending.as_str());
-            let queued = entry.decisions.iter().find_map(|d| if let Decision::Queued { message, .. } = d { Some(message) } else { None });
+            let queued = entry.decisions.iter().find_map(|d| {
+                if let Decision::Queued { message, .. } = d {
+                    Some(message)
+                } else {
+                    None
+                }
+            });
             if let Some(message) = queued {
                 by_message(&mut data, message);
             }
@@ -176,7 +186,12 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
                 }
             }
         }
-        Decision::Message { message, status, after_ms, failure } => {
+        Decision::Message {
+            message,
+            status,
+            after_ms,
+            failure,
+        } => {
             by_message(&mut data, message);
             data.delivery_ms = Some(*after_ms);
             data.failure = failure.as_ref().map(Into::into);
@@ -211,7 +226,11 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
             data.counted = Some(false);
             "verification.check_failed"
         }
-        Decision::Ended { status, after_ms, channel } => {
+        Decision::Ended {
+            status,
+            after_ms,
+            channel,
+        } => {
             data.status = Some(status.as_str());
             data.duration_ms = Some(*after_ms);
             data.channel = channel.map(Channel::as_str);

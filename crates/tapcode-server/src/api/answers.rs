@@ -37,13 +37,19 @@ pub(crate) struct FailureAnswer<'a> {
 impl FailureAnswer<'_> {
     /// Of a message that was taken back before any call started.
     pub(crate) const fn withdrawn() -> Self {
-        Self { code: "withdrawn", detail: "taken back before any call to the provider" }
+        Self {
+            code: "withdrawn",
+            detail: "taken back before any call to the provider",
+        }
     }
 }
 
 impl<'a> From<&'a Failure> for FailureAnswer<'a> {
     fn from(failure: &'a Failure) -> Self {
-        Self { code: &failure.code, detail: &failure.detail }
+        Self {
+            code: &failure.code,
+            detail: &failure.detail,
+        }
     }
 }
 
@@ -157,13 +163,19 @@ pub(crate) struct VerificationAnswer<'a> {
 impl<'a> VerificationAnswer<'a> {
     /// As its caller may see it; `None` for a view of something else.
     pub(crate) fn of(view: &'a View) -> Option<Self> {
-        let Subject::Verification(v) = &view.snapshot.subject else { return None };
+        let Subject::Verification(v) = &view.snapshot.subject else {
+            return None;
+        };
         Some(Self {
             id: Shown(v.id),
             status: v.status.as_str(),
             to: number(view.number.as_ref(), &view.snapshot),
             purpose: v.purpose.as_str(),
-            channel: v.attempts.last().and_then(|a| v.plan.step(a.step)).map(|s| s.route.channel.as_str()),
+            channel: v
+                .attempts
+                .last()
+                .and_then(|a| v.plan.step(a.step))
+                .map(|s| s.route.channel.as_str()),
             attempts: attempts(v),
             checks_left: if v.status == Status::Pending { v.checks_left() } else { 0 },
             sends_left: view.sends_left,
@@ -181,8 +193,18 @@ fn attempts(v: &Verification) -> Vec<AttemptAnswer<'_>> {
         .iter()
         .filter_map(|a| {
             let (id, route) = one(a)?;
-            let Route { channel, sender, provider } = route;
-            Some(AttemptAnswer { id: Shown(id), channel: channel.as_str(), provider, sender: *sender, delivery: (&a.delivery).into() })
+            let Route {
+                channel,
+                sender,
+                provider,
+            } = route;
+            Some(AttemptAnswer {
+                id: Shown(id),
+                channel: channel.as_str(),
+                provider,
+                sender: *sender,
+                delivery: (&a.delivery).into(),
+            })
         })
         .collect()
 }
@@ -217,7 +239,9 @@ pub(crate) struct CheckAnswer<'a> {
 impl<'a> CheckAnswer<'a> {
     /// As its caller may see it.
     pub(crate) fn of(checked: &'a Checked) -> Option<Self> {
-        let Subject::Verification(v) = &checked.view.snapshot.subject else { return None };
+        let Subject::Verification(v) = &checked.view.snapshot.subject else {
+            return None;
+        };
         Some(Self {
             valid: checked.reason.is_none(),
             status: v.status.as_str(),
@@ -289,24 +313,47 @@ pub(crate) struct ToldAnswer {
 
 impl<'a> From<&'a Entry> for TimelineEntry<'a> {
     fn from(entry: &'a Entry) -> Self {
-        let decisions = words::tell(entry).into_iter().map(|t| ToldAnswer { title: t.title, why: t.why, kind: t.kind.as_str() });
-        Self { id: Shown(entry.id), at: Moment(entry.at), input: (&entry.input).into(), decisions: decisions.collect() }
+        let decisions = words::tell(entry).into_iter().map(|t| ToldAnswer {
+            title: t.title,
+            why: t.why,
+            kind: t.kind.as_str(),
+        });
+        Self {
+            id: Shown(entry.id),
+            at: Moment(entry.at),
+            input: (&entry.input).into(),
+            decisions: decisions.collect(),
+        }
     }
 }
 
 impl From<&InputRecord> for InputAnswer<'_> {
     fn from(input: &InputRecord) -> Self {
-        let plain = |r#type| Self { r#type, message_id: None, told: None, channel: None };
+        let plain = |r#type| Self {
+            r#type,
+            message_id: None,
+            told: None,
+            channel: None,
+        };
         match input {
             InputRecord::Begin => plain("begin"),
-            InputRecord::Resend { channel } => Self { channel: channel.map(tapcode_core::plan::Channel::as_str), ..plain("resend") },
+            InputRecord::Resend { channel } => Self {
+                channel: channel.map(tapcode_core::plan::Channel::as_str),
+                ..plain("resend")
+            },
             InputRecord::Check => plain("check"),
             InputRecord::Cancel => plain("cancel"),
             InputRecord::SendMessage => plain("send_message"),
-            InputRecord::Outcome { message, said } => Self { message_id: Some(Shown(*message)), told: Some(said), ..plain("outcome") },
-            InputRecord::Receipt { message, status } => {
-                Self { message_id: Some(Shown(*message)), told: Some(status.as_str()), ..plain("receipt") }
-            }
+            InputRecord::Outcome { message, said } => Self {
+                message_id: Some(Shown(*message)),
+                told: Some(said),
+                ..plain("outcome")
+            },
+            InputRecord::Receipt { message, status } => Self {
+                message_id: Some(Shown(*message)),
+                told: Some(status.as_str()),
+                ..plain("receipt")
+            },
             InputRecord::Tick => plain("tick"),
             InputRecord::Unlock => plain("unlock"),
         }

@@ -63,9 +63,23 @@ impl Call {
             let words: Vec<_> = needs.iter().map(|right| word(*right)).collect();
             return Err(Problem::new(Code::InsufficientRights).detail(format!("the key needs the right {}", words.join(" or "))));
         }
-        let path = parts.extract::<RawPathParams>().await.map_err(|_| Problem::new(Code::NotFound))?;
-        let body = if parts.method == http::Method::POST { read(&parts, body).await? } else { Bytes::new() };
-        Ok(Self { app, shared, caller, parts, path, body })
+        let path = parts
+            .extract::<RawPathParams>()
+            .await
+            .map_err(|_| Problem::new(Code::NotFound))?;
+        let body = if parts.method == http::Method::POST {
+            read(&parts, body).await?
+        } else {
+            Bytes::new()
+        };
+        Ok(Self {
+            app,
+            shared,
+            caller,
+            parts,
+            path,
+            body,
+        })
     }
 
     /// The engine.
@@ -80,7 +94,10 @@ impl Call {
 
     /// A part of the path.
     pub(crate) fn path(&self, name: &str) -> &str {
-        self.path.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
+        self.path
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("", |(_, text)| text)
     }
 
     /// The id in the path.
@@ -101,14 +118,22 @@ impl Call {
 
     /// The body as JSON, or an empty object where there is none.
     pub(crate) fn json_if_any(&self) -> Result<Json<'_>, Problem> {
-        if self.body.is_empty() { Ok(Json::Object(Vec::new())) } else { self.json() }
+        if self.body.is_empty() {
+            Ok(Json::Object(Vec::new()))
+        } else {
+            self.json()
+        }
     }
 
     fn json_type(&self) -> Result<(), Problem> {
         let given = self.header(&header::CONTENT_TYPE).unwrap_or_default();
         let essence = given.split(';').next().unwrap_or_default().trim();
         let is_json = essence.eq_ignore_ascii_case("application/json");
-        if is_json { Ok(()) } else { Err(Problem::new(Code::UnsupportedMediaType)) }
+        if is_json {
+            Ok(())
+        } else {
+            Err(Problem::new(Code::UnsupportedMediaType))
+        }
     }
 
     /// The caller; an admin key, which has no service of its own, acts for the one that `?service=` (and `?mode=`) names.
@@ -117,7 +142,11 @@ impl Call {
             return self.caller.clone();
         }
         let (service, mode) = (query.service(), query.mode());
-        Caller { service, mode: mode.unwrap_or(self.caller.mode), ..self.caller.clone() }
+        Caller {
+            service,
+            mode: mode.unwrap_or(self.caller.mode),
+            ..self.caller.clone()
+        }
     }
 
     /// Under what the answer to this request is remembered, if the caller asked for that.
@@ -135,7 +164,13 @@ impl Call {
         let Scope { service, mode } = self.scope()?;
         let may_read: &[u8] = if self.caller.may(Right::Read) { b"reads" } else { b"" };
         let keyring = self.engine().keyring();
-        let scope = [service.as_str().as_bytes(), mode.as_str().as_bytes(), may_read, operation.as_bytes(), text];
+        let scope = [
+            service.as_str().as_bytes(),
+            mode.as_str().as_bytes(),
+            may_read,
+            operation.as_bytes(),
+            text,
+        ];
         Ok(Some(IdempotencyKey {
             key: keyring.digest(Digest::IdempotencyKey, &scope),
             fingerprint: keyring.digest(Digest::RequestBody, &[self.parts.uri.path().as_bytes(), &self.body]),
@@ -169,18 +204,32 @@ pub(crate) const fn word(right: Right) -> &'static str {
 }
 
 async fn authenticated(engine: &Engine, parts: &Parts) -> Result<Caller, Problem> {
-    let refused = || Problem::new(Code::Unauthenticated).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tapcode\""));
+    let refused = || {
+        Problem::new(Code::Unauthenticated).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tapcode\""))
+    };
     let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
-    let value = given.next().filter(|_| given.next().is_none()).and_then(|v| v.to_str().ok()).ok_or_else(refused)?;
+    let value = given
+        .next()
+        .filter(|_| given.next().is_none())
+        .and_then(|v| v.to_str().ok())
+        .ok_or_else(refused)?;
     let (scheme, key) = value.split_once(' ').ok_or_else(refused)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refused());
     }
-    engine.authenticate(key.trim()).await.map_err(|error| unavailable(&error))?.ok_or_else(refused)
+    engine
+        .authenticate(key.trim())
+        .await
+        .map_err(|error| unavailable(&error))?
+        .ok_or_else(refused)
 }
 
 async fn read(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    let declared = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
         return Err(Problem::new(Code::BodyTooLarge));
     }
@@ -197,7 +246,9 @@ async fn read(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
 pub(crate) fn written(status: StatusCode, json: Vec<u8>) -> Response {
     let mut response = Response::new(json.into());
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 
 use crate::App;
-use crate::api::{inbound, openapi};
 use crate::api::operation::{Operation, Route, Success, open};
+use crate::api::{inbound, openapi};
 use crate::problem::{Code, DOCS_PATH};
 
 const STYLE_PATH: &str = "/docs/style.css";
@@ -34,8 +34,20 @@ pub(crate) fn routes(app: &App, others: &[Route]) -> Vec<Route> {
         answers: media,
         problems: &[],
     };
-    const HTML: &[Success] = &[Success { status: 200, means: "A page.", media: "text/html", schema: None, example: "" }];
-    const JSON: &[Success] = &[Success { status: 200, means: "The OpenAPI document.", media: "application/json", schema: None, example: "" }];
+    const HTML: &[Success] = &[Success {
+        status: 200,
+        means: "A page.",
+        media: "text/html",
+        schema: None,
+        example: "",
+    }];
+    const JSON: &[Success] = &[Success {
+        status: 200,
+        means: "The OpenAPI document.",
+        media: "application/json",
+        schema: None,
+        example: "",
+    }];
     let own = [
         page("openApi", "/openapi.json", "The API for machines", JSON),
         page("docs", "/docs", "The API for people", HTML),
@@ -49,7 +61,10 @@ pub(crate) fn routes(app: &App, others: &[Route]) -> Vec<Route> {
     let all: Vec<&Operation> = others.iter().map(|r| &r.operation).chain(&hooks).collect();
     vec![
         open(of_json, asset("application/json", json)),
-        open(of_docs, asset("text/html; charset=utf-8", reference(&all, &app.public_url).into_bytes())),
+        open(
+            of_docs,
+            asset("text/html; charset=utf-8", reference(&all, &app.public_url).into_bytes()),
+        ),
         open(of_problems, asset("text/html; charset=utf-8", problems().into_bytes())),
     ]
 }
@@ -63,9 +78,15 @@ fn asset(media: &'static str, body: Vec<u8>) -> axum::routing::MethodRouter<App>
     let body: Arc<Bytes> = Arc::new(body.into());
     get(async move || {
         let mut response = Response::new(axum::body::Body::from(Bytes::clone(&body)));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response
     })
 }
@@ -86,11 +107,21 @@ fn reference(operations: &[&Operation], public_url: &str) -> String {
             tags.push(o.tag);
         }
     }
-    let mut html = String::from("<h1>The API</h1>\n<p>JSON in and out. Send your key as <code>Authorization: Bearer tc_…</code>.</p>\n");
+    let mut html =
+        String::from("<h1>The API</h1>\n<p>JSON in and out. Send your key as <code>Authorization: Bearer tc_…</code>.</p>\n");
     for tag in &tags {
         write(&mut html, format_args!("<h2>{}</h2>\n<ul>\n", escape(tag)));
         for o in operations.iter().filter(|o| o.tag == *tag) {
-            write(&mut html, format_args!("<li><a href=\"#{}\"><code>{} {}</code></a> {}</li>\n", o.id, o.method, escape(o.path), escape(o.summary)));
+            write(
+                &mut html,
+                format_args!(
+                    "<li><a href=\"#{}\"><code>{} {}</code></a> {}</li>\n",
+                    o.id,
+                    o.method,
+                    escape(o.path),
+                    escape(o.summary)
+                ),
+            );
         }
         html.push_str("</ul>\n");
     }
@@ -101,15 +132,48 @@ fn reference(operations: &[&Operation], public_url: &str) -> String {
 }
 
 fn operation(html: &mut String, o: &Operation, public_url: &str) {
-    write(html, format_args!("<section id=\"{}\">\n<h3>{}</h3>\n<p><code>{} {}</code></p>\n<p>{}</p>\n", o.id, escape(o.summary), o.method, escape(o.path), prose(o.description)));
+    write(
+        html,
+        format_args!(
+            "<section id=\"{}\">\n<h3>{}</h3>\n<p><code>{} {}</code></p>\n<p>{}</p>\n",
+            o.id,
+            escape(o.summary),
+            o.method,
+            escape(o.path),
+            prose(o.description)
+        ),
+    );
     if !o.needs.is_empty() {
-        let words: Vec<_> = o.needs.iter().map(|r| format!("<code>{}</code>", super::call::word(*r))).collect();
-        write(html, format_args!("<p>Right: {}.{}</p>\n", words.join(" or "), if o.idempotent { " Takes an <code>Idempotency-Key</code>." } else { "" }));
+        let words: Vec<_> = o
+            .needs
+            .iter()
+            .map(|r| format!("<code>{}</code>", super::call::word(*r)))
+            .collect();
+        write(
+            html,
+            format_args!(
+                "<p>Right: {}.{}</p>\n",
+                words.join(" or "),
+                if o.idempotent {
+                    " Takes an <code>Idempotency-Key</code>."
+                } else {
+                    ""
+                }
+            ),
+        );
     }
     if !o.query.is_empty() {
         html.push_str("<dl>\n");
         for p in &o.query {
-            write(html, format_args!("<dt><code>?{}=</code></dt><dd>{} <small>{}</small></dd>\n", p.name, prose(p.means), escape(p.kind)));
+            write(
+                html,
+                format_args!(
+                    "<dt><code>?{}=</code></dt><dd>{} <small>{}</small></dd>\n",
+                    p.name,
+                    prose(p.means),
+                    escape(p.kind)
+                ),
+            );
         }
         html.push_str("</dl>\n");
     }
@@ -166,7 +230,10 @@ fn pretty(json: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 /// Text with `code` between back-quotes.

@@ -47,13 +47,33 @@ const TYPES_IS: &str = "Only these types, separated by commas. Default: all.";
 /// The operations of this page.
 pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
     let [service, mode] = super::verifications::SERVICE;
-    let after = Parameter { name: "after", kind: "string", means: "The `next_cursor` of the page before. Default: the oldest event." };
-    let limit = Parameter { name: "limit", kind: "integer", means: "1 to 100. Default 20." };
-    let types = Parameter { name: "types", kind: "string", means: TYPES_IS };
+    let after = Parameter {
+        name: "after",
+        kind: "string",
+        means: "The `next_cursor` of the page before. Default: the oldest event.",
+    };
+    let limit = Parameter {
+        name: "limit",
+        kind: "integer",
+        means: "1 to 100. Default 20.",
+    };
+    let types = Parameter {
+        name: "types",
+        kind: "string",
+        means: TYPES_IS,
+    };
     let page = vec![after, types, limit, service, mode];
     let stream = vec![
-        Parameter { name: "after", kind: "string", means: "A cursor to start behind. Default: what happens from now on. `Last-Event-ID` goes before it." },
-        Parameter { name: "types", kind: "string", means: TYPES_IS },
+        Parameter {
+            name: "after",
+            kind: "string",
+            means: "A cursor to start behind. Default: what happens from now on. `Last-Event-ID` goes before it.",
+        },
+        Parameter {
+            name: "types",
+            kind: "string",
+            means: TYPES_IS,
+        },
         service,
         mode,
     ];
@@ -129,7 +149,10 @@ impl Cursor {
         let (place, told) = bytes.split_first_chunk::<8>()?;
         let place = u64::from_be_bytes(*place);
         let told = u16::from_be_bytes(told.try_into().ok()?);
-        Some(Self { after: place.checked_sub(1).map(Place), told })
+        Some(Self {
+            after: place.checked_sub(1).map(Place),
+            told,
+        })
     }
 }
 
@@ -159,7 +182,9 @@ impl Wanted {
         };
         let one = |text: &str| TYPES.iter().find(|t| **t == text).copied();
         let unknown = "types are separated by commas; the list is in the documentation of events";
-        let types = query.read("types", (Code::UnknownEventType, unknown), |t| t.split(',').map(one).collect());
+        let types = query.read("types", (Code::UnknownEventType, unknown), |t| {
+            t.split(',').map(one).collect()
+        });
         Self { service, mode, types }
     }
 
@@ -175,7 +200,11 @@ impl Wanted {
 async fn list(call: Call) -> Answered {
     let query = call.query();
     let wanted = Wanted::read(&call, &query);
-    let start = query.read("after", (Code::InvalidCursor, Code::InvalidCursor.registered().means), Cursor::parse);
+    let start = query.read(
+        "after",
+        (Code::InvalidCursor, Code::InvalidCursor.registered().means),
+        Cursor::parse,
+    );
     let limit = query.limit();
     query.done()?;
     let mut cursor = start.unwrap_or(Cursor { after: None, told: 0 });
@@ -183,12 +212,21 @@ async fn list(call: Call) -> Answered {
     let (mut found, mut looked) = (0, 0);
     // Entries are kept and events made from them at the end, because events borrow.
     'pages: while looked < LOG_ROWS_MAX {
-        let rows = call.engine().store().entries(cursor.after, LOG_ROWS).await.map_err(|error| unavailable(&error))?;
+        let rows = call
+            .engine()
+            .store()
+            .entries(cursor.after, LOG_ROWS)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let last = rows.len() < LOG_ROWS;
         looked += rows.len();
         for (place, entry) in rows {
             let skip = usize::from(cursor.told);
-            let here = if wanted.has_entry(&entry) { events(&entry).skip(skip).filter(|e| wanted.has(e)).count() } else { 0 };
+            let here = if wanted.has_entry(&entry) {
+                events(&entry).skip(skip).filter(|e| wanted.has(e)).count()
+            } else {
+                0
+            };
             if found + here > limit {
                 // The page ends within this entry: the cursor counts all its events, told or passed over.
                 let room = limit - found;
@@ -201,14 +239,28 @@ async fn list(call: Call) -> Answered {
             if here > 0 {
                 kept.push((entry, skip));
             }
-            cursor = Cursor { after: Some(place), told: 0 };
+            cursor = Cursor {
+                after: Some(place),
+                told: 0,
+            };
         }
         if last || found >= limit {
             break;
         }
     }
-    let data = kept.iter().flat_map(|(entry, skip)| events(entry).skip(*skip)).filter(|e| wanted.has(e)).take(limit).collect();
-    Ok(answer(StatusCode::OK, &EventList { data, next_cursor: cursor.to_string() }))
+    let data = kept
+        .iter()
+        .flat_map(|(entry, skip)| events(entry).skip(*skip))
+        .filter(|e| wanted.has(e))
+        .take(limit)
+        .collect();
+    Ok(answer(
+        StatusCode::OK,
+        &EventList {
+            data,
+            next_cursor: cursor.to_string(),
+        },
+    ))
 }
 
 /// How many events behind `skip` have to be passed to see `room` wanted ones.
@@ -227,7 +279,11 @@ fn up_to(entry: &Entry, wanted: &Wanted, skip: usize, room: usize) -> usize {
 async fn stream_events(call: Call) -> Answered {
     let query = call.query();
     let wanted = Wanted::read(&call, &query);
-    let after = query.read("after", (Code::InvalidCursor, Code::InvalidCursor.registered().means), Cursor::parse);
+    let after = query.read(
+        "after",
+        (Code::InvalidCursor, Code::InvalidCursor.registered().means),
+        Cursor::parse,
+    );
     query.done()?;
     let resumed = match call.header(&LAST_EVENT_ID) {
         Some(text) => Some(Cursor::parse(text).ok_or_else(|| Problem::new(Code::InvalidCursor))?),
@@ -235,7 +291,10 @@ async fn stream_events(call: Call) -> Answered {
     };
     let cursor = match resumed.or(after) {
         Some(cursor) => cursor,
-        None => Cursor { after: call.engine().store().newest().await.map_err(|error| unavailable(&error))?, told: 0 },
+        None => Cursor {
+            after: call.engine().store().newest().await.map_err(|error| unavailable(&error))?,
+            told: 0,
+        },
     };
     let place = Arc::clone(&call.shared.streams).try_acquire_owned();
     let place = place.map_err(|_| Problem::new(Code::TooManyWaiting).retry_after(5))?;
@@ -251,9 +310,13 @@ async fn stream_events(call: Call) -> Answered {
         }
     });
     let mut response = Response::new(HttpBody::from_stream(ReceiverStream::new(taken)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     // Proxies that would collect an answer before passing it on are asked not to.
-    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -315,7 +378,12 @@ impl Follower {
     }
 
     async fn read_on(&self, cursor: &mut Cursor) -> Result<Read, Gone> {
-        let rows = self.engine.store().entries(cursor.after, LOG_ROWS).await.map_err(Gone::Store)?;
+        let rows = self
+            .engine
+            .store()
+            .entries(cursor.after, LOG_ROWS)
+            .await
+            .map_err(Gone::Store)?;
         let more = rows.len() == LOG_ROWS;
         let mut piece = Vec::new();
         for (place, entry) in rows {
@@ -326,16 +394,25 @@ impl Follower {
                         continue;
                     }
                     let here = if at + 1 == all {
-                        Cursor { after: Some(place), told: 0 }
+                        Cursor {
+                            after: Some(place),
+                            told: 0,
+                        }
                     } else {
-                        Cursor { after: cursor.after, told: u16::try_from(at + 1).unwrap_or(u16::MAX) }
+                        Cursor {
+                            after: cursor.after,
+                            told: u16::try_from(at + 1).unwrap_or(u16::MAX),
+                        }
                     };
                     piece.extend_from_slice(format!("id: {here}\nevent: {}\ndata: ", event.r#type).as_bytes());
                     piece.extend_from_slice(&to_json(&event));
                     piece.extend_from_slice(b"\n\n");
                 }
             }
-            *cursor = Cursor { after: Some(place), told: 0 };
+            *cursor = Cursor {
+                after: Some(place),
+                told: 0,
+            };
         }
         let sent = !piece.is_empty();
         if sent {
@@ -366,8 +443,14 @@ mod tests {
     fn a_cursor_reads_back() {
         for cursor in [
             Cursor { after: None, told: 0 },
-            Cursor { after: Some(Place(0)), told: 0 },
-            Cursor { after: Some(Place(u64::MAX - 1)), told: 3 },
+            Cursor {
+                after: Some(Place(0)),
+                told: 0,
+            },
+            Cursor {
+                after: Some(Place(u64::MAX - 1)),
+                told: 3,
+            },
         ] {
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
         }

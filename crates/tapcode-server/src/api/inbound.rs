@@ -7,9 +7,17 @@ use crate::problem::Code;
 
 /// The hooks, for the documentation.
 pub(crate) fn operations() -> Vec<Operation> {
-    const TAKEN: Success =
-        Success { status: 200, means: "Every receipt in it is durable.", media: "text/plain", schema: None, example: "" };
-    const CHALLENGE: Success = Success { means: "The challenge, as it came.", ..TAKEN };
+    const TAKEN: Success = Success {
+        status: 200,
+        means: "Every receipt in it is durable.",
+        media: "text/plain",
+        schema: None,
+        example: "",
+    };
+    const CHALLENGE: Success = Success {
+        means: "The challenge, as it came.",
+        ..TAKEN
+    };
     const NO_CONTENT: Success = Success { status: 204, ..TAKEN };
     let base = |id, path, summary, description| Operation {
         id,
@@ -34,7 +42,8 @@ pub(crate) fn operations() -> Vec<Operation> {
             Code::Unavailable,
         ],
     };
-    let signed = "For the provider: the signature is made over the raw bytes, as the provider documents it. A hook twice is taken once.";
+    let signed =
+        "For the provider: the signature is made over the raw bytes, as the provider documents it. A hook twice is taken once.";
     vec![
         Operation {
             method: Method::GET,
@@ -47,7 +56,15 @@ pub(crate) fn operations() -> Vec<Operation> {
                 "For Meta: answers the challenge of a subscription with the configured `verify_token`.",
             )
         },
-        base("whatsappHook", "/hooks/whatsapp/{account_id}", "Take a WhatsApp account's statuses", signed),
-        Operation { answers: &[NO_CONTENT], ..base("smsHook", "/hooks/sms/{number_id}", "Take an SMS number's receipts", signed) },
+        base(
+            "whatsappHook",
+            "/hooks/whatsapp/{account_id}",
+            "Take a WhatsApp account's statuses",
+            signed,
+        ),
+        Operation {
+            answers: &[NO_CONTENT],
+            ..base("smsHook", "/hooks/sms/{number_id}", "Take an SMS number's receipts", signed)
+        },
     ]
 }

@@ -44,11 +44,17 @@ pub(crate) fn parse(body: &[u8]) -> Result<Json<'_>, Problem> {
     let text = std::str::from_utf8(body).map_err(|_| refused("the body is not UTF-8"))?;
     let fault = Cell::new(None);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let read = Seed { depth: 0, fault: &fault }.deserialize(&mut reader).and_then(|json| reader.end().map(|()| json));
+    let read = Seed { depth: 0, fault: &fault }
+        .deserialize(&mut reader)
+        .and_then(|json| reader.end().map(|()| json));
     read.map_err(|error| match fault.get() {
         Some(fault) => refused(fault),
         None if error.is_eof() => refused("the body ends before its JSON does"),
-        None => Problem::at(Code::InvalidJson, "", format!("not JSON at line {}, column {}", error.line(), error.column())),
+        None => Problem::at(
+            Code::InvalidJson,
+            "",
+            format!("not JSON at line {}, column {}", error.line(), error.column()),
+        ),
     })
 }
 
@@ -76,7 +82,10 @@ impl Seed<'_> {
         if self.depth >= JSON_DEPTH_MAX {
             return Err(self.fail(TOO_DEEP));
         }
-        Ok(Self { depth: self.depth + 1, ..self })
+        Ok(Self {
+            depth: self.depth + 1,
+            ..self
+        })
     }
 }
 
@@ -112,7 +121,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        serde_json::Number::from_f64(value).map(Json::Number).ok_or_else(|| self.fail("a number is too large"))
+        serde_json::Number::from_f64(value)
+            .map(Json::Number)
+            .ok_or_else(|| self.fail("a number is too large"))
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
@@ -199,7 +210,20 @@ mod tests {
 
     #[test]
     fn what_is_not_one_json_value_is_refused() {
-        for body in ["", " ", "{", "{}{}", "{} x", "nul", "[1,]", "1e999", "\u{feff}{}", "{\"a\":01}", "'a'", "NaN"] {
+        for body in [
+            "",
+            " ",
+            "{",
+            "{}{}",
+            "{} x",
+            "nul",
+            "[1,]",
+            "1e999",
+            "\u{feff}{}",
+            "{\"a\":01}",
+            "'a'",
+            "NaN",
+        ] {
             assert!(parse(body.as_bytes()).is_err(), "{body:?}");
         }
         assert!(parse(b"\"\xff\"").is_err());

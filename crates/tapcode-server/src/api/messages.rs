@@ -34,7 +34,10 @@ const CODE_DIGITS: std::ops::RangeInclusive<usize> = 4..=10;
 
 /// A WhatsApp template message, as Meta's API takes it but for `account_id`.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the documentation's form of what `whatsapp_message` reads; a test holds the two together")]
+#[expect(
+    dead_code,
+    reason = "the documentation's form of what `whatsapp_message` reads; a test holds the two together"
+)]
 pub(crate) struct WhatsappMessageBody {
     /// The number that the configuration gave the account.
     account_id: u32,
@@ -90,7 +93,10 @@ pub(crate) struct ParameterBody {
 
 /// A text message.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the documentation's form of what `sms_message` reads; a test holds the two together")]
+#[expect(
+    dead_code,
+    reason = "the documentation's form of what `sms_message` reads; a test holds the two together"
+)]
 pub(crate) struct SmsMessageBody {
     /// The id that the configuration gave the number; this or `from`.
     from_number_id: Option<u32>,
@@ -105,14 +111,27 @@ pub(crate) struct SmsMessageBody {
 const WHATSAPP: &str = r#"{"id":"msg_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0EG","status":"accepted","queued_at":"2026-11-23T09:00:00.000Z","accepted_at":null,"sent_at":null,"delivered_at":null,"read_at":null,"failed_at":null,"failure":null,"price":null,"provider_message_id":null,"to":"+31*****8058","channel":"whatsapp","provider":"whatsapp_cloud","sender":1,"created_at":"2026-11-23T09:00:00.000Z"}"#;
 const SMS: &str = r#"{"id":"msg_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0EG","status":"accepted","queued_at":"2026-11-23T09:00:00.000Z","accepted_at":null,"sent_at":null,"delivered_at":null,"read_at":null,"failed_at":null,"failure":null,"price":null,"provider_message_id":null,"to":"+31*****8058","channel":"sms","provider":"twilio","sender":42,"created_at":"2026-11-23T09:00:00.000Z","segments":1,"encoding":"gsm7"}"#;
 const WAIT: &[Parameter] = &[
-    Parameter { name: "wait", kind: "accepted|sent|delivered|read", means: "Hold the answer until the message has come that far, has failed, or the time is over." },
-    Parameter { name: "timeout_ms", kind: "integer", means: "How long to hold it. Default 10000, at most 60000." },
+    Parameter {
+        name: "wait",
+        kind: "accepted|sent|delivered|read",
+        means: "Hold the answer until the message has come that far, has failed, or the time is over.",
+    },
+    Parameter {
+        name: "timeout_ms",
+        kind: "integer",
+        means: "How long to hold it. Default 10000, at most 60000.",
+    },
 ];
 
 /// The operations of this page.
 pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
-    const MESSAGE: Success =
-        Success { status: 200, means: "The message as it stands.", media: "application/json", schema: Some(schema::<MessageAnswer<'static>>), example: WHATSAPP };
+    const MESSAGE: Success = Success {
+        status: 200,
+        means: "The message as it stands.",
+        media: "application/json",
+        schema: Some(schema::<MessageAnswer<'static>>),
+        example: WHATSAPP,
+    };
     let base = |id, method, path, summary, description, needs| Operation {
         id,
         method,
@@ -127,8 +146,20 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         answers: &[MESSAGE],
         problems: &[],
     };
-    let send = |op| Operation { idempotent: true, answers: &[Success { status: 201, means: "The message is durable and on its way.", ..MESSAGE }], ..op };
-    let see = |op| Operation { query: WAIT.to_vec(), problems: &[Code::MessageNotFound, Code::TooManyWaiting], ..op };
+    let send = |op| Operation {
+        idempotent: true,
+        answers: &[Success {
+            status: 201,
+            means: "The message is durable and on its way.",
+            ..MESSAGE
+        }],
+        ..op
+    };
+    let see = |op| Operation {
+        query: WAIT.to_vec(),
+        problems: &[Code::MessageNotFound, Code::TooManyWaiting],
+        ..op
+    };
     vec![
         keyed(
             Operation {
@@ -177,7 +208,12 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                     required: true,
                     example: r#"{"from_number_id":42,"to":"+31611398058","body":"Your code is 482913. Expires in 5 minutes."}"#,
                 }),
-                answers: &[Success { status: 201, means: "The message is durable and on its way.", example: SMS, ..MESSAGE }],
+                answers: &[Success {
+                    status: 201,
+                    means: "The message is durable and on its way.",
+                    example: SMS,
+                    ..MESSAGE
+                }],
                 problems: &[
                     Code::InvalidNumber,
                     Code::UnknownSender,
@@ -236,7 +272,11 @@ async fn send_sms(call: Call) -> Answered {
 
 async fn send(call: &Call, ready: Ready, operation: &str) -> Answered {
     call.scope()?;
-    let to = if call.caller.may(Right::Read) { ready.to.expose().to_owned() } else { ready.to.masked().as_str().to_owned() };
+    let to = if call.caller.may(Right::Read) {
+        ready.to.expose().to_owned()
+    } else {
+        ready.to.masked().as_str().to_owned()
+    };
     let created = |message: &PlainMessage| to_json(&MessageAnswer::taken(message, &to));
     let render = |document: &Recipient, answer: &Answer, _: Timestamp| {
         let message = match answer {
@@ -246,9 +286,17 @@ async fn send(call: &Call, ready: Ready, operation: &str) -> Answered {
         (StatusCode::CREATED.as_u16(), message.map(created).unwrap_or_default())
     };
     let key = call.idempotency_key(operation)?;
-    let remember = key.as_ref().map(|k| Remember { key: k.key, fingerprint: k.fingerprint, render: &render });
+    let remember = key.as_ref().map(|k| Remember {
+        key: k.key,
+        fingerprint: k.fingerprint,
+        render: &render,
+    });
     let cost = (ready.segments, ready.ucs2);
-    match call.engine().send_message(&call.caller, &ready.to, ready.sender.route(), &ready.content, cost, remember).await {
+    match call
+        .engine()
+        .send_message(&call.caller, &ready.to, ready.sender.route(), &ready.content, cost, remember)
+        .await
+    {
         Ok(Done::Now(snapshot)) => match &snapshot.subject {
             Subject::Message(message) => Ok(written(StatusCode::CREATED, created(message))),
             Subject::Verification(_) => Err(Problem::new(Code::MessageNotFound)),
@@ -261,27 +309,48 @@ async fn send(call: &Call, ready: Ready, operation: &str) -> Answered {
 async fn get(call: Call, channel: Channel) -> Answered {
     let id = call.id(MessageId::parse)?;
     let query = call.query();
-    let until = query.read("wait", (Code::InvalidRequest, "accepted, sent, delivered or read belongs here"), waited_for);
+    let until = query.read(
+        "wait",
+        (Code::InvalidRequest, "accepted, sent, delivered or read belongs here"),
+        waited_for,
+    );
     let timeout_is = "a whole number of milliseconds from 0 to 60000 belongs here";
-    let timeout_ms = query.read("timeout_ms", (Code::InvalidRequest, timeout_is), |t| t.parse::<u64>().ok().filter(|ms| *ms <= WAIT_MS_MAX));
+    let timeout_ms = query.read("timeout_ms", (Code::InvalidRequest, timeout_is), |t| {
+        t.parse::<u64>().ok().filter(|ms| *ms <= WAIT_MS_MAX)
+    });
     query.done()?;
     let now = call.engine().now();
     let snapshot = match until {
         None => call.engine().message(&call.caller, id, None, 0).await,
         Some(status) => {
-            let _place = call.shared.waits.try_acquire().map_err(|_| Problem::new(Code::TooManyWaiting).retry_after(1))?;
+            let _place = call
+                .shared
+                .waits
+                .try_acquire()
+                .map_err(|_| Problem::new(Code::TooManyWaiting).retry_after(1))?;
             let reached = move |delivery: &Delivery| has_reached(delivery, status);
-            call.engine().message(&call.caller, id, Some(&reached), timeout_ms.unwrap_or(WAIT_MS_DEFAULT)).await
+            call.engine()
+                .message(&call.caller, id, Some(&reached), timeout_ms.unwrap_or(WAIT_MS_DEFAULT))
+                .await
         }
     };
     let snapshot = snapshot.map_err(|error| of_message(error, now))?;
-    let Subject::Message(message) = &snapshot.subject else { return Err(Problem::new(Code::MessageNotFound)) };
+    let Subject::Message(message) = &snapshot.subject else {
+        return Err(Problem::new(Code::MessageNotFound));
+    };
     if message.route.channel != channel {
         return Err(Problem::new(Code::MessageNotFound));
     }
     let full = if call.caller.may(Right::Read) {
-        let document = call.engine().store().load(&snapshot.key).await.map_err(|error| unavailable(&error))?;
-        document.and_then(|d| d.value.number).and_then(|sealed| call.engine().keyring().open_number(&sealed))
+        let document = call
+            .engine()
+            .store()
+            .load(&snapshot.key)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        document
+            .and_then(|d| d.value.number)
+            .and_then(|sealed| call.engine().keyring().open_number(&sealed))
     } else {
         None
     };
@@ -290,7 +359,14 @@ async fn get(call: Call, channel: Channel) -> Answered {
 }
 
 fn waited_for(text: &str) -> Option<MessageStatus> {
-    [MessageStatus::Accepted, MessageStatus::Sent, MessageStatus::Delivered, MessageStatus::Read].into_iter().find(|s| s.as_str() == text)
+    [
+        MessageStatus::Accepted,
+        MessageStatus::Sent,
+        MessageStatus::Delivered,
+        MessageStatus::Read,
+    ]
+    .into_iter()
+    .find(|s| s.as_str() == text)
 }
 
 /// Whether a message has come as far as `wanted` or further, or never will.
@@ -315,20 +391,45 @@ fn whatsapp_message(call: &Call, json: &Json<'_>) -> Result<Ready, Problem> {
     // What the account is configured with counts in test mode too, so that a test finds the same mistakes.
     let known = named.sender(Channel::Whatsapp, account).and_then(|s| s.template.as_deref());
     let unknown_account = |error| match of_message(error, call.engine().now()) {
-        p if p.code() == Code::UnknownSender => Problem::at(Code::UnknownSender, "/account_id", "no WhatsApp account with this id is configured"),
+        p if p.code() == Code::UnknownSender => Problem::at(
+            Code::UnknownSender,
+            "/account_id",
+            "no WhatsApp account with this id is configured",
+        ),
         p => p,
     };
-    let sender = call.engine().plain_sender(&call.caller, Channel::Whatsapp, account).map_err(unknown_account)?;
+    let sender = call
+        .engine()
+        .plain_sender(&call.caller, Channel::Whatsapp, account)
+        .map_err(unknown_account)?;
     if known.is_some_and(|known| known != name) {
-        return Err(Problem::at(Code::TemplateUnknown, "/template/name", Code::TemplateUnknown.registered().means));
+        return Err(Problem::at(
+            Code::TemplateUnknown,
+            "/template/name",
+            Code::TemplateUnknown.registered().means,
+        ));
     }
-    let content = Content::Template { name, language, components };
-    Ok(Ready { to: to.expect(READ), sender, content, segments: 0, ucs2: false })
+    let content = Content::Template {
+        name,
+        language,
+        components,
+    };
+    Ok(Ready {
+        to: to.expect(READ),
+        sender,
+        content,
+        segments: 0,
+        ucs2: false,
+    })
 }
 
 fn word(field: &Field<'_>, wanted: &'static str) -> Option<()> {
     let text = field.text()?;
-    if text == wanted { Some(()) } else { field.fail(Code::InvalidRequest, format!("only {wanted} belongs here")) }
+    if text == wanted {
+        Some(())
+    } else {
+        field.fail(Code::InvalidRequest, format!("only {wanted} belongs here"))
+    }
 }
 
 /// Name, language and components of a template; the components as JSON text, written anew from what was understood, so
@@ -339,14 +440,22 @@ fn template(field: &Field<'_>) -> Option<(String, String, String)> {
         let text = f.text()?;
         // Meta: lower-case letters, digits and underscores, at most 512 characters (as in the facts read 2026-11-22).
         let fits = (1..=512).contains(&text.len()) && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-        if fits { Some(text.to_owned()) } else { f.fail(Code::InvalidRequest, "a template's name is made of a-z, 0-9 and _") }
+        if fits {
+            Some(text.to_owned())
+        } else {
+            f.fail(Code::InvalidRequest, "a template's name is made of a-z, 0-9 and _")
+        }
     });
     let language = fields.required("language", |f| {
         let mut fields = f.fields()?;
         let code = fields.required("code", |f| {
             let text = f.text()?;
             let fits = (2..=15).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
-            if fits { Some(text.to_owned()) } else { f.fail(Code::InvalidRequest, "a language is written like en or pt_BR") }
+            if fits {
+                Some(text.to_owned())
+            } else {
+                f.fail(Code::InvalidRequest, "a language is written like en or pt_BR")
+            }
         });
         fields.end();
         code
@@ -389,7 +498,10 @@ fn place(field: &Field<'_>) -> Option<String> {
     match field.json() {
         Json::Number(_) => field.whole(9).map(|n| n.to_string()),
         Json::Text(text) if text.len() == 1 && text.bytes().all(|c| c.is_ascii_digit()) => Some(text.to_string()),
-        _ => field.fail(Code::InvalidRequest, "a button's place is a number from 0 to 9, or the same as a string"),
+        _ => field.fail(
+            Code::InvalidRequest,
+            "a button's place is a number from 0 to 9, or the same as a string",
+        ),
     }
 }
 
@@ -399,7 +511,11 @@ fn parameter(field: &Field<'_>) -> Option<serde_json::Value> {
     let text = fields.required("text", |f| {
         let text = f.text()?;
         let fits = (1..=TEMPLATE_CODE_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        if fits { Some(text) } else { f.fail(Code::InvalidCode, "a code in a template has 1 to 15 characters") }
+        if fits {
+            Some(text)
+        } else {
+            f.fail(Code::InvalidCode, "a code in a template has 1 to 15 characters")
+        }
     });
     fields.end();
     kind?;
@@ -415,7 +531,11 @@ fn sms_message(call: &Call, json: &Json<'_>) -> Result<Ready, Problem> {
     let body = fields.required("body", |f| {
         let text = f.text()?;
         let fits = (1..=SMS_BODY_CHARS_MAX).contains(&text.chars().count()) && !text.contains('\0');
-        if fits { Some(text.to_owned()) } else { f.fail(Code::InvalidRequest, "a text of 1 to 1600 characters belongs here") }
+        if fits {
+            Some(text.to_owned())
+        } else {
+            f.fail(Code::InvalidRequest, "a text of 1 to 1600 characters belongs here")
+        }
     });
     fields.end();
     reading.done()?;
@@ -425,24 +545,60 @@ fn sms_message(call: &Call, json: &Json<'_>) -> Result<Ready, Problem> {
             let directory = call.engine().directory();
             let same = |s: &&&Arc<Sender>| s.number.as_deref().is_some_and(|number| plain(number) == plain(from));
             let numbers = directory.senders();
-            let sender = numbers.iter().filter(|s| s.channel == Channel::Sms && s.id != SANDBOX_SENDER).find(same);
-            sender.map(|s| s.id).ok_or_else(|| Problem::at(Code::UnknownSender, "/from", "no such number is configured"))?
+            let sender = numbers
+                .iter()
+                .filter(|s| s.channel == Channel::Sms && s.id != SANDBOX_SENDER)
+                .find(same);
+            sender
+                .map(|s| s.id)
+                .ok_or_else(|| Problem::at(Code::UnknownSender, "/from", "no such number is configured"))?
         }
-        (Some(_), Some(_)) => return Err(Problem::at(Code::InvalidRequest, "/from", "send from_number_id or from, not both")),
-        (None, None) => return Err(Problem::at(Code::MissingField, "/from_number_id", "from_number_id or from is required")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::at(
+                Code::InvalidRequest,
+                "/from",
+                "send from_number_id or from, not both",
+            ));
+        }
+        (None, None) => {
+            return Err(Problem::at(
+                Code::MissingField,
+                "/from_number_id",
+                "from_number_id or from is required",
+            ));
+        }
     };
     let body = body.expect(READ);
     let unknown_number = |error| match of_message(error, call.engine().now()) {
-        p if p.code() == Code::UnknownSender => Problem::at(Code::UnknownSender, "/from_number_id", "no number with this id is configured"),
+        p if p.code() == Code::UnknownSender => {
+            Problem::at(Code::UnknownSender, "/from_number_id", "no number with this id is configured")
+        }
         p => p,
     };
-    let sender = call.engine().plain_sender(&call.caller, Channel::Sms, id).map_err(unknown_number)?;
-    let codes_only = call.engine().directory().sender(Channel::Sms, id).is_some_and(|s| s.codes_only);
+    let sender = call
+        .engine()
+        .plain_sender(&call.caller, Channel::Sms, id)
+        .map_err(unknown_number)?;
+    let codes_only = call
+        .engine()
+        .directory()
+        .sender(Channel::Sms, id)
+        .is_some_and(|s| s.codes_only);
     if codes_only && !holds_a_code(&body) {
-        return Err(Problem::at(Code::NumberCarriesCodesOnly, "/body", Code::NumberCarriesCodesOnly.registered().means));
+        return Err(Problem::at(
+            Code::NumberCarriesCodesOnly,
+            "/body",
+            Code::NumberCarriesCodesOnly.registered().means,
+        ));
     }
     let (encoding, segments) = segments(&body);
-    Ok(Ready { to: to.expect(READ), sender, content: Content::Text(body), segments, ucs2: encoding == Encoding::Ucs2 })
+    Ok(Ready {
+        to: to.expect(READ),
+        sender,
+        content: Content::Text(body),
+        segments,
+        ucs2: encoding == Encoding::Ucs2,
+    })
 }
 
 fn plain(number: &str) -> String {
@@ -451,7 +607,8 @@ fn plain(number: &str) -> String {
 
 /// Whether a text has a group of digits as long as a code.
 fn holds_a_code(text: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_digit()).any(|digits| CODE_DIGITS.contains(&digits.len()))
+    text.split(|c: char| !c.is_ascii_digit())
+        .any(|digits| CODE_DIGITS.contains(&digits.len()))
 }
 
 #[cfg(test)]

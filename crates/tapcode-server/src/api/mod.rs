@@ -42,7 +42,9 @@ pub(crate) struct Shared {
 pub fn router(app: &App) -> Router<App> {
     let (style_path, style) = docs::style();
     let router = Router::new().route(style_path, style);
-    routes(app).into_iter().fold(router, |router, route| router.route(route.operation.path, route.handler))
+    routes(app)
+        .into_iter()
+        .fold(router, |router, route| router.route(route.operation.path, route.handler))
 }
 
 fn routes(app: &App) -> Vec<Route> {

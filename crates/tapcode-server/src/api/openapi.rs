@@ -16,8 +16,10 @@ pub(crate) fn document(operations: &[&Operation], version: &str, public_url: &st
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method.as_str().to_ascii_lowercase()] = described;
     }
-    let mut components: Map<String, Value> =
-        schemas.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).expect("a schema is plain data"))).collect();
+    let mut components: Map<String, Value> = schemas
+        .into_iter()
+        .map(|(name, schema)| (name, serde_json::to_value(schema).expect("a schema is plain data")))
+        .collect();
     components.insert("Problem".into(), problem_schema());
     components.sort_keys();
     json!({
@@ -69,7 +71,11 @@ fn describe(o: &Operation, schemas: &mut Schemas) -> Value {
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }
-    described["security"] = if o.needs.is_empty() { json!([]) } else { json!([{ "key": [] }]) };
+    described["security"] = if o.needs.is_empty() {
+        json!([])
+    } else {
+        json!([{ "key": [] }])
+    };
     if let Some(body) = &o.body {
         let name = (body.schema)(schemas);
         described["requestBody"] = json!({
@@ -90,8 +96,9 @@ fn with_rights(o: &Operation) -> String {
 
 fn parameters(o: &Operation) -> Vec<Value> {
     let in_path = o.path.split('{').skip(1).filter_map(|part| part.split('}').next());
-    let mut all: Vec<Value> =
-        in_path.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })).collect();
+    let mut all: Vec<Value> = in_path
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        .collect();
     all.extend(o.query.iter().map(query));
     if o.idempotent {
         all.push(json!({
@@ -125,7 +132,8 @@ fn succeed(s: &Success, idempotent: bool, schemas: &mut Schemas) -> Value {
     }
     let mut headers = json!({ "X-Request-Id": { "description": "The request's id.", "schema": { "type": "string" } } });
     if idempotent {
-        headers["Idempotency-Replayed"] = json!({ "description": "`true` on an answer that was given before.", "schema": { "type": "string" } });
+        headers["Idempotency-Replayed"] =
+            json!({ "description": "`true` on an answer that was given before.", "schema": { "type": "string" } });
     }
     let mut described = json!({ "description": s.means, "headers": headers });
     if s.status != 204 {
@@ -136,9 +144,14 @@ fn succeed(s: &Success, idempotent: bool, schemas: &mut Schemas) -> Value {
 
 fn fail(status: u16, codes: &[Code]) -> Value {
     let words: Vec<&str> = codes.iter().map(|c| c.registered().word).collect();
-    let meanings: Vec<String> = codes.iter().map(|c| format!("`{}`: {}", c.registered().word, c.registered().means)).collect();
-    let examples: Map<String, Value> =
-        words.iter().map(|word| ((*word).to_owned(), json!({ "$ref": format!("#/components/examples/{word}") }))).collect();
+    let meanings: Vec<String> = codes
+        .iter()
+        .map(|c| format!("`{}`: {}", c.registered().word, c.registered().means))
+        .collect();
+    let examples: Map<String, Value> = words
+        .iter()
+        .map(|word| ((*word).to_owned(), json!({ "$ref": format!("#/components/examples/{word}") })))
+        .collect();
     let mut answer = json!({
         "description": meanings.join("\n\n"),
         "content": { "application/problem+json": {

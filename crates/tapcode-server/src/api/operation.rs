@@ -77,10 +77,23 @@ impl Operation {
     pub(crate) fn all_problems(&self) -> Vec<Code> {
         let mut all = vec![Code::InternalError];
         if !self.needs.is_empty() {
-            all.extend([Code::Unauthenticated, Code::InsufficientRights, Code::Unavailable, Code::UnknownField, Code::InvalidRequest]);
+            all.extend([
+                Code::Unauthenticated,
+                Code::InsufficientRights,
+                Code::Unavailable,
+                Code::UnknownField,
+                Code::InvalidRequest,
+            ]);
         }
         if self.body.is_some() {
-            all.extend([Code::InvalidJson, Code::MissingField, Code::WrongType, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::RequestTimeout]);
+            all.extend([
+                Code::InvalidJson,
+                Code::MissingField,
+                Code::WrongType,
+                Code::BodyTooLarge,
+                Code::UnsupportedMediaType,
+                Code::RequestTimeout,
+            ]);
         }
         if self.path.contains("{id}") {
             all.push(Code::InvalidId);
@@ -122,5 +135,8 @@ where
         answered.unwrap_or_else(IntoResponse::into_response)
     };
     let filter = MethodFilter::try_from(operation.method.clone()).expect("operations use the methods of HTTP");
-    Route { operation, handler: on(filter, serve) }
+    Route {
+        operation,
+        handler: on(filter, serve),
+    }
 }

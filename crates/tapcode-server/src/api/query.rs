@@ -22,8 +22,14 @@ pub(crate) struct Query<'q> {
 impl<'q> Query<'q> {
     /// From what stands behind the question mark.
     pub(crate) fn new(raw: Option<&'q str>) -> Self {
-        let pairs = form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).take(JSON_ITEMS_MAX).collect();
-        Self { pairs, asked: RefCell::default(), reading: Reading::default() }
+        let pairs = form_urlencoded::parse(raw.unwrap_or_default().as_bytes())
+            .take(JSON_ITEMS_MAX)
+            .collect();
+        Self {
+            pairs,
+            asked: RefCell::default(),
+            reading: Reading::default(),
+        }
     }
 
     /// A parameter read by `read`; `wanted` says what belongs there.
@@ -47,7 +53,8 @@ impl<'q> Query<'q> {
         let mut named = self.pairs.iter().filter(|(known, _)| known == name);
         let (_, text) = named.next()?;
         if named.next().is_some() {
-            self.reading.fail(format!("?{name}"), Code::InvalidRequest, "send the parameter once");
+            self.reading
+                .fail(format!("?{name}"), Code::InvalidRequest, "send the parameter once");
         }
         Some(text)
     }
@@ -55,7 +62,11 @@ impl<'q> Query<'q> {
     /// How many to return.
     pub(crate) fn limit(&self) -> usize {
         let read = |text: &str| text.parse::<u64>().ok().filter(|n| (1..=PAGE_MAX).contains(n));
-        let limit = self.read("limit", (Code::InvalidRequest, "a whole number from 1 to 100 belongs here"), read);
+        let limit = self.read(
+            "limit",
+            (Code::InvalidRequest, "a whole number from 1 to 100 belongs here"),
+            read,
+        );
         usize::try_from(limit.unwrap_or(PAGE_DEFAULT)).unwrap_or(1)
     }
 
@@ -68,7 +79,9 @@ impl<'q> Query<'q> {
     /// A number. A plus sign that was not escaped arrives as a space, and is meant all the same.
     pub(crate) fn number(&self, name: &'static str) -> Option<Number> {
         let text = self.text(name)?;
-        let text = text.strip_prefix(' ').map_or(Cow::Borrowed(text), |rest| Cow::Owned(format!("+{rest}")));
+        let text = text
+            .strip_prefix(' ')
+            .map_or(Cow::Borrowed(text), |rest| Cow::Owned(format!("+{rest}")));
         match Number::parse(&text) {
             Ok(number) => Some(number),
             Err(error) => {
@@ -85,7 +98,11 @@ impl<'q> Query<'q> {
 
     /// A service's name, for admin keys.
     pub(crate) fn service(&self) -> Option<ServiceName> {
-        self.read("service", (Code::InvalidRequest, "a service's name is 1 to 40 of a-z, 0-9, _ and -"), ServiceName::parse)
+        self.read(
+            "service",
+            (Code::InvalidRequest, "a service's name is 1 to 40 of a-z, 0-9, _ and -"),
+            ServiceName::parse,
+        )
     }
 
     /// Live or test, for admin keys.
@@ -99,9 +116,14 @@ impl<'q> Query<'q> {
         let asked = self.asked.into_inner();
         for (name, _) in &self.pairs {
             if !asked.iter().any(|known| known == name) {
-                let known = if asked.is_empty() { "none is".to_owned() } else { format!("known are {}", asked.join(", ")) };
+                let known = if asked.is_empty() {
+                    "none is".to_owned()
+                } else {
+                    format!("known are {}", asked.join(", "))
+                };
                 let name = tapcode_core::delivery::cut(name, 64);
-                self.reading.fail(format!("?{name}"), Code::UnknownField, format!("not known here; {known}"));
+                self.reading
+                    .fail(format!("?{name}"), Code::UnknownField, format!("not known here; {known}"));
             }
         }
         self.reading.done()

@@ -22,20 +22,38 @@ impl Reading {
     pub(crate) fn fail(&self, pointer: impl Into<String>, code: Code, detail: impl Into<Cow<'static, str>>) {
         let mut errors = self.errors.borrow_mut();
         if errors.len() < ERRORS_MAX {
-            errors.push(FieldProblem { pointer: pointer.into(), code, detail: detail.into() });
+            errors.push(FieldProblem {
+                pointer: pointer.into(),
+                code,
+                detail: detail.into(),
+            });
         }
     }
 
     /// All mistakes as one problem, if there are any.
     pub(crate) fn done(&self) -> Result<(), Problem> {
         let errors = self.errors.take();
-        if errors.is_empty() { Ok(()) } else { Err(Problem::of_errors(errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::of_errors(errors))
+        }
     }
 
     /// The members of a body that must be an object.
     pub(crate) fn root<'j>(&'j self, json: &'j Json<'j>) -> Fields<'j> {
-        let root = Field { json, pointer: String::new(), reading: self };
-        root.fields().unwrap_or_else(|| Fields { members: &[], pointer: String::new(), asked: Vec::new(), whole: false, reading: self })
+        let root = Field {
+            json,
+            pointer: String::new(),
+            reading: self,
+        };
+        root.fields().unwrap_or_else(|| Fields {
+            members: &[],
+            pointer: String::new(),
+            asked: Vec::new(),
+            whole: false,
+            reading: self,
+        })
     }
 }
 
@@ -57,14 +75,25 @@ impl<'j> Fields<'j> {
         if matches!(json, Json::Null) {
             return None;
         }
-        read(Field { json, pointer: format!("{}/{name}", self.pointer), reading: self.reading })
+        read(Field {
+            json,
+            pointer: format!("{}/{name}", self.pointer),
+            reading: self.reading,
+        })
     }
 
     /// A field that must be there.
     pub(crate) fn required<T>(&mut self, name: &'static str, read: impl FnOnce(Field<'j>) -> Option<T>) -> Option<T> {
-        let there = self.members.iter().any(|(known, json)| known == name && !matches!(json, Json::Null));
+        let there = self
+            .members
+            .iter()
+            .any(|(known, json)| known == name && !matches!(json, Json::Null));
         if !there && self.whole {
-            self.reading.fail(format!("{}/{name}", self.pointer), Code::MissingField, format!("{name} is required"));
+            self.reading.fail(
+                format!("{}/{name}", self.pointer),
+                Code::MissingField,
+                format!("{name} is required"),
+            );
         }
         self.optional(name, read)
     }
@@ -74,7 +103,11 @@ impl<'j> Fields<'j> {
         for (name, _) in self.members {
             if !self.asked.iter().any(|known| known == name) {
                 let pointer = format!("{}/{}", self.pointer, escaped(name));
-                self.reading.fail(pointer, Code::UnknownField, format!("not known here; known are {}", self.asked.join(", ")));
+                self.reading.fail(
+                    pointer,
+                    Code::UnknownField,
+                    format!("not known here; known are {}", self.asked.join(", ")),
+                );
             }
         }
     }
@@ -120,7 +153,10 @@ impl<'j> Field<'j> {
     pub(crate) fn line(&self, bytes_max: usize) -> Option<&'j str> {
         let text = self.text()?;
         if text.is_empty() || text.len() > bytes_max || text.chars().any(char::is_control) {
-            return self.fail(Code::InvalidRequest, format!("1 to {bytes_max} bytes without control characters belong here"));
+            return self.fail(
+                Code::InvalidRequest,
+                format!("1 to {bytes_max} bytes without control characters belong here"),
+            );
         }
         Some(text)
     }
@@ -135,7 +171,9 @@ impl<'j> Field<'j> {
 
     /// A whole number from 0 to `max`.
     pub(crate) fn whole(&self, max: u32) -> Option<u32> {
-        let Json::Number(number) = self.json else { return self.wrong_type("a whole number") };
+        let Json::Number(number) = self.json else {
+            return self.wrong_type("a whole number");
+        };
         let fits = number.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= max);
         fits.or_else(|| self.fail(Code::InvalidRequest, format!("a whole number from 0 to {max} belongs here")))
     }
@@ -143,32 +181,51 @@ impl<'j> Field<'j> {
     /// An object.
     pub(crate) fn fields(&self) -> Option<Fields<'j>> {
         match self.json {
-            Json::Object(members) => {
-                Some(Fields { members, pointer: self.pointer.clone(), asked: Vec::new(), whole: true, reading: self.reading })
-            }
+            Json::Object(members) => Some(Fields {
+                members,
+                pointer: self.pointer.clone(),
+                asked: Vec::new(),
+                whole: true,
+                reading: self.reading,
+            }),
             _ => self.wrong_type("an object"),
         }
     }
 
     /// The members of an object whose names are the caller's own.
     pub(crate) fn pairs(&self, max: usize) -> Option<Vec<(&'j str, Field<'j>)>> {
-        let Json::Object(members) = self.json else { return self.wrong_type("an object") };
+        let Json::Object(members) = self.json else {
+            return self.wrong_type("an object");
+        };
         if members.len() > max {
             return self.fail(Code::InvalidRequest, format!("at most {max} pairs belong here"));
         }
         let field = |(name, json): &'j (Cow<'j, str>, Json<'j>)| {
-            (&**name, Field { json, pointer: format!("{}/{}", self.pointer, escaped(name)), reading: self.reading })
+            (
+                &**name,
+                Field {
+                    json,
+                    pointer: format!("{}/{}", self.pointer, escaped(name)),
+                    reading: self.reading,
+                },
+            )
         };
         Some(members.iter().map(field).collect())
     }
 
     /// An array of at least `min` and at most `max` items.
     pub(crate) fn list(&self, min: usize, max: usize) -> Option<Vec<Field<'j>>> {
-        let Json::List(items) = self.json else { return self.wrong_type("an array") };
+        let Json::List(items) = self.json else {
+            return self.wrong_type("an array");
+        };
         if !(min..=max).contains(&items.len()) {
             return self.fail(Code::InvalidRequest, format!("{min} to {max} items belong here"));
         }
-        let field = |(at, json): (usize, &'j Json<'j>)| Field { json, pointer: format!("{}/{at}", self.pointer), reading: self.reading };
+        let field = |(at, json): (usize, &'j Json<'j>)| Field {
+            json,
+            pointer: format!("{}/{at}", self.pointer),
+            reading: self.reading,
+        };
         Some(items.iter().enumerate().map(field).collect())
     }
 

@@ -33,7 +33,9 @@ fn of(error: RequestError, now: Timestamp, unknown: Code) -> Problem {
         RequestError::Refused(refusal) => of_refusal(&refusal, now, unknown),
         RequestError::OwnCodesOff => Problem::at(Code::OwnCodesOff, "/code", Code::OwnCodesOff.registered().means),
         RequestError::Plan(error @ PlanError::NoSender(_)) => Problem::at(Code::NoRoute, "/workflow", error.to_string()),
-        RequestError::Plan(error @ PlanError::UnknownSender(..)) => Problem::at(Code::UnknownSender, "/workflow", error.to_string()),
+        RequestError::Plan(error @ PlanError::UnknownSender(..)) => {
+            Problem::at(Code::UnknownSender, "/workflow", error.to_string())
+        }
         RequestError::Plan(error @ PlanError::Size) => Problem::at(Code::InvalidRequest, "/workflow", error.to_string()),
         RequestError::Code(error) => Problem::at(Code::InvalidCode, "/code", error.to_string()),
         RequestError::Unknown => Problem::new(unknown),
@@ -56,7 +58,9 @@ fn of_refusal(refusal: &Refusal, now: Timestamp, unknown: Code) -> Problem {
         Refusal::Locked { until: None } => Problem::new(Code::RecipientLocked)
             .detail("too many failed checks in a row for the number; only an operator can lift the lock")
             .retry_after(OPERATOR_S),
-        Refusal::NotPending { status } => Problem::new(Code::VerificationNotPending).detail(format!("the verification is {}", status.as_str())),
+        Refusal::NotPending { status } => {
+            Problem::new(Code::VerificationNotPending).detail(format!("the verification is {}", status.as_str()))
+        }
         Refusal::PendingWithOtherCode => Problem::new(Code::PendingWithOtherCode),
         Refusal::PendingWithOtherBinding => Problem::new(Code::PendingWithOtherBinding),
         Refusal::ChannelNotInPlan => Problem::at(Code::ChannelNotInPlan, "/channel", Code::ChannelNotInPlan.registered().means),
@@ -75,6 +79,10 @@ pub(crate) fn unavailable(error: &(dyn Error + 'static)) -> Problem {
         causes.push_str(&cause.to_string());
         source = cause.source();
     }
-    tracing::warn!(error = causes, http.status = StatusCode::SERVICE_UNAVAILABLE.as_u16(), "a request could not be decided");
+    tracing::warn!(
+        error = causes,
+        http.status = StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+        "a request could not be decided"
+    );
     Problem::new(Code::Unavailable).retry_after(STORE_GONE_S)
 }

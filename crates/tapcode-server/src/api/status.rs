@@ -57,14 +57,32 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
     let shared = Arc::clone(shared);
     let ready = async move |State(app): State<App>| look(&app, &shared.ready).await;
     vec![
-        open(base("health", "/healthz", "Is the process alive?", &[HEALTH], &[]), get(async |State(app): State<App>| healthy(&app))),
-        open(base("ready", "/readyz", "Can the store be written to?", &[HEALTH], &[Code::Unavailable]), get(ready)),
+        open(
+            base("health", "/healthz", "Is the process alive?", &[HEALTH], &[]),
+            get(async |State(app): State<App>| healthy(&app)),
+        ),
+        open(
+            base(
+                "ready",
+                "/readyz",
+                "Can the store be written to?",
+                &[HEALTH],
+                &[Code::Unavailable],
+            ),
+            get(ready),
+        ),
         open(
             base(
                 "metrics",
                 "/metrics",
                 "Metrics",
-                &[Success { status: 200, means: "Prometheus text.", media: "text/plain", schema: None, example: "" }],
+                &[Success {
+                    status: 200,
+                    means: "Prometheus text.",
+                    media: "text/plain",
+                    schema: None,
+                    example: "",
+                }],
                 &[],
             ),
             get(async |State(app): State<App>| metrics_text(&app)),
@@ -73,7 +91,13 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
 }
 
 fn healthy(app: &App) -> Response {
-    answer(StatusCode::OK, &HealthAnswer { status: "ok", version: app.version })
+    answer(
+        StatusCode::OK,
+        &HealthAnswer {
+            status: "ok",
+            version: app.version,
+        },
+    )
 }
 
 async fn look(app: &App, last: &LastLook) -> Response {
@@ -99,12 +123,19 @@ async fn look(app: &App, last: &LastLook) -> Response {
             ready
         }
     };
-    if ready { healthy(app) } else { Problem::new(Code::Unavailable).retry_after(1).into_response() }
+    if ready {
+        healthy(app)
+    } else {
+        Problem::new(Code::Unavailable).retry_after(1).into_response()
+    }
 }
 
 fn metrics_text(app: &App) -> Response {
     let mut response = Response::new((app.metrics)().into());
     // https://prometheus.io/docs/instrumenting/exposition_formats/ names this type; from memory, not read anew.
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+    );
     response
 }

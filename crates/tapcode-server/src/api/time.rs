@@ -17,7 +17,9 @@ impl Serialize for Moment {
 
 /// Reads a moment with any offset; parts of a millisecond are dropped.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
-    text.parse::<jiff::Timestamp>().ok().map(|t| Timestamp::from_millis(t.as_millisecond()))
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(|t| Timestamp::from_millis(t.as_millisecond()))
 }
 
 #[cfg(test)]
@@ -30,8 +32,14 @@ mod tests {
         assert_eq!(json(0), "\"1970-01-01T00:00:00.000Z\"");
         assert_eq!(json(1_790_000_000_120), "\"2026-09-21T14:13:20.120Z\"");
         assert_eq!(json(i64::MAX), json(i64::MAX - 1));
-        assert_eq!(parse("2026-09-21T14:13:20.120Z"), Some(Timestamp::from_millis(1_790_000_000_120)));
-        assert_eq!(parse("2026-09-21T16:13:20.12+02:00"), Some(Timestamp::from_millis(1_790_000_000_120)));
+        assert_eq!(
+            parse("2026-09-21T14:13:20.120Z"),
+            Some(Timestamp::from_millis(1_790_000_000_120))
+        );
+        assert_eq!(
+            parse("2026-09-21T16:13:20.12+02:00"),
+            Some(Timestamp::from_millis(1_790_000_000_120))
+        );
         assert_eq!(parse("yesterday"), None);
     }
 }

@@ -37,7 +37,10 @@ const TAG: &str = "Verifications";
 
 /// A verification to begin.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the documentation's form of what `begin_request` reads; a test holds the two together")]
+#[expect(
+    dead_code,
+    reason = "the documentation's form of what `begin_request` reads; a test holds the two together"
+)]
 pub(crate) struct BeginBody {
     /// The number in E.164; ASCII spaces, hyphens, dots and brackets are ignored.
     to: String,
@@ -131,18 +134,41 @@ const VERIFICATION: &str = r#"{"id":"vrf_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","
 const CHECKED: &str = r#"{"valid":false,"status":"pending","reason":"incorrect_code","checks_left":4,"id":"vrf_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","to":"+31*****8058","purpose":"login","metadata":{"user_id":"u_17"}}"#;
 /// Parameters that let an admin key name a service.
 pub(crate) const SERVICE: [Parameter; 2] = [
-    Parameter { name: "service", kind: "string", means: "Admin keys only: the service to look at." },
-    Parameter { name: "mode", kind: "live|test", means: "Admin keys only: the mode to look at. Default: the key's." },
+    Parameter {
+        name: "service",
+        kind: "string",
+        means: "Admin keys only: the service to look at.",
+    },
+    Parameter {
+        name: "mode",
+        kind: "live|test",
+        means: "Admin keys only: the mode to look at. Default: the key's.",
+    },
 ];
-const SENDS: &[Code] = &[Code::ResendTooSoon, Code::HourlySendLimit, Code::RecipientLocked, Code::ServiceNeeded];
+const SENDS: &[Code] = &[
+    Code::ResendTooSoon,
+    Code::HourlySendLimit,
+    Code::RecipientLocked,
+    Code::ServiceNeeded,
+];
 
 /// The operations of this page.
 #[expect(clippy::too_many_lines, reason = "a list to be read from top to bottom")]
 pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
-    const ONE: Success =
-        Success { status: 200, means: "The verification.", media: "application/json", schema: Some(schema::<VerificationAnswer<'static>>), example: VERIFICATION };
-    const CHECK: Success =
-        Success { status: 200, means: "The result, right or wrong.", media: "application/json", schema: Some(schema::<CheckAnswer<'static>>), example: CHECKED };
+    const ONE: Success = Success {
+        status: 200,
+        means: "The verification.",
+        media: "application/json",
+        schema: Some(schema::<VerificationAnswer<'static>>),
+        example: VERIFICATION,
+    };
+    const CHECK: Success = Success {
+        status: 200,
+        means: "The result, right or wrong.",
+        media: "application/json",
+        schema: Some(schema::<CheckAnswer<'static>>),
+        example: CHECKED,
+    };
     let base = |id, method, path, summary, description, needs| Operation {
         id,
         method,
@@ -167,8 +193,16 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                     example: r#"{"to":"+31611398058","purpose":"login","locale":"nl","metadata":{"user_id":"u_17"}}"#,
                 }),
                 answers: &[
-                    Success { status: 201, means: "A verification began.", ..ONE },
-                    Success { status: 200, means: "One was pending for the same service, number and purpose: its code was sent again.", ..ONE },
+                    Success {
+                        status: 201,
+                        means: "A verification began.",
+                        ..ONE
+                    },
+                    Success {
+                        status: 200,
+                        means: "One was pending for the same service, number and purpose: its code was sent again.",
+                        ..ONE
+                    },
                 ],
                 problems: &[
                     Code::InvalidNumber,
@@ -204,13 +238,41 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                 query: {
                     let [service, mode] = SERVICE;
                     vec![
-                        Parameter { name: "to", kind: "string", means: "Of this number only." },
-                        Parameter { name: "status", kind: "pending|approved|expired|canceled|max_checks_reached|failed|blocked", means: "In this status only." },
-                        Parameter { name: "purpose", kind: "string", means: "For this purpose only." },
-                        Parameter { name: "after", kind: "string", means: "Created at or after this moment, RFC 3339." },
-                        Parameter { name: "before", kind: "string", means: "Created before this moment, RFC 3339." },
-                        Parameter { name: "limit", kind: "integer", means: "1 to 100. Default 20." },
-                        Parameter { name: "cursor", kind: "string", means: "The `next_cursor` of the page before." },
+                        Parameter {
+                            name: "to",
+                            kind: "string",
+                            means: "Of this number only.",
+                        },
+                        Parameter {
+                            name: "status",
+                            kind: "pending|approved|expired|canceled|max_checks_reached|failed|blocked",
+                            means: "In this status only.",
+                        },
+                        Parameter {
+                            name: "purpose",
+                            kind: "string",
+                            means: "For this purpose only.",
+                        },
+                        Parameter {
+                            name: "after",
+                            kind: "string",
+                            means: "Created at or after this moment, RFC 3339.",
+                        },
+                        Parameter {
+                            name: "before",
+                            kind: "string",
+                            means: "Created before this moment, RFC 3339.",
+                        },
+                        Parameter {
+                            name: "limit",
+                            kind: "integer",
+                            means: "1 to 100. Default 20.",
+                        },
+                        Parameter {
+                            name: "cursor",
+                            kind: "string",
+                            means: "The `next_cursor` of the page before.",
+                        },
                         service,
                         mode,
                     ]
@@ -243,7 +305,12 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                     example: r#"{"to":"+31611398058","purpose":"login","code":"482913"}"#,
                 }),
                 answers: &[CHECK],
-                problems: &[Code::VerificationNotFound, Code::InvalidNumber, Code::InvalidCode, Code::ServiceNeeded],
+                problems: &[
+                    Code::VerificationNotFound,
+                    Code::InvalidNumber,
+                    Code::InvalidCode,
+                    Code::ServiceNeeded,
+                ],
                 ..base(
                     "checkNumber",
                     Method::POST,
@@ -270,7 +337,11 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         ),
         keyed(
             Operation {
-                body: Some(Body { schema: schema::<CheckBody>, required: true, example: r#"{"code":"482913"}"# }),
+                body: Some(Body {
+                    schema: schema::<CheckBody>,
+                    required: true,
+                    example: r#"{"code":"482913"}"#,
+                }),
                 answers: &[CHECK],
                 problems: &[Code::VerificationNotFound, Code::InvalidCode],
                 ..base(
@@ -288,7 +359,11 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         keyed(
             Operation {
                 idempotent: true,
-                body: Some(Body { schema: schema::<ResendBody>, required: false, example: r#"{"channel":"sms"}"# }),
+                body: Some(Body {
+                    schema: schema::<ResendBody>,
+                    required: false,
+                    example: r#"{"channel":"sms"}"#,
+                }),
                 problems: &const {
                     [
                         SENDS[0],
@@ -316,7 +391,11 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         keyed(
             Operation {
                 idempotent: true,
-                body: Some(Body { schema: schema::<EmptyBody>, required: false, example: "{}" }),
+                body: Some(Body {
+                    schema: schema::<EmptyBody>,
+                    required: false,
+                    example: "{}",
+                }),
                 problems: &[Code::VerificationNotFound, Code::VerificationNotPending, Code::ServiceNeeded],
                 ..base(
                     "cancelVerification",
@@ -363,7 +442,11 @@ async fn begin(call: Call) -> Answered {
         _ => (StatusCode::OK.as_u16(), Vec::new()),
     };
     let key = call.idempotency_key("beginVerification")?;
-    let remember = key.as_ref().map(|k| Remember { key: k.key, fingerprint: k.fingerprint, render: &render });
+    let remember = key.as_ref().map(|k| Remember {
+        key: k.key,
+        fingerprint: k.fingerprint,
+        render: &render,
+    });
     match call.engine().begin(&call.caller, request, remember).await {
         Ok(Done::Now((view, new))) => seen(begun(new), &view),
         Ok(Done::Before(rendered)) => Ok(replayed(rendered)),
@@ -389,7 +472,11 @@ async fn resend(call: Call) -> Answered {
     reading.done()?;
     let render = |document: &Recipient, _: &Answer, at: Timestamp| rendered(&call, document, id, at, StatusCode::OK);
     let key = call.idempotency_key("resendVerification")?;
-    let remember = key.as_ref().map(|k| Remember { key: k.key, fingerprint: k.fingerprint, render: &render });
+    let remember = key.as_ref().map(|k| Remember {
+        key: k.key,
+        fingerprint: k.fingerprint,
+        render: &render,
+    });
     done(&call, call.engine().resend(&call.caller, id, channel, remember).await)
 }
 
@@ -402,7 +489,11 @@ async fn cancel(call: Call) -> Answered {
     reading.done()?;
     let render = |document: &Recipient, _: &Answer, at: Timestamp| rendered(&call, document, id, at, StatusCode::OK);
     let key = call.idempotency_key("cancelVerification")?;
-    let remember = key.as_ref().map(|k| Remember { key: k.key, fingerprint: k.fingerprint, render: &render });
+    let remember = key.as_ref().map(|k| Remember {
+        key: k.key,
+        fingerprint: k.fingerprint,
+        render: &render,
+    });
     done(&call, call.engine().cancel(&call.caller, id, remember).await)
 }
 
@@ -434,15 +525,29 @@ fn problem(call: &Call, error: tapcode_engine::requests::RequestError) -> Proble
 async fn get(call: Call) -> Answered {
     let id = call.id(VerificationId::parse)?;
     call.query().done()?;
-    let view = call.engine().verification(&call.caller, id).await.map_err(|error| problem(&call, error))?;
+    let view = call
+        .engine()
+        .verification(&call.caller, id)
+        .await
+        .map_err(|error| problem(&call, error))?;
     seen(StatusCode::OK, &view)
 }
 
 async fn timeline(call: Call) -> Answered {
     let id = call.id(VerificationId::parse)?;
     call.query().done()?;
-    let entries = call.engine().timeline(&call.caller, id).await.map_err(|error| problem(&call, error))?;
-    Ok(answer(StatusCode::OK, &TimelineAnswer { data: entries.iter().map(Into::into).collect(), next_cursor: None }))
+    let entries = call
+        .engine()
+        .timeline(&call.caller, id)
+        .await
+        .map_err(|error| problem(&call, error))?;
+    Ok(answer(
+        StatusCode::OK,
+        &TimelineAnswer {
+            data: entries.iter().map(Into::into).collect(),
+            next_cursor: None,
+        },
+    ))
 }
 
 async fn check(call: Call) -> Answered {
@@ -458,7 +563,10 @@ async fn check(call: Call) -> Answered {
         (code, bound)
     };
     reading.done()?;
-    let checked = call.engine().check(&call.caller, id, code.unwrap_or_default(), bound.as_deref()).await;
+    let checked = call
+        .engine()
+        .check(&call.caller, id, code.unwrap_or_default(), bound.as_deref())
+        .await;
     checked_answer(&call, checked)
 }
 
@@ -469,7 +577,9 @@ async fn check_number(call: Call) -> Answered {
     let (to, purpose, code, bound) = {
         let mut fields = reading.root(&json);
         let to = fields.required("to", Field::number);
-        let purpose = fields.optional("purpose", Field::purpose).unwrap_or_else(Purpose::default_purpose);
+        let purpose = fields
+            .optional("purpose", Field::purpose)
+            .unwrap_or_else(Purpose::default_purpose);
         let code = fields.required("code", |f| typed(&f));
         let bound = fields.optional("binding", |f| binding(&f));
         fields.end();
@@ -478,13 +588,19 @@ async fn check_number(call: Call) -> Answered {
     reading.done()?;
     call.scope()?;
     let to = to.expect(READ);
-    let checked = call.engine().check_number(&call.caller, &to, &purpose, code.unwrap_or_default(), bound.as_deref()).await;
+    let checked = call
+        .engine()
+        .check_number(&call.caller, &to, &purpose, code.unwrap_or_default(), bound.as_deref())
+        .await;
     checked_answer(&call, checked)
 }
 
 const READ: &str = "a reading without mistakes has read every required field";
 
-fn checked_answer(call: &Call, checked: Result<tapcode_engine::requests::Checked, tapcode_engine::requests::RequestError>) -> Answered {
+fn checked_answer(
+    call: &Call,
+    checked: Result<tapcode_engine::requests::Checked, tapcode_engine::requests::RequestError>,
+) -> Answered {
     let checked = checked.map_err(|error| problem(call, error))?;
     let shown = CheckAnswer::of(&checked).ok_or_else(|| Problem::new(Code::VerificationNotFound))?;
     Ok(answer(StatusCode::OK, &shown))
@@ -499,15 +615,33 @@ async fn list(call: Call) -> Answered {
     let purpose = query.purpose();
     let (after, before) = (query.moment("after"), query.moment("before"));
     let limit = query.limit();
-    let cursor = query.read("cursor", (Code::InvalidCursor, Code::InvalidCursor.registered().means), from_cursor);
+    let cursor = query.read(
+        "cursor",
+        (Code::InvalidCursor, Code::InvalidCursor.registered().means),
+        from_cursor,
+    );
     query.done()?;
     let scope = scope_of(&acting)?;
     let key = to.map(|number| call.engine().keyring().recipient_key(&scope, &number));
-    let browse = Browse { scope, key, status, purpose, after, before, cursor, limit };
+    let browse = Browse {
+        scope,
+        key,
+        status,
+        purpose,
+        after,
+        before,
+        cursor,
+        limit,
+    };
     let page = call.engine().browse(&browse).await.map_err(|error| problem(&call, error))?;
     let mut views = Vec::with_capacity(page.snapshots.len());
     for snapshot in page.snapshots {
-        views.push(call.engine().view_of(&acting, snapshot).await.map_err(|error| problem(&call, error))?);
+        views.push(
+            call.engine()
+                .view_of(&acting, snapshot)
+                .await
+                .map_err(|error| problem(&call, error))?,
+        );
     }
     // One that was over and is written down as such only now is no longer what was asked for.
     let still = |view: &&View| match &view.snapshot.subject {
@@ -515,7 +649,13 @@ async fn list(call: Call) -> Answered {
         Subject::Message(_) => false,
     };
     let data = views.iter().filter(still).filter_map(VerificationAnswer::of).collect();
-    Ok(answer(StatusCode::OK, &VerificationList { data, next_cursor: page.next.map(to_cursor) }))
+    Ok(answer(
+        StatusCode::OK,
+        &VerificationList {
+            data,
+            next_cursor: page.next.map(to_cursor),
+        },
+    ))
 }
 
 fn to_cursor(id: VerificationId) -> String {
@@ -535,7 +675,9 @@ fn begin_request(json: &Json<'_>) -> Result<BeginRequest, Problem> {
         let to: Option<Number> = fields.required("to", Field::number);
         let request = |to: Number, fields: &mut Fields<'_>| BeginRequest {
             to,
-            purpose: fields.optional("purpose", Field::purpose).unwrap_or_else(Purpose::default_purpose),
+            purpose: fields
+                .optional("purpose", Field::purpose)
+                .unwrap_or_else(Purpose::default_purpose),
             locale: fields.optional("locale", |f| locale(&f)),
             workflow: fields.optional("workflow", |f| workflow(&f)),
             code: fields.optional("code", |f| own_code(&f)),
@@ -557,7 +699,11 @@ fn begin_request(json: &Json<'_>) -> Result<BeginRequest, Problem> {
 
 fn typed<'j>(field: &Field<'j>) -> Option<&'j str> {
     let text = field.text()?;
-    if text.is_empty() { field.fail(Code::InvalidCode, "send the code that the user typed, as a string") } else { Some(text) }
+    if text.is_empty() {
+        field.fail(Code::InvalidCode, "send the code that the user typed, as a string")
+    } else {
+        Some(text)
+    }
 }
 
 fn own_code(field: &Field<'_>) -> Option<Otp> {
@@ -567,7 +713,10 @@ fn own_code(field: &Field<'_>) -> Option<Otp> {
 fn locale(field: &Field<'_>) -> Option<Box<str>> {
     let text = field.text()?;
     let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric());
-    let language = text.split('-').next().is_some_and(|l| (2..=8).contains(&l.len()) && l.bytes().all(|c| c.is_ascii_alphabetic()));
+    let language = text
+        .split('-')
+        .next()
+        .is_some_and(|l| (2..=8).contains(&l.len()) && l.bytes().all(|c| c.is_ascii_alphabetic()));
     if text.len() <= LOCALE_MAX && language && text.split('-').all(part) {
         Some(text.into())
     } else {
@@ -583,7 +732,11 @@ fn workflow(field: &Field<'_>) -> Option<Vec<WorkflowStep>> {
         let sender = fields.optional("sender", |f| f.whole(u32::MAX));
         let wait_ms = fields.optional("wait_ms", |f| f.whole(WAIT_MS_MAX));
         fields.end();
-        Some(WorkflowStep { channel: channel?, sender, wait_ms })
+        Some(WorkflowStep {
+            channel: channel?,
+            sender,
+            wait_ms,
+        })
     };
     // Every step is read before any is judged, so that all mistakes are named.
     let steps: Vec<Option<WorkflowStep>> = items.into_iter().map(step).collect();
@@ -616,18 +769,28 @@ fn binding(field: &Field<'_>) -> Option<String> {
         return field.fail(Code::InvalidRequest, "a binding names at least one thing");
     }
     let text = serde_json::to_string(&canonical).expect("scalars under names are JSON");
-    if text.len() > BINDING_MAX { field.fail(Code::InvalidRequest, "a binding has at most 1024 bytes") } else { Some(text) }
+    if text.len() > BINDING_MAX {
+        field.fail(Code::InvalidRequest, "a binding has at most 1024 bytes")
+    } else {
+        Some(text)
+    }
 }
 
 fn metadata(field: &Field<'_>) -> Option<Vec<(Box<str>, Box<str>)>> {
     let pairs = field.pairs(METADATA_PAIRS_MAX)?;
     let pair = |(name, value): (&str, Field<'_>)| {
         if name.is_empty() || name.len() > METADATA_KEY_MAX {
-            return value.fail(Code::InvalidRequest, format!("a name of metadata has 1 to {METADATA_KEY_MAX} bytes"));
+            return value.fail(
+                Code::InvalidRequest,
+                format!("a name of metadata has 1 to {METADATA_KEY_MAX} bytes"),
+            );
         }
         let text = value.text()?;
         if text.len() > METADATA_VALUE_MAX {
-            return value.fail(Code::InvalidRequest, format!("a value of metadata has at most {METADATA_VALUE_MAX} bytes"));
+            return value.fail(
+                Code::InvalidRequest,
+                format!("a value of metadata has at most {METADATA_VALUE_MAX} bytes"),
+            );
         }
         Some((name.into(), text.into()))
     };
@@ -648,15 +811,25 @@ fn client(field: &Field<'_>) -> Option<ClientHints> {
     let app_hash = |f: Field<'_>| {
         let text = f.text()?;
         let fits = text.len() == APP_HASH_CHARS && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/'));
-        if fits { Some(text.into()) } else { f.fail(Code::InvalidRequest, "the app's hash has 11 characters of base 64") }
+        if fits {
+            Some(text.into())
+        } else {
+            f.fail(Code::InvalidRequest, "the app's hash has 11 characters of base 64")
+        }
     };
     let web_origin = |f: Field<'_>| {
         let text = f.text()?;
         let host = text.strip_prefix("https://").unwrap_or_default();
         let fits = !host.is_empty()
             && text.len() <= ORIGIN_MAX
-            && host.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b':'));
-        if fits { Some(text.into()) } else { f.fail(Code::InvalidRequest, "an origin is https://, a host and nothing behind it") }
+            && host
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b':'));
+        if fits {
+            Some(text.into())
+        } else {
+            f.fail(Code::InvalidRequest, "an origin is https://, a host and nothing behind it")
+        }
     };
     let hints = ClientHints {
         ip: fields.optional("ip", ip),

@@ -8,7 +8,10 @@ use tapcode_server::problem::{self, Code};
 use crate::world::{NUMBER, World};
 
 async fn openapi(world: &World) -> Value {
-    world.send(Request::get("/openapi.json").body(Body::empty()).unwrap()).await.expect(200)
+    world
+        .send(Request::get("/openapi.json").body(Body::empty()).unwrap())
+        .await
+        .expect(200)
 }
 
 #[test]
@@ -20,7 +23,10 @@ fn the_reference_of_problems_is_up_to_date() {
         std::fs::write(path, &wanted).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(written == wanted, "docs/reference/problems.md is not what the code says; UPDATE_DOCS=1 writes it anew");
+    assert!(
+        written == wanted,
+        "docs/reference/problems.md is not what the code says; UPDATE_DOCS=1 writes it anew"
+    );
     for code in Code::ALL {
         assert!(written.contains(&format!("\n## `{}`\n", code.registered().word)));
     }
@@ -76,7 +82,11 @@ async fn every_code_is_documented_where_it_can_happen() {
         if !matches!(code, Code::MethodNotAllowed | Code::PageOnly | Code::Misdirected) {
             assert!(paths.contains(&format!("`{word}`")), "{word} is in no operation");
         }
-        assert!(json["components"]["schemas"]["Problem"].to_string().contains(&format!("\"{word}\"")));
+        assert!(
+            json["components"]["schemas"]["Problem"]
+                .to_string()
+                .contains(&format!("\"{word}\""))
+        );
     }
 }
 
@@ -87,7 +97,11 @@ fn operations(json: &Value) -> Vec<(Method, String, Value)> {
         .iter()
         .flat_map(|(path, item)| {
             let of = move |(method, operation): (&String, &Value)| {
-                (method.to_uppercase().parse::<Method>().unwrap(), path.clone(), operation.clone())
+                (
+                    method.to_uppercase().parse::<Method>().unwrap(),
+                    path.clone(),
+                    operation.clone(),
+                )
             };
             item.as_object().unwrap().iter().map(of)
         })
@@ -98,13 +112,34 @@ fn operations(json: &Value) -> Vec<(Method, String, Value)> {
 async fn every_documented_operation_is_served_and_asks_for_a_key_where_it_says() {
     let world = World::begin().await;
     for (method, path, operation) in operations(&openapi(&world).await) {
-        let path = path.replace("{id}", "x").replace("{number}", "x").replace("{account_id}", "1").replace("{number_id}", "42");
-        let answer = world.send(Request::builder().method(method.clone()).uri(&path).body(Body::empty()).unwrap()).await;
+        let path = path
+            .replace("{id}", "x")
+            .replace("{number}", "x")
+            .replace("{account_id}", "1")
+            .replace("{number_id}", "42");
+        let answer = world
+            .send(
+                Request::builder()
+                    .method(method.clone())
+                    .uri(&path)
+                    .body(Body::empty())
+                    .unwrap(),
+            )
+            .await;
         let keyed = !operation["security"].as_array().unwrap().is_empty();
-        assert_eq!(!answer.header("www-authenticate").is_empty(), keyed, "{method} {path}: {}", answer.status);
+        assert_eq!(
+            !answer.header("www-authenticate").is_empty(),
+            keyed,
+            "{method} {path}: {}",
+            answer.status
+        );
         // The sandbox calls no hooks, and an address without a hook says so.
         let missing: &[u16] = if path.starts_with("/hooks/") { &[405] } else { &[404, 405] };
-        assert!(!missing.contains(&answer.status.as_u16()), "{method} {path}: {}", answer.status);
+        assert!(
+            !missing.contains(&answer.status.as_u16()),
+            "{method} {path}: {}",
+            answer.status
+        );
     }
 }
 
@@ -115,16 +150,34 @@ async fn every_body_is_read_with_the_fields_that_its_schema_has() {
     let json = openapi(&world).await;
     let mut tried = 0;
     for (method, path, operation) in operations(&json) {
-        let Some(reference) = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str() else { continue };
+        let Some(reference) = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str() else {
+            continue;
+        };
         let schema = json.pointer(reference.trim_start_matches('#')).unwrap();
-        let mut documented: Vec<&str> = schema["properties"].as_object().map(|p| p.keys().map(String::as_str).collect()).unwrap_or_default();
+        let mut documented: Vec<&str> = schema["properties"]
+            .as_object()
+            .map(|p| p.keys().map(String::as_str).collect())
+            .unwrap_or_default();
         documented.sort_unstable();
         let path = path.replace("{id}", &id).replace("{number}", NUMBER);
-        let key = if path.contains("recipients") { &world.admin } else { &world.live };
+        let key = if path.contains("recipients") {
+            &world.admin
+        } else {
+            &world.live
+        };
         let answer = world.ask(key, method, &path, Some(r#"{"no_such_field":1}"#), &[]).await;
         let json = answer.json();
-        let unknown = json["errors"].as_array().unwrap().iter().find(|e| e["code"] == "unknown_field").expect("it names the unknown field");
-        let known = unknown["detail"].as_str().unwrap().trim_start_matches("not known here; known are ").to_owned();
+        let unknown = json["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|e| e["code"] == "unknown_field")
+            .expect("it names the unknown field");
+        let known = unknown["detail"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("not known here; known are ")
+            .to_owned();
         let mut known: Vec<&str> = known.split(", ").filter(|name| !name.is_empty()).collect();
         known.sort_unstable();
         assert_eq!(known, documented, "{path}");
@@ -147,8 +200,17 @@ async fn every_example_of_a_body_is_taken() {
 async fn the_answers_have_the_fields_that_their_examples_show() {
     let world = World::begin().await;
     let json = openapi(&world).await;
-    let example = |path: &str, method: &str, status: &str| json["paths"][path][method]["responses"][status]["content"]["application/json"]["example"].clone();
-    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    let example = |path: &str, method: &str, status: &str| {
+        json["paths"][path][method]["responses"][status]["content"]["application/json"]["example"].clone()
+    };
+    let names = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<std::collections::BTreeSet<_>>()
+    };
     let body = json!({ "to": NUMBER }).to_string();
     let begun = world.post(&world.live, "/api/v1/verifications", &body).await.expect(201);
     let shown = example("/api/v1/verifications", "post", "201");
@@ -165,12 +227,19 @@ async fn pages_are_served_whole_and_ask_no_other_host() {
     for path in ["/docs", "/docs/problems", "/docs/style.css"] {
         let page = world.send(Request::get(path).body(Body::empty()).unwrap()).await;
         assert_eq!(page.status, 200, "{path}");
-        let text = String::from_utf8(page.body).unwrap().replace("https://otp.example.com", "").replace("https://example.com", "");
+        let text = String::from_utf8(page.body)
+            .unwrap()
+            .replace("https://otp.example.com", "")
+            .replace("https://example.com", "");
         for foreign in ["http://", "https://", "src=\"//", "href=\"//", "<script", "@import"] {
             assert!(!text.contains(foreign), "{path} has {foreign}");
         }
     }
     let problems = world.send(Request::get("/docs/problems").body(Body::empty()).unwrap()).await;
     let text = String::from_utf8(problems.body).unwrap();
-    assert!(Code::ALL.iter().all(|c| text.contains(&format!("id=\"{}\"", c.registered().word))));
+    assert!(
+        Code::ALL
+            .iter()
+            .all(|c| text.contains(&format!("id=\"{}\"", c.registered().word)))
+    );
 }

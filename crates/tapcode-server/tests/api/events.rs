@@ -12,14 +12,21 @@ use crate::world::{NUMBER, World, named, wrong};
 const PATH: &str = "/api/v1/events";
 
 async fn a_life(world: &World) -> (String, String) {
-    let body = json!({ "to": NUMBER, "purpose": "login", "metadata": { "user_id": "u_17" }, "client": { "ip": "203.0.113.7" } }).to_string();
+    let body = json!({ "to": NUMBER, "purpose": "login", "metadata": { "user_id": "u_17" }, "client": { "ip": "203.0.113.7" } })
+        .to_string();
     let begun = world.post(&world.live, "/api/v1/verifications", &body).await.expect(201);
     let id = begun["id"].as_str().unwrap().to_owned();
     let code = world.code(&id).await;
     world.pass(3_000).await;
     let check = format!("/api/v1/verifications/{id}/check");
-    world.post(&world.live, &check, &json!({ "code": wrong(&code) }).to_string()).await.expect(200);
-    world.post(&world.live, &check, &json!({ "code": code }).to_string()).await.expect(200);
+    world
+        .post(&world.live, &check, &json!({ "code": wrong(&code) }).to_string())
+        .await
+        .expect(200);
+    world
+        .post(&world.live, &check, &json!({ "code": code }).to_string())
+        .await
+        .expect(200);
     (id, code)
 }
 
@@ -27,18 +34,39 @@ async fn a_life(world: &World) -> (String, String) {
 async fn several_lives(world: &World) {
     a_life(world).await;
     let number = Number::parse("+31611398051").unwrap();
-    world.sandbox.set_network(&number, Network { whatsapp: false, ..Network::default() });
-    let begun = world.post(&world.live, "/api/v1/verifications", &json!({ "to": number.expose() }).to_string()).await.expect(201);
+    world.sandbox.set_network(
+        &number,
+        Network {
+            whatsapp: false,
+            ..Network::default()
+        },
+    );
+    let begun = world
+        .post(
+            &world.live,
+            "/api/v1/verifications",
+            &json!({ "to": number.expose() }).to_string(),
+        )
+        .await
+        .expect(201);
     world.pass(3_000).await;
     let id = begun["id"].as_str().unwrap();
     let wrong = json!({ "code": wrong(&world.code(id).await) }).to_string();
     for _ in 0..5 {
-        world.post(&world.live, &format!("/api/v1/verifications/{id}/check"), &wrong).await.expect(200);
+        world
+            .post(&world.live, &format!("/api/v1/verifications/{id}/check"), &wrong)
+            .await
+            .expect(200);
     }
 }
 
 fn types(json: &Value) -> Vec<String> {
-    json["data"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap().to_owned()).collect()
+    json["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["type"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,14 +91,20 @@ async fn pages_of_any_size_give_every_event_once_and_in_order() {
     several_lives(&world).await;
     let whole = world.get(&world.live, &format!("{PATH}?limit=100")).await.expect(200);
     let told = types(&whole);
-    for (one, next) in [("message.failed", "verification.fallback"), ("verification.check_failed", "verification.max_checks_reached")] {
+    for (one, next) in [
+        ("message.failed", "verification.fallback"),
+        ("verification.check_failed", "verification.max_checks_reached"),
+    ] {
         assert!(told.windows(2).any(|two| two == [one, next]), "{told:?}");
     }
     for limit in 1..4 {
         let mut told = Vec::new();
         let mut after = String::new();
         for _ in 0..100 {
-            let page = world.get(&world.live, &format!("{PATH}?limit={limit}{after}")).await.expect(200);
+            let page = world
+                .get(&world.live, &format!("{PATH}?limit={limit}{after}"))
+                .await
+                .expect(200);
             let data = page["data"].as_array().unwrap().clone();
             assert!(data.len() <= limit);
             told.extend(data);
@@ -78,20 +112,40 @@ async fn pages_of_any_size_give_every_event_once_and_in_order() {
         }
         assert_eq!(told, *whole["data"].as_array().unwrap(), "limit {limit}");
     }
-    let some = world.get(&world.live, &format!("{PATH}?types=verification.created,verification.approved&limit=1")).await.expect(200);
+    let some = world
+        .get(
+            &world.live,
+            &format!("{PATH}?types=verification.created,verification.approved&limit=1"),
+        )
+        .await
+        .expect(200);
     assert_eq!(types(&some), ["verification.created"]);
     let after = some["next_cursor"].as_str().unwrap();
-    let next = world.get(&world.live, &format!("{PATH}?types=verification.created,verification.approved&limit=1&after={after}")).await.expect(200);
+    let next = world
+        .get(
+            &world.live,
+            &format!("{PATH}?types=verification.created,verification.approved&limit=1&after={after}"),
+        )
+        .await
+        .expect(200);
     assert_eq!(types(&next), ["verification.approved"]);
 }
 
 /// Reads a stream until it has so many events; returns each one's cursor and JSON.
 async fn follow(world: &World, key: &str, query: &str, last: Option<&str>, count: usize) -> Vec<(String, Value)> {
-    let mut request = Request::builder().method(Method::GET).uri(format!("{PATH}/stream{query}")).header("authorization", format!("Bearer {key}"));
+    let mut request = Request::builder()
+        .method(Method::GET)
+        .uri(format!("{PATH}/stream{query}"))
+        .header("authorization", format!("Bearer {key}"));
     if let Some(last) = last {
         request = request.header("last-event-id", last);
     }
-    let response = world.router.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+    let response = world
+        .router
+        .clone()
+        .oneshot(request.body(axum::body::Body::empty()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut body = response.into_body();
     let mut text = String::new();
@@ -122,7 +176,11 @@ async fn a_stream_resumes_behind_the_last_event_that_was_seen() {
     assert_eq!(told.iter().map(|(_, e)| e.clone()).collect::<Vec<_>>(), whole);
     for seen in 0..whole.len() - 1 {
         let rest = follow(&world, &world.live, "", Some(&told[seen].0), whole.len() - seen - 1).await;
-        assert_eq!(rest.into_iter().map(|(_, e)| e).collect::<Vec<_>>(), whole[seen + 1..], "after {seen}");
+        assert_eq!(
+            rest.into_iter().map(|(_, e)| e).collect::<Vec<_>>(),
+            whole[seen + 1..],
+            "after {seen}"
+        );
     }
 }
 
@@ -132,9 +190,22 @@ async fn a_stream_tells_what_happens_from_now_on_and_only_ones_own() {
     a_life(&world).await;
     let later = async {
         world.pass(1_000).await;
-        world.post(&world.test, "/api/v1/verifications", &json!({ "to": NUMBER }).to_string()).await.expect(201);
-        world.post(&world.live, "/api/v1/verifications", &json!({ "to": "+31611398051" }).to_string()).await.expect(201);
-        world.post(&world.other, "/api/v1/verifications", &json!({ "to": NUMBER }).to_string()).await.expect(201)
+        world
+            .post(&world.test, "/api/v1/verifications", &json!({ "to": NUMBER }).to_string())
+            .await
+            .expect(201);
+        world
+            .post(
+                &world.live,
+                "/api/v1/verifications",
+                &json!({ "to": "+31611398051" }).to_string(),
+            )
+            .await
+            .expect(201);
+        world
+            .post(&world.other, "/api/v1/verifications", &json!({ "to": NUMBER }).to_string())
+            .await
+            .expect(201)
     };
     let (told, begun) = tokio::join!(follow(&world, &world.other, "?types=verification.created", None, 1), later);
     assert_eq!(told[0].1["data"]["verification_id"], begun["id"]);
@@ -145,7 +216,12 @@ async fn a_stream_tells_what_happens_from_now_on_and_only_ones_own() {
 async fn a_silent_stream_says_that_it_is_alive() {
     let world = World::begin().await;
     let request = Request::get(format!("{PATH}/stream")).header("authorization", format!("Bearer {}", world.live));
-    let response = world.router.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+    let response = world
+        .router
+        .clone()
+        .oneshot(request.body(axum::body::Body::empty()).unwrap())
+        .await
+        .unwrap();
     let mut body = response.into_body();
     let before = world.engine.now();
     let mut frames = Vec::new();
@@ -159,11 +235,24 @@ async fn a_silent_stream_says_that_it_is_alive() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_when_its_reader_takes_nothing() {
     let world = World::begin().await;
-    let request = Request::get(format!("{PATH}/stream?after=AAAAAAAAAAAAAA")).header("authorization", format!("Bearer {}", world.live));
-    let response = world.router.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+    let request =
+        Request::get(format!("{PATH}/stream?after=AAAAAAAAAAAAAA")).header("authorization", format!("Bearer {}", world.live));
+    let response = world
+        .router
+        .clone()
+        .oneshot(request.body(axum::body::Body::empty()).unwrap())
+        .await
+        .unwrap();
     // More pieces than may wait, each a page of its own because time passes between them.
     for n in 0..12 {
-        world.post(&world.live, "/api/v1/verifications", &json!({ "to": format!("+316113980{n:02}") }).to_string()).await.expect(201);
+        world
+            .post(
+                &world.live,
+                "/api/v1/verifications",
+                &json!({ "to": format!("+316113980{n:02}") }).to_string(),
+            )
+            .await
+            .expect(201);
         world.pass(5_000).await;
     }
     let mut body = response.into_body();

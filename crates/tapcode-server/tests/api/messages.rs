@@ -25,14 +25,20 @@ async fn the_seeds_whatsapp_example_is_accepted_and_waited_for() {
     let world = World::begin().await;
     for index in [json!(0), json!("0")] {
         let sent = world.post(&world.live, WHATSAPP, &template(index)).await.expect(201);
-        assert_eq!((&sent["status"], &sent["channel"], &sent["to"]), (&json!("accepted"), &json!("whatsapp"), &json!(NUMBER)));
+        assert_eq!(
+            (&sent["status"], &sent["channel"], &sent["to"]),
+            (&json!("accepted"), &json!("whatsapp"), &json!(NUMBER))
+        );
         let path = format!("{WHATSAPP}/{}?wait=delivered&timeout_ms=10000", sent["id"].as_str().unwrap());
         let delivered = world.get(&world.live, &path).await.expect(200);
         assert_eq!(delivered["status"], "delivered");
         insta::assert_snapshot!("whatsapp_delivered", named(&without_times(&delivered)));
     }
     let shown = &world.sandbox.all()[0].messages;
-    assert!(shown.iter().all(|m| m.code.as_deref() == Some("482913")), "the code reaches the phone");
+    assert!(
+        shown.iter().all(|m| m.code.as_deref() == Some("482913")),
+        "the code reaches the phone"
+    );
 }
 
 fn without_times(message: &serde_json::Value) -> serde_json::Value {
@@ -52,8 +58,18 @@ fn without_times(message: &serde_json::Value) -> serde_json::Value {
 async fn the_seeds_fallback_text_goes_out_on_the_dedicated_number() {
     let world = World::begin().await;
     let body = "Your code is 482913. Expires in 5 minutes.";
-    let by_id = world.post(&world.live, SMS, &json!({ "from_number_id": 42, "to": NUMBER, "body": body }).to_string()).await.expect(201);
-    assert_eq!((&by_id["status"], &by_id["segments"], &by_id["encoding"]), (&json!("accepted"), &json!(1), &json!("gsm7")));
+    let by_id = world
+        .post(
+            &world.live,
+            SMS,
+            &json!({ "from_number_id": 42, "to": NUMBER, "body": body }).to_string(),
+        )
+        .await
+        .expect(201);
+    assert_eq!(
+        (&by_id["status"], &by_id["segments"], &by_id["encoding"]),
+        (&json!("accepted"), &json!(1), &json!("gsm7"))
+    );
     let from = json!({ "from": "+31 970 102 53001", "to": NUMBER, "body": "Füße 東京" }).to_string();
     let by_number = world.post(&world.live, SMS, &from).await.expect(201);
     assert_eq!((&by_number["sender"], &by_number["encoding"]), (&json!(43), &json!("ucs2")));
@@ -61,30 +77,51 @@ async fn the_seeds_fallback_text_goes_out_on_the_dedicated_number() {
     assert_eq!(world.post(&world.live, SMS, &long).await.expect(201)["segments"], 2);
     let longest = |n: usize| json!({ "from_number_id": 43, "to": NUMBER, "body": "ä".repeat(n) }).to_string();
     world.post(&world.live, SMS, &longest(1_600)).await.expect(201);
-    world.post(&world.live, SMS, &longest(1_601)).await.refuses(400, "invalid_request");
+    world
+        .post(&world.live, SMS, &longest(1_601))
+        .await
+        .refuses(400, "invalid_request");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_is_answered_at_the_time_out_and_at_once_on_failure() {
     let world = World::begin().await;
     let number = Number::parse(NUMBER).unwrap();
-    let network = Network { deliver: Deliver::Never, ..Network::default() };
+    let network = Network {
+        deliver: Deliver::Never,
+        ..Network::default()
+    };
     world.sandbox.set_network(&number, network);
     let sent = world.post(&world.live, WHATSAPP, &template(json!(0))).await.expect(201);
     let path = format!("{WHATSAPP}/{}", sent["id"].as_str().unwrap());
     let before = world.engine.now();
-    let silent = world.get(&world.live, &format!("{path}?wait=delivered&timeout_ms=3000")).await.expect(200);
+    let silent = world
+        .get(&world.live, &format!("{path}?wait=delivered&timeout_ms=3000"))
+        .await
+        .expect(200);
     assert_ne!(silent["status"], "delivered");
     assert_eq!(world.engine.now().millis_since(before), 3_000);
-    world.sandbox.set_network(&number, Network { whatsapp: false, ..Network::default() });
+    world.sandbox.set_network(
+        &number,
+        Network {
+            whatsapp: false,
+            ..Network::default()
+        },
+    );
     let sent = world.post(&world.live, WHATSAPP, &template(json!(0))).await.expect(201);
     let before = world.engine.now();
     let path = format!("{WHATSAPP}/{}?wait=delivered&timeout_ms=60000", sent["id"].as_str().unwrap());
     let failed = world.get(&world.live, &path).await.expect(200);
-    assert_eq!((&failed["status"], &failed["failure"]["code"]), (&json!("failed"), &json!("131026")));
+    assert_eq!(
+        (&failed["status"], &failed["failure"]["code"]),
+        (&json!("failed"), &json!("131026"))
+    );
     assert!(world.engine.now().millis_since(before) < 2_000);
     for query in ["wait=soon", "wait=delivered&timeout_ms=60001", "timeout_ms=-1"] {
-        world.get(&world.live, &format!("{SMS}/{}?{query}", sent["id"].as_str().unwrap())).await.refuses(400, "invalid_request");
+        world
+            .get(&world.live, &format!("{SMS}/{}?{query}", sent["id"].as_str().unwrap()))
+            .await
+            .refuses(400, "invalid_request");
     }
 }
 

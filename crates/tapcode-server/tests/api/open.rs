@@ -16,7 +16,10 @@ async fn open(world: &World, path: &str) -> crate::world::Answer {
 async fn health_readiness_and_metrics_need_no_key() {
     let world = World::begin().await;
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(open(&world, path).await.expect(200), json!({ "status": "ok", "version": "0.0.0" }));
+        assert_eq!(
+            open(&world, path).await.expect(200),
+            json!({ "status": "ok", "version": "0.0.0" })
+        );
     }
     assert_eq!(open(&world, "/metrics").await.body, b"tapcode_up 1\n");
 }
@@ -35,8 +38,15 @@ async fn a_panic_is_a_problem_of_its_request_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_sane_request_id_is_kept_and_any_other_replaced() {
     let world = World::begin().await;
-    for (given, kept) in [("abc-123_x.y:z", true), ("a b", false), ("<script>", false), (&*"x".repeat(129), false)] {
-        let answer = world.ask(&world.live, Method::GET, "/api/v1/nothing", None, &[("x-request-id", given)]).await;
+    for (given, kept) in [
+        ("abc-123_x.y:z", true),
+        ("a b", false),
+        ("<script>", false),
+        (&*"x".repeat(129), false),
+    ] {
+        let answer = world
+            .ask(&world.live, Method::GET, "/api/v1/nothing", None, &[("x-request-id", given)])
+            .await;
         assert_eq!(answer.header("x-request-id") == given, kept, "{given}");
         assert!(kept || answer.header("x-request-id").starts_with("req_"));
         answer.refuses(404, "not_found");
@@ -46,8 +56,19 @@ async fn a_sane_request_id_is_kept_and_any_other_replaced() {
 #[tokio::test(start_paused = true)]
 async fn every_answer_has_safe_headers_and_none_lets_other_origins_in() {
     let world = World::begin().await;
-    for path in ["/healthz", "/docs", "/docs/problems", "/docs/style.css", "/openapi.json", "/nothing", "/api/v1/verifications"] {
-        let request = Request::get(path).header("origin", "https://evil.example").body(Body::empty()).unwrap();
+    for path in [
+        "/healthz",
+        "/docs",
+        "/docs/problems",
+        "/docs/style.css",
+        "/openapi.json",
+        "/nothing",
+        "/api/v1/verifications",
+    ] {
+        let request = Request::get(path)
+            .header("origin", "https://evil.example")
+            .body(Body::empty())
+            .unwrap();
         let answer = world.send(request).await;
         for (name, wanted) in [
             ("x-content-type-options", "nosniff"),
@@ -57,7 +78,10 @@ async fn every_answer_has_safe_headers_and_none_lets_other_origins_in() {
         ] {
             assert_eq!(answer.header(name), wanted, "{path}");
         }
-        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+        assert!(
+            answer.header("content-security-policy").starts_with("default-src 'none'"),
+            "{path}"
+        );
         assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
     }
 }

@@ -27,7 +27,11 @@ struct Switched {
 
 impl Switched {
     fn there(&self) -> Result<&MemoryStore, StoreError> {
-        if self.gone.load(Ordering::SeqCst) { Err(StoreError::unavailable("planted: /var/lib/tapcode.db is full")) } else { Ok(&self.store) }
+        if self.gone.load(Ordering::SeqCst) {
+            Err(StoreError::unavailable("planted: /var/lib/tapcode.db is full"))
+        } else {
+            Ok(&self.store)
+        }
     }
 }
 
@@ -112,7 +116,11 @@ impl Store for Switched {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_gone_approves_and_sends_nothing_and_comes_back() {
     let gone = Arc::new(AtomicBool::new(false));
-    let world = World::begin_on(Arc::new(Switched { store: MemoryStore::new(), gone: Arc::clone(&gone) })).await;
+    let world = World::begin_on(Arc::new(Switched {
+        store: MemoryStore::new(),
+        gone: Arc::clone(&gone),
+    }))
+    .await;
     let (id, code) = world.begun().await;
     world.pass(3_000).await;
     let on_phone = || world.sandbox.all().iter().map(|phone| phone.messages.len()).sum::<usize>();
@@ -122,7 +130,11 @@ async fn a_store_that_is_gone_approves_and_sends_nothing_and_comes_back() {
     gone.store(true, Ordering::SeqCst);
     let begin = json!({ "to": "+31611398051" }).to_string();
     let sms = json!({ "from_number_id": 42, "to": NUMBER, "body": "Your code is 123456." }).to_string();
-    for (path, body) in [("/api/v1/verifications", &*begin), (&*check, &*right), ("/api/v1/sms/messages", &*sms)] {
+    for (path, body) in [
+        ("/api/v1/verifications", &*begin),
+        (&*check, &*right),
+        ("/api/v1/sms/messages", &*sms),
+    ] {
         let refused = world.post(&world.live, path, body).await;
         assert!(!refused.header("retry-after").is_empty(), "{path}");
         let told = refused.refuses(503, "unavailable").to_string();

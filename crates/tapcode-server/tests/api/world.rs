@@ -62,7 +62,11 @@ struct Counted(AtomicU64);
 impl Entropy for Counted {
     fn fill(&self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(8) {
-            let mut z = self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut z = self
+                .0
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_add(1)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15);
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             chunk.copy_from_slice(&(z ^ (z >> 31)).to_be_bytes()[..chunk.len()]);
@@ -122,13 +126,22 @@ impl Answer {
 
     #[track_caller]
     pub fn refuses(self, status: u16, code: &str) -> Value {
-        assert_eq!((self.status.as_u16(), &*self.problem()), (status, code), "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(
+            (self.status.as_u16(), &*self.problem()),
+            (status, code),
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
         self.json()
     }
 }
 
 fn service(name: &str, own_codes: bool) -> Service {
-    let step = |channel, sender, wait_ms| WorkflowStep { channel, sender: Some(sender), wait_ms };
+    let step = |channel, sender, wait_ms| WorkflowStep {
+        channel,
+        sender: Some(sender),
+        wait_ms,
+    };
     Service {
         name: ServiceName::parse(name).unwrap(),
         brand: "Acme".into(),
@@ -149,16 +162,28 @@ impl World {
     }
 
     pub async fn begin_on(store: Arc<dyn Store>) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(StoryClock { began: tokio::time::Instant::now() });
+        let clock: Arc<dyn Clock> = Arc::new(StoryClock {
+            began: tokio::time::Instant::now(),
+        });
         let sandbox = Sandbox::new("Acme", &[Number::parse(NUMBER).unwrap()], Arc::clone(&clock));
         let sender = |channel, id| {
             let provider = sandbox.sender(channel, "+3197010253000");
             Sender::new(channel, id, Provider::Session(Arc::new(provider)))
         };
         let senders = vec![
-            Sender { template: Some("login_otp".into()), ..sender(Channel::Whatsapp, 1) },
-            Sender { number: Some("+3197010253000".into()), codes_only: true, ..sender(Channel::Sms, 42) },
-            Sender { number: Some("+3197010253001".into()), ..sender(Channel::Sms, 43) },
+            Sender {
+                template: Some("login_otp".into()),
+                ..sender(Channel::Whatsapp, 1)
+            },
+            Sender {
+                number: Some("+3197010253000".into()),
+                codes_only: true,
+                ..sender(Channel::Sms, 42)
+            },
+            Sender {
+                number: Some("+3197010253001".into()),
+                ..sender(Channel::Sms, 43)
+            },
             sender(Channel::Whatsapp, 0),
             sender(Channel::Sms, 0),
         ];
@@ -209,7 +234,9 @@ impl World {
     }
 
     pub async fn key(&self, service: Option<&str>, mode: Mode, rights: &[Right]) -> String {
-        let new = self.engine.new_key(service.and_then(ServiceName::parse), mode, rights.to_vec(), "test");
+        let new = self
+            .engine
+            .new_key(service.and_then(ServiceName::parse), mode, rights.to_vec(), "test");
         self.store.put_key(&new.kept).await.unwrap();
         new.text
     }
@@ -217,18 +244,26 @@ impl World {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes().to_vec() }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes().to_vec(),
+        }
     }
 
     pub async fn ask(&self, key: &str, method: Method, path: &str, body: Option<&str>, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {key}"));
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.send(request.body(Body::from(body.unwrap_or_default().to_owned())).unwrap()).await
+        self.send(request.body(Body::from(body.unwrap_or_default().to_owned())).unwrap())
+            .await
     }
 
     pub async fn post(&self, key: &str, path: &str, body: &str) -> Answer {
@@ -241,7 +276,10 @@ impl World {
 
     /// Begins a verification for [`NUMBER`] with the live key; returns its id and code.
     pub async fn begun(&self) -> (String, String) {
-        let begun = self.post(&self.live, "/api/v1/verifications", &format!(r#"{{"to":"{NUMBER}"}}"#)).await.expect(201);
+        let begun = self
+            .post(&self.live, "/api/v1/verifications", &format!(r#"{{"to":"{NUMBER}"}}"#))
+            .await
+            .expect(201);
         let id = begun["id"].as_str().unwrap().to_owned();
         let code = self.code(&id).await;
         (id, code)
@@ -249,7 +287,9 @@ impl World {
 
     pub async fn code(&self, id: &str) -> String {
         let id = SubjectId::Verification(VerificationId::parse(id).unwrap());
-        let Subject::Verification(verification) = self.store.snapshot(id).await.unwrap().unwrap().subject else { panic!("no verification") };
+        let Subject::Verification(verification) = self.store.snapshot(id).await.unwrap().unwrap().subject else {
+            panic!("no verification")
+        };
         self.engine.keyring().code(&verification).unwrap().expose().to_owned()
     }
 
@@ -277,7 +317,10 @@ pub fn named(json: &Value) -> String {
     let mut rest = &*text;
     while let Some(at) = ["vrf_", "msg_", "evt_", "req_"].iter().filter_map(|p| rest.find(p)).min() {
         out.push_str(&rest[..at]);
-        let id: String = rest[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let id: String = rest[at..]
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
         let n = seen.iter().position(|s| *s == id).unwrap_or_else(|| {
             seen.push(id.clone());
             seen.len() - 1

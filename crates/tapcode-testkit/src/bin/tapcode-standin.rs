@@ -65,16 +65,12 @@ struct Arguments {
 }
 
 fn name_and_language(text: &str) -> Result<(String, String), String> {
-    let (name, language) = text
-        .split_once(':')
-        .ok_or("a template is given as name:language")?;
+    let (name, language) = text.split_once(':').ok_or("a template is given as name:language")?;
     Ok((name.to_owned(), language.to_owned()))
 }
 
 fn public_and_actual(text: &str) -> Result<Reach, String> {
-    let (public, actual) = text
-        .split_once('=')
-        .ok_or("the reach is given as PUBLIC=ACTUAL")?;
+    let (public, actual) = text.split_once('=').ok_or("the reach is given as PUBLIC=ACTUAL")?;
     Ok(Reach {
         public: public.to_owned(),
         actual: actual.to_owned(),

@@ -126,8 +126,7 @@ impl CloudDesk {
         let known = shown == Some(self.access_token.read().expect("no holder panics").as_str());
         if !known {
             // The HTTP status is *unconfirmed*.
-            return Err(Refusal::new(401, 190)
-                .text("Invalid OAuth access token - Cannot parse access token"));
+            return Err(Refusal::new(401, 190).text("Invalid OAuth access token - Cannot parse access token"));
         }
         if id != self.config.phone_number_id && id != self.config.waba_id {
             return Err(Refusal::new(400, 100).subcode(Some(33)).text(format!(
@@ -139,12 +138,7 @@ impl CloudDesk {
         Ok(())
     }
 
-    async fn take_send(
-        self: Arc<Self>,
-        version: &str,
-        id: &str,
-        request: Request<Incoming>,
-    ) -> Reply {
+    async fn take_send(self: Arc<Self>, version: &str, id: &str, request: Request<Incoming>) -> Reply {
         let caller = match self.refuse_caller(&request, id) {
             // A WhatsApp Business account is an object too, but sends no messages.
             Ok(()) if id != self.config.phone_number_id => Err(unknown_path(request.uri().path())),
@@ -154,12 +148,7 @@ impl CloudDesk {
             .headers()
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| {
-                value
-                    .split(';')
-                    .next()
-                    .is_some_and(|kind| kind.trim() == "application/json")
-            });
+            .is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim() == "application/json"));
         let Some(body) = read_body(request).await else {
             return Reply::Close;
         };
@@ -171,23 +160,15 @@ impl CloudDesk {
         };
         let sketch = Sketch::of(&json);
         let judged = caller.and_then(|()| {
-            judge(
-                &json,
-                &self.config.display_phone_number,
-                |name, language| {
-                    let templates = self.templates.read().expect("no holder panics");
-                    templates.get(name)?.get(language).copied()
-                },
-            )
+            judge(&json, &self.config.display_phone_number, |name, language| {
+                let templates = self.templates.read().expect("no holder panics");
+                templates.get(name)?.get(language).copied()
+            })
         });
         if let Err(refusal) = judged {
             let fate = Fate::Invalid {
                 code: refusal.code,
-                reason: refusal
-                    .details
-                    .clone()
-                    .or_else(|| refusal.text.clone())
-                    .unwrap_or_default(),
+                reason: refusal.details.clone().or_else(|| refusal.text.clone()).unwrap_or_default(),
             };
             self.record(version, sketch, json, fate);
             return self.refuse(&refusal);
@@ -203,47 +184,21 @@ impl CloudDesk {
                 self.tally.unread.fetch_add(1, Ordering::Relaxed);
                 Reply::Close
             }
-            Answer::Error {
-                http,
-                code,
-                subcode,
-            } => {
+            Answer::Error { http, code, subcode } => {
                 let refusal = Refusal::new(*http, *code).subcode(*subcode);
                 self.record(version, sketch, json, Fate::Refused { code: *code });
                 clock::sleep(script.answer_delay).await;
                 self.refuse(&refusal)
             }
-            Answer::Accept => {
-                self.accept(version, sketch, json, &to, &script, "accepted", None)
-                    .await
-            }
+            Answer::Accept => self.accept(version, sketch, json, &to, &script, "accepted", None).await,
             Answer::AcceptHeld => {
-                self.accept(
-                    version,
-                    sketch,
-                    json,
-                    &to,
-                    &script,
-                    "held_for_quality_assessment",
-                    None,
-                )
-                .await
-            }
-            Answer::AcceptPaused => {
-                self.accept(version, sketch, json, &to, &script, "paused", None)
+                self.accept(version, sketch, json, &to, &script, "held_for_quality_assessment", None)
                     .await
             }
+            Answer::AcceptPaused => self.accept(version, sketch, json, &to, &script, "paused", None).await,
             Answer::Fault(fault) => {
-                self.accept(
-                    version,
-                    sketch,
-                    json,
-                    &to,
-                    &script,
-                    "accepted",
-                    Some(*fault),
-                )
-                .await
+                self.accept(version, sketch, json, &to, &script, "accepted", Some(*fault))
+                    .await
             }
         }
     }
@@ -267,9 +222,7 @@ impl CloudDesk {
         let wamid = self.mint_wamid(&wa_id);
         let callback_data = sketch.callback_data.clone();
         let fate = match fault {
-            None => Fate::Accepted {
-                wamid: wamid.clone(),
-            },
+            None => Fate::Accepted { wamid: wamid.clone() },
             Some(fault) => Fate::Faulted {
                 wamid: wamid.clone(),
                 fault,
@@ -295,13 +248,8 @@ impl CloudDesk {
             let (desk, script) = (Arc::clone(self), Arc::clone(script));
             self.receipts.spawn(async move {
                 let stop = desk.stop.clone();
-                stop.run_until_cancelled(desk.send_receipts(
-                    message,
-                    script,
-                    early_tx,
-                    answered_rx,
-                ))
-                .await;
+                stop.run_until_cancelled(desk.send_receipts(message, script, early_tx, answered_rx))
+                    .await;
             });
             // An error says that the stand-in is stopping.
             let _ = early_rx.await;
@@ -388,9 +336,8 @@ impl CloudDesk {
                 "platform_type" if is_number => json!("CLOUD_API"),
                 unknown => {
                     // The words are *unconfirmed*.
-                    return self.refuse(&Refusal::new(400, 100).text(format!(
-                        "(#100) Tried accessing nonexisting field ({unknown})"
-                    )));
+                    return self
+                        .refuse(&Refusal::new(400, 100).text(format!("(#100) Tried accessing nonexisting field ({unknown})")));
                 }
             };
             object.insert(field.to_owned(), value);
@@ -405,11 +352,7 @@ impl CloudDesk {
 
     /// An id of the shape that Meta's example decodes to: it contains the recipient's number, readable by anybody.
     fn mint_wamid(&self, wa_id: &str) -> String {
-        let unique = format!(
-            "{:010X}{:08X}",
-            self.salt & 0xff_ffff_ffff,
-            self.next_serial() & 0xffff_ffff
-        );
+        let unique = format!("{:010X}{:08X}", self.salt & 0xff_ffff_ffff, self.next_serial() & 0xffff_ffff);
         let mut bytes = Vec::with_capacity(48);
         bytes.extend_from_slice(b"\x1c\x18");
         bytes.push(u8::try_from(wa_id.len()).expect("a number has at most 17 digits"));
@@ -422,13 +365,11 @@ impl CloudDesk {
 }
 
 /// A body of JSON as Meta labels it; the spelling is *unconfirmed*.
-const JSON: header::HeaderValue =
-    header::HeaderValue::from_static("application/json; charset=UTF-8");
+const JSON: header::HeaderValue = header::HeaderValue::from_static("application/json; charset=UTF-8");
 
 fn json_answer(http: u16, body: Bytes) -> Reply {
     let mut response = Response::new(AnswerBody::whole(body));
-    *response.status_mut() =
-        StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     Reply::Answer(response)
 }
@@ -473,9 +414,7 @@ impl Desk for CloudDesk {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
         let path = request.uri().path().to_owned();
         match (request.method(), parse_path(&path)) {
-            (&Method::POST, Some((version, id, true))) => {
-                self.take_send(version, id, request).await
-            }
+            (&Method::POST, Some((version, id, true))) => self.take_send(version, id, request).await,
             (&Method::GET, Some((_, id, false))) => self.read_object(id, &request),
             (&Method::GET, None) if path == COUNTS_PATH => {
                 json_ok(serde_json::to_string(&self.counts()).expect("counts are JSON"))

@@ -32,11 +32,7 @@ impl Sketch {
         let body = template
             .and_then(|template| template.get("components"))
             .and_then(Value::as_array)
-            .and_then(|components| {
-                components
-                    .iter()
-                    .find(|component| is_word(component.get("type"), "body"))
-            });
+            .and_then(|components| components.iter().find(|component| is_word(component.get("type"), "body")));
         Self {
             to: text(json.get("to")),
             code: text(body.and_then(|body| body.pointer("/parameters/0/text"))),
@@ -79,10 +75,7 @@ pub(super) fn judge(
     if request.contains_key("recipient") {
         return Err(Refusal::new(400, 131_062));
     }
-    if request
-        .get("recipient_type")
-        .is_some_and(|kind| kind != "individual")
-    {
+    if request.get("recipient_type").is_some_and(|kind| kind != "individual") {
         return Err(Refusal::new(400, 100).details("recipient_type must be individual"));
     }
     judge_recipient(request.get("to"), own_digits)?;
@@ -91,13 +84,11 @@ pub(super) fn judge(
             .as_str()
             .is_some_and(|data| data.chars().count() <= CALLBACK_DATA_MAX_CHARS);
         if !fits {
-            return Err(Refusal::new(400, 100)
-                .details("biz_opaque_callback_data must be a string of at most 512 characters"));
+            return Err(Refusal::new(400, 100).details("biz_opaque_callback_data must be a string of at most 512 characters"));
         }
     }
     if request.get("type").and_then(Value::as_str) != Some("template") {
-        return Err(Refusal::new(400, 131_051)
-            .details("this stand-in knows messages of type template only"));
+        return Err(Refusal::new(400, 131_051).details("this stand-in knows messages of type template only"));
     }
     judge_template(request.get("template"), template_state)
 }
@@ -108,9 +99,8 @@ fn judge_recipient(to: Option<&Value>, own_digits: &str) -> Result<(), Refusal> 
         return Err(missing_100("to"));
     };
     let digits = to.strip_prefix('+').unwrap_or_default();
-    let is_number = (7..=15).contains(&digits.len())
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && !digits.starts_with('0');
+    let is_number =
+        (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
     if !is_number {
         return Err(Refusal::new(400, 131_009).details("to must be a plus sign and 7 to 15 digits"));
     }
@@ -120,10 +110,7 @@ fn judge_recipient(to: Option<&Value>, own_digits: &str) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn judge_template(
-    template: Option<&Value>,
-    template_state: impl Fn(&str, &str) -> Option<TemplateState>,
-) -> Result<(), Refusal> {
+fn judge_template(template: Option<&Value>, template_state: impl Fn(&str, &str) -> Option<TemplateState>) -> Result<(), Refusal> {
     let Some(template) = template.and_then(Value::as_object) else {
         return Err(missing("template"));
     };
@@ -140,9 +127,7 @@ fn judge_template(
     };
     match template_state(name, language) {
         None | Some(TemplateState::Pending | TemplateState::Rejected) => {
-            return Err(Refusal::new(404, 132_001).details(format!(
-                "template name ({name}) does not exist in {language}"
-            )));
+            return Err(Refusal::new(404, 132_001).details(format!("template name ({name}) does not exist in {language}")));
         }
         Some(TemplateState::Paused) => return Err(Refusal::new(400, 132_015)),
         Some(TemplateState::Disabled) => return Err(Refusal::new(400, 132_016)),
@@ -161,19 +146,16 @@ fn judge_components(components: &[Value]) -> Result<(), Refusal> {
         let Some(component) = component.as_object() else {
             return Err(Refusal::new(400, 100).details("a component must be an object"));
         };
-        only_keys(
-            component,
-            "component",
-            &["type", "sub_type", "index", "parameters"],
-        )?;
+        only_keys(component, "component", &["type", "sub_type", "index", "parameters"])?;
         let slot = if is_word(component.get("type"), "body") {
             &mut body
         } else if is_word(component.get("type"), "button") {
             &mut button
         } else {
             // An authentication template has no header and no parameters anywhere else.
-            return Err(Refusal::new(400, 132_018)
-                .details("an authentication template takes parameters for body and button only"));
+            return Err(
+                Refusal::new(400, 132_018).details("an authentication template takes parameters for body and button only")
+            );
         };
         if slot.replace(component).is_some() {
             return Err(Refusal::new(400, 132_018).details("a component is given twice"));
@@ -188,20 +170,14 @@ fn judge_components(components: &[Value]) -> Result<(), Refusal> {
         )));
     }
     // The words of this error were seen in public reports: https://github.com/PipedreamHQ/pipedream/issues/5899 (read 2026-11-22)
-    let no_button = || {
-        Refusal::new(400, 131_008)
-            .details("buttons: Button at index 0 of type Url requires a parameter")
-    };
+    let no_button = || Refusal::new(400, 131_008).details("buttons: Button at index 0 of type Url requires a parameter");
     let button = button.ok_or_else(no_button)?;
     // Meta reads the one-time-code button as a URL button. That another sub type gets this error is *unconfirmed*.
     if !is_word(button.get("sub_type"), "url") {
-        return Err(Refusal::new(400, 131_009)
-            .details("buttons: sub_type of the button at index 0 must be url"));
+        return Err(Refusal::new(400, 131_009).details("buttons: sub_type of the button at index 0 must be url"));
     }
     // Both the string and the number occur in Meta's own pages.
-    let at_zero = button
-        .get("index")
-        .is_some_and(|index| index == "0" || index == 0);
+    let at_zero = button.get("index").is_some_and(|index| index == "0" || index == 0);
     let [button] = parameters(button) else {
         return Err(no_button());
     };
@@ -211,9 +187,7 @@ fn judge_components(components: &[Value]) -> Result<(), Refusal> {
     let (body, button) = (code_of(&body[0])?, code_of(button)?);
     // That Meta compares the two is *unconfirmed*; its pages say that they are the same value.
     if body != button {
-        return Err(
-            Refusal::new(400, 131_009).details("the body and the button must carry the same code")
-        );
+        return Err(Refusal::new(400, 131_009).details("the body and the button must carry the same code"));
     }
     Ok(())
 }
@@ -255,8 +229,7 @@ fn is_word(value: Option<&Value>, word: &str) -> bool {
 
 fn only_keys(object: &Map<String, Value>, place: &str, known: &[&str]) -> Result<(), Refusal> {
     match object.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(Refusal::new(400, 100)
-            .details(format!("Unexpected key \"{key}\" on param \"{place}\"."))),
+        Some(key) => Err(Refusal::new(400, 100).details(format!("Unexpected key \"{key}\" on param \"{place}\"."))),
         None => Ok(()),
     }
 }

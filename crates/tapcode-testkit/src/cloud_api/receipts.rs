@@ -29,9 +29,7 @@ impl CloudDesk {
         early_done: oneshot::Sender<()>,
         answered: oneshot::Receiver<()>,
     ) {
-        let (early, late): (Vec<_>, Vec<_>) = together(&script.receipts)
-            .into_iter()
-            .partition(|group| group[0].early);
+        let (early, late): (Vec<_>, Vec<_>) = together(&script.receipts).into_iter().partition(|group| group[0].early);
         self.send_groups(&message, early).await;
         // An error says that the caller went away while early receipts were sent.
         let _ = early_done.send(());
@@ -51,10 +49,7 @@ impl CloudDesk {
                     wamid: message.wamid.clone(),
                     wa_id: message.wa_id.clone(),
                     status: step.status,
-                    biz_opaque_callback_data: message
-                        .callback_data
-                        .clone()
-                        .filter(|_| !step.without_callback_data),
+                    biz_opaque_callback_data: message.callback_data.clone().filter(|_| !step.without_callback_data),
                     timestamp: clock::unix_seconds(),
                 })
                 .collect();
@@ -76,11 +71,7 @@ impl CloudDesk {
             let redeliver = async {
                 for (nth, pause) in desk.config.redelivery.iter().enumerate() {
                     clock::sleep(*pause).await;
-                    if desk
-                        .deliver(body.clone(), &Signing::Proper, nth + 1)
-                        .await
-                        .is_ok()
-                    {
+                    if desk.deliver(body.clone(), &Signing::Proper, nth + 1).await.is_ok() {
                         return;
                     }
                 }
@@ -92,11 +83,7 @@ impl CloudDesk {
     pub(super) async fn send_once(&self, body: Bytes, signing: &Signing) -> CallbackAnswer {
         self.deliver(body, signing, 0).await
     }
-    pub(super) async fn send_receipt(
-        &self,
-        mut update: StatusUpdate,
-        step: &ReceiptStep,
-    ) -> CallbackAnswer {
+    pub(super) async fn send_receipt(&self, mut update: StatusUpdate, step: &ReceiptStep) -> CallbackAnswer {
         if step.without_callback_data {
             update.biz_opaque_callback_data = None;
         }
@@ -127,12 +114,8 @@ impl CloudDesk {
         let answer = match url {
             None => CallbackAnswer::NoAddress,
             Some(url) => {
-                let header = signature
-                    .as_deref()
-                    .map(|value| (webhook::SIGNATURE_HEADER, value));
-                self.client
-                    .post(&url, "application/json", header, body.clone())
-                    .await
+                let header = signature.as_deref().map(|value| (webhook::SIGNATURE_HEADER, value));
+                self.client.post(&url, "application/json", header, body.clone()).await
             }
         };
         let counter = if answer.is_ok() {
@@ -153,11 +136,7 @@ impl CloudDesk {
         answer
     }
 
-    pub(super) async fn subscribe(
-        &self,
-        url: &str,
-        verify_token: &str,
-    ) -> Result<(), SubscribeError> {
+    pub(super) async fn subscribe(&self, url: &str, verify_token: &str) -> Result<(), SubscribeError> {
         let challenge = format!("{:010}", self.next_serial() + 1_158_201_444);
         let query: String = form_urlencoded::Serializer::new(String::new())
             .append_pair("hub.mode", "subscribe")

@@ -86,9 +86,7 @@ impl Script {
     /// Accepted, `sent`, `delivered`.
     #[must_use]
     pub fn delivered() -> Self {
-        Self::silent()
-            .then(ReceiptStep::sent())
-            .then(ReceiptStep::delivered())
+        Self::silent().then(ReceiptStep::sent()).then(ReceiptStep::delivered())
     }
 
     /// Accepted, then 131026: not on WhatsApp. There is no way to learn this before sending.

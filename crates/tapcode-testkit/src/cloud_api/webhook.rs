@@ -56,10 +56,7 @@ pub(super) fn body(origin: &Origin<'_>, updates: &[StatusUpdate]) -> Vec<u8> {
     } else {
         updates.len().max(1)
     };
-    let changes: Vec<Change> = updates
-        .chunks(per_change)
-        .map(|updates| change(origin, updates))
-        .collect();
+    let changes: Vec<Change> = updates.chunks(per_change).map(|updates| change(origin, updates)).collect();
     let mut entry = Vec::new();
     let mut changes = changes.into_iter().peekable();
     while changes.peek().is_some() {
@@ -165,8 +162,7 @@ fn escape_as_meta_does(json: &str) -> String {
 /// The value of the signature header: `sha256=` and the hexadecimal HMAC-SHA-256 of the raw body under the app secret.
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint> (read 2026-11-22)
 pub(super) fn sign(app_secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(app_secret.as_bytes())
-        .expect("HMAC takes keys of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(app_secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);
     let mut value = String::with_capacity(71);
     value.push_str("sha256=");

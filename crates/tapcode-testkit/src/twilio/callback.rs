@@ -18,11 +18,7 @@ const FOREIGN_ACCOUNT_SID: &str = "ACffffffffffffffffffffffffffffffff";
 const FOREIGN_MESSAGE_SID: &str = "SMffffffffffffffffffffffffffffffff";
 
 /// The parameters of one callback.
-pub(super) fn parameters(
-    account_sid: &str,
-    message: &Message,
-    step: &ReceiptStep,
-) -> Vec<(String, String)> {
+pub(super) fn parameters(account_sid: &str, message: &Message, step: &ReceiptStep) -> Vec<(String, String)> {
     let (account, sid) = if step.foreign {
         (FOREIGN_ACCOUNT_SID, FOREIGN_MESSAGE_SID)
     } else {
@@ -45,14 +41,10 @@ pub(super) fn parameters(
         parameters.push(("MessagingServiceSid", service.clone()));
     }
     if step.status == Status::Delivered {
-        let now = jiff::Timestamp::try_from(crate::clock::wall())
-            .expect("the machine's clock is in jiff's range");
+        let now = jiff::Timestamp::try_from(crate::clock::wall()).expect("the machine's clock is in jiff's range");
         parameters.push(("RawDlrDoneDate", now.strftime("%y%m%d%H%M").to_string()));
     }
-    parameters
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// base64(HMAC-SHA-1(token, address + each name and value, sorted by name)). A pair that occurs twice counts once.
@@ -60,8 +52,7 @@ pub(super) fn sign(auth_token: &str, url: &str, parameters: &[(String, String)])
     let mut sorted: Vec<_> = parameters.iter().collect();
     sorted.sort();
     sorted.dedup();
-    let mut mac =
-        Hmac::<Sha1>::new_from_slice(auth_token.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac = Hmac::<Sha1>::new_from_slice(auth_token.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(url.as_bytes());
     for (name, value) in sorted {
         mac.update(name.as_bytes());
@@ -71,12 +62,7 @@ pub(super) fn sign(auth_token: &str, url: &str, parameters: &[(String, String)])
 }
 
 /// The header value for a way of signing; `None` for no header.
-pub(super) fn signature(
-    auth_token: &str,
-    url: &str,
-    parameters: &[(String, String)],
-    signing: &Signing,
-) -> Option<String> {
+pub(super) fn signature(auth_token: &str, url: &str, parameters: &[(String, String)], signing: &Signing) -> Option<String> {
     match signing {
         Signing::Proper => Some(sign(auth_token, url, parameters)),
         Signing::Forged => Some(sign("a token that is somebody else's", url, parameters)),
@@ -92,19 +78,12 @@ pub(super) fn without_port(url: &str) -> String {
             let authority = format!(":{}", parsed.port().expect("the guard saw one"));
             let _ = parsed.set_port(None);
             // The rest of the address must stay byte for byte as it was given, so the port is cut out of the text.
-            match url.split_once("://").map(|(scheme, rest)| {
-                (
-                    scheme,
-                    rest.find(['/', '?', '#']).unwrap_or(rest.len()),
-                    rest,
-                )
-            }) {
+            match url
+                .split_once("://")
+                .map(|(scheme, rest)| (scheme, rest.find(['/', '?', '#']).unwrap_or(rest.len()), rest))
+            {
                 Some((scheme, end, rest)) => {
-                    format!(
-                        "{scheme}://{}{}",
-                        rest[..end].trim_end_matches(&authority),
-                        &rest[end..]
-                    )
+                    format!("{scheme}://{}{}", rest[..end].trim_end_matches(&authority), &rest[end..])
                 }
                 None => url.to_owned(),
             }

@@ -117,11 +117,8 @@ impl TwilioDesk {
             .unwrap_or_default();
         let is = |user: &str, password: &str| shown == format!("{user}:{password}").as_bytes();
         let config = &self.config;
-        let known = is(&config.account_sid, &config.auth_token)
-            || config
-                .api_key
-                .as_ref()
-                .is_some_and(|(key, secret)| is(key, secret));
+        let known =
+            is(&config.account_sid, &config.auth_token) || config.api_key.as_ref().is_some_and(|(key, secret)| is(key, secret));
         if !known {
             return Err(Refusal::new(401, 20_003, "Authenticate"));
         }
@@ -147,11 +144,7 @@ impl TwilioDesk {
             return Reply::Close;
         };
         // Of another content type no parameter is read.
-        let form = if is_form {
-            Form::parse(&body)
-        } else {
-            Form(Vec::new())
-        };
+        let form = if is_form { Form::parse(&body) } else { Form(Vec::new()) };
         if let Err(refusal) = caller.and_then(|()| judge(&form, &self.config.senders)) {
             let fate = Fate::Invalid {
                 code: refusal.code,
@@ -182,18 +175,8 @@ impl TwilioDesk {
     }
 
     /// A message comes to exist.
-    async fn accept(
-        self: &Arc<Self>,
-        form: Form,
-        to: String,
-        script: &Arc<Script>,
-        fault: Option<Fault>,
-    ) -> Reply {
-        let sid = format!(
-            "SM{:016x}{:016x}",
-            self.salt,
-            self.serial.fetch_add(1, Ordering::Relaxed)
-        );
+    async fn accept(self: &Arc<Self>, form: Form, to: String, script: &Arc<Script>, fault: Option<Fault>) -> Reply {
+        let sid = format!("SM{:016x}{:016x}", self.salt, self.serial.fetch_add(1, Ordering::Relaxed));
         let value = |name| form.value(name).map(str::to_owned);
         let message = Message {
             sid: sid.clone(),
@@ -202,9 +185,7 @@ impl TwilioDesk {
             messaging_service_sid: value("MessagingServiceSid"),
             status_callback: value("StatusCallback"),
         };
-        let answer: Bytes = self
-            .resource(&message, form.value("Body").unwrap_or_default())
-            .into();
+        let answer: Bytes = self.resource(&message, form.value("Body").unwrap_or_default()).into();
         let fate = match fault {
             None => Fate::Accepted { sid },
             Some(fault) => Fate::Faulted { sid, fault },
@@ -219,13 +200,8 @@ impl TwilioDesk {
             let (desk, script) = (Arc::clone(self), Arc::clone(script));
             self.receipts.spawn(async move {
                 let stop = desk.stop.clone();
-                stop.run_until_cancelled(desk.send_receipts(
-                    message,
-                    script,
-                    early_tx,
-                    answered_rx,
-                ))
-                .await;
+                stop.run_until_cancelled(desk.send_receipts(message, script, early_tx, answered_rx))
+                    .await;
             });
             // An error says that the stand-in is stopping.
             let _ = early_rx.await;
@@ -344,19 +320,13 @@ impl TwilioDesk {
         answer
     }
 
-    pub(super) async fn deliver(
-        &self,
-        url: &str,
-        parameters: Vec<(String, String)>,
-        signing: &Signing,
-    ) -> CallbackAnswer {
+    pub(super) async fn deliver(&self, url: &str, parameters: Vec<(String, String)>, signing: &Signing) -> CallbackAnswer {
         let signed_url = if self.config.sign_without_port {
             callback::without_port(url)
         } else {
             url.to_owned()
         };
-        let signature =
-            callback::signature(&self.config.auth_token, &signed_url, &parameters, signing);
+        let signature = callback::signature(&self.config.auth_token, &signed_url, &parameters, signing);
         let target = match &self.config.reach {
             Some(reach) => match url.strip_prefix(&reach.public) {
                 Some(rest) => format!("{}{rest}", reach.actual),
@@ -367,9 +337,7 @@ impl TwilioDesk {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&parameters)
             .finish();
-        let header = signature
-            .as_deref()
-            .map(|value| (callback::SIGNATURE_HEADER, value));
+        let header = signature.as_deref().map(|value| (callback::SIGNATURE_HEADER, value));
         let answer = self
             .client
             .post(
@@ -415,11 +383,7 @@ impl Desk for TwilioDesk {
 }
 
 fn not_found(path: &str) -> Refusal {
-    Refusal::new(
-        404,
-        20_404,
-        format!("The requested resource {path} was not found"),
-    )
+    Refusal::new(404, 20_404, format!("The requested resource {path} was not found"))
 }
 
 fn refuse(refusal: &Refusal) -> Reply {
@@ -428,8 +392,7 @@ fn refuse(refusal: &Refusal) -> Reply {
 
 fn json_answer(http: u16, body: AnswerBody) -> Reply {
     let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         header::HeaderValue::from_static("application/json; charset=utf-8"),

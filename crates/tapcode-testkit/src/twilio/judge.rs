@@ -87,10 +87,7 @@ pub(super) fn judge(form: &Form, senders: &[String]) -> Result<(), Refusal> {
         return refuse(21_602, "Message body is required.");
     };
     if body.chars().count() > BODY_MAX_CHARS {
-        return refuse(
-            21_617,
-            "The concatenated message body exceeds the 1600 character limit.",
-        );
+        return refuse(21_617, "The concatenated message body exceeds the 1600 character limit.");
     }
     if let Some(callback) = form.value("StatusCallback") {
         let is_http = callback.starts_with("http://") || callback.starts_with("https://");
@@ -111,20 +108,15 @@ pub(super) fn judge(form: &Form, senders: &[String]) -> Result<(), Refusal> {
 
 fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
+        (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
 /// A number, a short code, or 1–11 letters, digits and spaces with at least one letter.
 fn is_sender(sender: &str) -> bool {
-    let is_short_code =
-        (3..=8).contains(&sender.len()) && sender.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short_code = (3..=8).contains(&sender.len()) && sender.bytes().all(|byte| byte.is_ascii_digit());
     let is_name = (1..=11).contains(&sender.len())
-        && sender
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
+        && sender.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
         && sender.bytes().any(|byte| byte.is_ascii_alphabetic());
     is_e164(sender) || is_short_code || is_name
 }

@@ -103,9 +103,7 @@ impl Script {
     /// Accepted, `sent`, `delivered`.
     #[must_use]
     pub fn delivered() -> Self {
-        Self::silent()
-            .then(ReceiptStep::sent())
-            .then(ReceiptStep::delivered())
+        Self::silent().then(ReceiptStep::sent()).then(ReceiptStep::delivered())
     }
 
     /// Refused.

@@ -27,11 +27,7 @@ pub(super) fn count(text: &str) -> usize {
         Some(septets) => (septets, 160, 153),
         None => (text.encode_utf16().count(), 70, 67),
     };
-    if units <= single {
-        1
-    } else {
-        units.div_ceil(part)
-    }
+    if units <= single { 1 } else { units.div_ceil(part) }
 }
 
 #[cfg(test)]

@@ -89,11 +89,7 @@ async fn take(
 ) -> impl IntoResponse {
     let challenge = query
         .as_deref()
-        .and_then(|query| {
-            query
-                .split('&')
-                .find_map(|pair| pair.strip_prefix("hub.challenge="))
-        })
+        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("hub.challenge=")))
         .filter(|_| uri.path() != "/deaf")
         .unwrap_or_default()
         .to_owned();

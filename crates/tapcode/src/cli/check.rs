@@ -39,7 +39,12 @@ pub fn verification(text: &str) -> Result<VerificationId, String> {
 impl Check {
     pub async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
         let path = format!("api/v1/verifications/{}/check", self.id);
-        let checked = match self.server.client()?.ask(Method::POST, &path, Some(&json!({ "code": self.code }))).await? {
+        let checked = match self
+            .server
+            .client()?
+            .ask(Method::POST, &path, Some(&json!({ "code": self.code })))
+            .await?
+        {
             Said::No(problem) => return Ok(tell_problem(&problem, self.server.json)),
             Said::Yes(checked) => checked,
         };
@@ -52,7 +57,10 @@ impl Check {
             let reason = plain(text(&checked, "reason")).replace('_', " ");
             let status = plain(text(&checked, "status")).replace('_', " ");
             let left = checked.get("checks_left").and_then(Value::as_u64);
-            let left = left.filter(|_| status == "pending").map(|left| format!(", checks left: {left}")).unwrap_or_default();
+            let left = left
+                .filter(|_| status == "pending")
+                .map(|left| format!(", checks left: {left}"))
+                .unwrap_or_default();
             screen.line(&screen.bad(&format!("not valid: {reason}; the verification is {status}{left}")))?;
         }
         Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })

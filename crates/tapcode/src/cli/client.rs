@@ -66,10 +66,15 @@ impl Server {
     ///
     /// # Errors
     /// When the address or the key is missing or could be none.
-    #[expect(clippy::disallowed_methods, reason = "the command line calls the server like any caller; the engine's client is for what the server calls")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line calls the server like any caller; the engine's client is for what the server calls"
+    )]
     pub fn client(&self) -> anyhow::Result<Client> {
         let text = format!("{}/", self.url.trim_end_matches('/'));
-        let base = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = Url::parse(&text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let Some(base) = base else {
             bail!("--url is no address of a server; write one such as http://127.0.0.1:8080");
         };
@@ -100,7 +105,9 @@ impl Client {
             let answer = self.send(method, path, body, &[]).await?;
             self.said(answer).await
         });
-        let Ok(answer) = answer.await else { bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000) };
+        let Ok(answer) = answer.await else {
+            bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000)
+        };
         answer
     }
 
@@ -110,7 +117,9 @@ impl Client {
     /// When there is no answer, or one that is not this API's.
     pub async fn open(&self, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Result<Response, Problem>> {
         let opened = tokio::time::timeout(Duration::from_millis(ANSWER_MS), self.send(Method::GET, path, None, headers));
-        let Ok(opened) = opened.await else { bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000) };
+        let Ok(opened) = opened.await else {
+            bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000)
+        };
         let answer = opened?;
         if answer.status() == StatusCode::OK {
             return Ok(Ok(answer));
@@ -121,8 +130,17 @@ impl Client {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the command line calls the server like any caller; the engine's client is for what the server calls")]
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&'static str, &str)]) -> anyhow::Result<Response> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line calls the server like any caller; the engine's client is for what the server calls"
+    )]
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&'static str, &str)],
+    ) -> anyhow::Result<Response> {
         let address = self.base.join(path).context("the path of the request")?;
         let mut request = self.http.request(method, address).bearer_auth(&self.key);
         for (name, value) in headers {
@@ -132,18 +150,28 @@ impl Client {
             request = request.json(body);
         }
         request.send().await.map_err(|error| {
-            let hint = if error.is_connect() { "; is the server running, and is --url right?" } else { "" };
+            let hint = if error.is_connect() {
+                "; is the server running, and is --url right?"
+            } else {
+                ""
+            };
             anyhow::Error::new(error.without_url()).context(format!("no answer from {}{hint}", self.base))
         })
     }
 
     async fn said(&self, answer: Response) -> anyhow::Result<Said> {
         let status = answer.status();
-        let retry_after_s = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after_s = answer
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         match serde_json::from_slice(&whole(answer).await?) {
             Ok(value) if status.is_success() => Ok(Said::Yes(value)),
             Ok(document) if is_problem(&document) => Ok(Said::No(Problem { document, retry_after_s })),
-            _ => bail!("{} answered {status} and not as Tapcode does; is --url the address of a Tapcode server?", self.base),
+            _ => bail!(
+                "{} answered {status} and not as Tapcode does; is --url the address of a Tapcode server?",
+                self.base
+            ),
         }
     }
 }
@@ -171,7 +199,9 @@ pub fn tell_problem(problem: &Problem, json: bool) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let of = |field: &str| document.get(field).and_then(Value::as_str).map(plain);
-    let detail = of("detail").or_else(|| of("title")).unwrap_or_else(|| "the server said no".into());
+    let detail = of("detail")
+        .or_else(|| of("title"))
+        .unwrap_or_else(|| "the server said no".into());
     eprintln!("tapcode: {detail}");
     for error in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let of = |field: &str| error.get(field).and_then(Value::as_str).map(plain).unwrap_or_default();

@@ -53,7 +53,11 @@ impl Config {
                 } else {
                     screen.write(&report.text())?;
                 }
-                Ok(if report.is_valid() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                Ok(if report.is_valid() {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                })
             }
         }
     }

@@ -26,9 +26,33 @@ use crate::wire::{self, Ready, VERSION};
 /// What the simulated phones are there for: a number, what happens to it, and the network around it. Two of the numbers
 /// are in the range that is kept for fiction (555-01XX, <https://en.wikipedia.org/wiki/555_(telephone_number)>; from memory).
 const PHONES: [(&str, &str, Network); 3] = [
-    ("+31611398058", "receives everything", Network { whatsapp: true, delay_ms: 0, deliver: Deliver::Normal }),
-    ("+14155550142", "never receives WhatsApp messages", Network { whatsapp: true, delay_ms: 0, deliver: Deliver::Never }),
-    ("+14155550199", "is not on WhatsApp", Network { whatsapp: false, delay_ms: 0, deliver: Deliver::Normal }),
+    (
+        "+31611398058",
+        "receives everything",
+        Network {
+            whatsapp: true,
+            delay_ms: 0,
+            deliver: Deliver::Normal,
+        },
+    ),
+    (
+        "+14155550142",
+        "never receives WhatsApp messages",
+        Network {
+            whatsapp: true,
+            delay_ms: 0,
+            deliver: Deliver::Never,
+        },
+    ),
+    (
+        "+14155550199",
+        "is not on WhatsApp",
+        Network {
+            whatsapp: false,
+            delay_ms: 0,
+            deliver: Deliver::Normal,
+        },
+    ),
 ];
 
 /// `tapcode dev`
@@ -47,7 +71,9 @@ pub struct Dev {
 
 impl Dev {
     pub async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
-        let listen = self.listen.map(|listen| ("TAPCODE__SERVER__LISTEN".to_owned(), listen.to_string()));
+        let listen = self
+            .listen
+            .map(|listen| ("TAPCODE__SERVER__LISTEN".to_owned(), listen.to_string()));
         let mut config = match serve::start(load(None, environment().chain(listen), Purpose::Dev)) {
             Ok(config) => config,
             Err(problems) => {
@@ -84,7 +110,10 @@ impl Dev {
                 screen.write(&welcome(screen, &ready, &key, &self.data))?;
             }
             if !ready.address.ip().is_loopback() {
-                eprintln!("tapcode: warning: other machines can reach {}, and whoever opens the page of phones reads every code", ready.address);
+                eprintln!(
+                    "tapcode: warning: other machines can reach {}, and whoever opens the page of phones reads every code",
+                    ready.address
+                );
             }
             Ok(())
         })
@@ -94,11 +123,17 @@ impl Dev {
 
 /// Whether the environment says something of a setting, or of an entry of it.
 fn is_set(variable: &str) -> bool {
-    environment().any(|(name, _)| name.strip_prefix(variable).is_some_and(|rest| rest.is_empty() || rest.starts_with("__")))
+    environment().any(|(name, _)| {
+        name.strip_prefix(variable)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("__"))
+    })
 }
 
 fn phones() -> Vec<Number> {
-    PHONES.iter().map(|(number, ..)| Number::parse(number).expect("the phones have numbers that exist, which a test holds")).collect()
+    PHONES
+        .iter()
+        .map(|(number, ..)| Number::parse(number).expect("the phones have numbers that exist, which a test holds"))
+        .collect()
 }
 
 /// A folder for this user alone, which git leaves alone wherever it is.
@@ -106,7 +141,9 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).with_context(|| format!("the folder {} cannot be made; name another one with --data", folder.display()))?;
+    builder
+        .create(folder)
+        .with_context(|| format!("the folder {} cannot be made; name another one with --data", folder.display()))?;
     let ignore = folder.join(".gitignore");
     match write_new(&ignore, "*\n") {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -137,7 +174,10 @@ pub fn new_master_key() -> MasterKey {
 fn master_key(file: &Path) -> anyhow::Result<MasterKey> {
     match fs::read_to_string(file).map(Zeroizing::new) {
         Ok(text) => MasterKey::parse(text.trim()).map_err(|error| {
-            anyhow!("the master key in {} {error}; put the right one back, or remove the whole folder to begin anew", file.display())
+            anyhow!(
+                "the master key in {} {error}; put the right one back, or remove the whole folder to begin anew",
+                file.display()
+            )
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = new_master_key();
@@ -159,14 +199,22 @@ async fn api_key(engine: &Engine, service: ServiceName, file: &Path) -> anyhow::
         }
         fs::remove_file(file).with_context(|| format!("{} cannot be replaced", file.display()))?;
     }
-    let key = engine.new_key(Some(service), Mode::Live, vec![Right::Verify, Right::Messages, Right::Read], "tapcode dev");
+    let key = engine.new_key(
+        Some(service),
+        Mode::Live,
+        vec![Right::Verify, Right::Messages, Right::Read],
+        "tapcode dev",
+    );
     engine.store().put_key(&key.kept).await.context("the store")?;
     write_new(file, &format!("{}\n", key.text)).with_context(|| format!("{} cannot be written", file.display()))?;
     Ok(key.text)
 }
 
 fn ready_line(ready: &Ready<'_>, key: &str, data: &Path) -> serde_json::Value {
-    let numbers: Vec<_> = PHONES.iter().map(|(number, what, _)| json!({"number": number, "what": what})).collect();
+    let numbers: Vec<_> = PHONES
+        .iter()
+        .map(|(number, what, _)| json!({"number": number, "what": what}))
+        .collect();
     json!({
         "ready": true,
         "version": VERSION,
@@ -181,19 +229,28 @@ fn ready_line(ready: &Ready<'_>, key: &str, data: &Path) -> serde_json::Value {
 fn welcome(screen: &Screen, ready: &Ready<'_>, key: &str, data: &Path) -> String {
     let url = ready.url;
     let number = PHONES[0].0;
-    let numbers: Vec<String> =
-        PHONES.iter().map(|(number, what, _)| format!("           {number}  {}", screen.dim(what))).collect();
+    let numbers: Vec<String> = PHONES
+        .iter()
+        .map(|(number, what, _)| format!("           {number}  {}", screen.dim(what)))
+        .collect();
     let posts = |path: &str, body: &str| {
         format!("curl -sS {url}{path} -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'")
     };
     [
-        format!("{} is ready. Nothing leaves this machine: the phones are simulated.", screen.bold(&format!("Tapcode {VERSION}"))),
+        format!(
+            "{} is ready. Nothing leaves this machine: the phones are simulated.",
+            screen.bold(&format!("Tapcode {VERSION}"))
+        ),
         String::new(),
         format!("  Phones   {}", screen.bold(&format!("{url}/phone"))),
         numbers.join("\n"),
         format!("  API      {url}/api/v1  {}", screen.dim(&format!("described at {url}/docs"))),
         format!("  Key      {key}"),
-        format!("  Data     {}  {}", data.display(), screen.dim("remove the folder to begin anew")),
+        format!(
+            "  Data     {}  {}",
+            data.display(),
+            screen.dim("remove the folder to begin anew")
+        ),
         String::new(),
         screen.bold("1. Begin a verification, and look at the phone:"),
         String::new(),
@@ -201,7 +258,10 @@ fn welcome(screen: &Screen, ready: &Ready<'_>, key: &str, data: &Path) -> String
         String::new(),
         screen.bold("2. Check the code, with the one on the phone in place of 000000:"),
         String::new(),
-        posts("/api/v1/verifications/check", &format!(r#"{{"to":"{number}","code":"000000"}}"#)),
+        posts(
+            "/api/v1/verifications/check",
+            &format!(r#"{{"to":"{number}","code":"000000"}}"#),
+        ),
         String::new(),
         screen.bold("3. See what became of it:"),
         String::new(),
@@ -232,6 +292,9 @@ mod tests {
         assert!(master_key(&file).unwrap() == made);
         fs::write(&file, "short").unwrap();
         let error = master_key(&file).unwrap_err().to_string();
-        assert!(error.contains("has 5 characters") && error.contains("remove the whole folder"), "{error}");
+        assert!(
+            error.contains("has 5 characters") && error.contains("remove the whole folder"),
+            "{error}"
+        );
     }
 }

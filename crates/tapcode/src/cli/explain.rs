@@ -61,7 +61,10 @@ fn told(timeline: &Value) -> String {
     let mut shown = String::new();
     for entry in timeline.get("data").and_then(Value::as_array).into_iter().flatten() {
         let at = plain(text(entry, "at")).replace('T', " ");
-        let lines = entry.get("decisions").and_then(Value::as_array).map_or_else(|| vec![entry], |lines| lines.iter().collect());
+        let lines = entry
+            .get("decisions")
+            .and_then(Value::as_array)
+            .map_or_else(|| vec![entry], |lines| lines.iter().collect());
         for line in lines {
             let time = if at == shown { String::new() } else { at.clone() };
             shown.clone_from(&at);

@@ -153,7 +153,9 @@ impl Create {
         if label.chars().count() > LABEL_MAX || label.chars().any(char::is_control) {
             bail!("--label is one line of at most {LABEL_MAX} characters");
         }
-        let Some((config, engine)) = open(&self.configured)? else { return Ok(ExitCode::FAILURE) };
+        let Some((config, engine)) = open(&self.configured)? else {
+            return Ok(ExitCode::FAILURE);
+        };
         let service = match &self.service {
             None if rights.contains(&Right::Admin) => None,
             None => bail!("only an admin key belongs to no service; write --service NAME"),
@@ -168,7 +170,10 @@ impl Create {
             screen.line(&shown.to_string())?;
         } else {
             screen.line(&key.text)?;
-            eprintln!("{} was made. This is the only time the key is shown: only its hash is kept.", key.kept.id);
+            eprintln!(
+                "{} was made. This is the only time the key is shown: only its hash is kept.",
+                key.kept.id
+            );
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -176,7 +181,9 @@ impl Create {
 
 impl List {
     async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
-        let Some((_, engine)) = open(&self.configured)? else { return Ok(ExitCode::FAILURE) };
+        let Some((_, engine)) = open(&self.configured)? else {
+            return Ok(ExitCode::FAILURE);
+        };
         let keys = engine.store().keys().await.context("the store")?;
         if self.json {
             let shown: Vec<Value> = keys.iter().map(key_json).collect();
@@ -184,7 +191,11 @@ impl List {
         } else if keys.is_empty() {
             eprintln!("There are no keys; `tapcode keys create --service NAME` makes one.");
         } else {
-            let mut rows = vec![["ID", "SERVICE", "MODE", "RIGHTS", "CREATED", "REVOKED", "LABEL"].map(str::to_owned).to_vec()];
+            let mut rows = vec![
+                ["ID", "SERVICE", "MODE", "RIGHTS", "CREATED", "REVOKED", "LABEL"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ];
             rows.extend(keys.iter().map(row));
             screen.write(&table(&rows))?;
         }
@@ -194,7 +205,9 @@ impl List {
 
 impl Revoke {
     async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
-        let Some((_, engine)) = open(&self.configured)? else { return Ok(ExitCode::FAILURE) };
+        let Some((_, engine)) = open(&self.configured)? else {
+            return Ok(ExitCode::FAILURE);
+        };
         let keys = engine.store().keys().await.context("the store")?;
         let Some(mut key) = keys.into_iter().find(|key| key.id == self.id) else {
             bail!("there is no key {}; `tapcode keys list` shows them all", self.id);
@@ -221,12 +234,19 @@ impl GenerateMaster {
         match self.out {
             Some(file) => {
                 let line = Zeroizing::new(format!("{}\n", key.expose()));
-                write_new(&file, &line)
-                    .with_context(|| format!("{} cannot be written; name a new file in a folder that exists", file.display()))?;
+                write_new(&file, &line).with_context(|| {
+                    format!(
+                        "{} cannot be written; name a new file in a folder that exists",
+                        file.display()
+                    )
+                })?;
                 if self.json {
                     screen.line(&json!({ "file": file }).to_string())?;
                 } else {
-                    eprintln!("{} has the master key. Keep a copy apart from the database: without it nothing in there can be read.", file.display());
+                    eprintln!(
+                        "{} has the master key. Keep a copy apart from the database: without it nothing in there can be read.",
+                        file.display()
+                    );
                 }
             }
             None if self.json => screen.line(&json!({ "master_key": key.expose() }).to_string())?,

@@ -23,7 +23,14 @@ pub use screen::Screen;
 
 /// One-time passcodes over WhatsApp, with SMS as the fallback.
 #[derive(Debug, Parser)]
-#[command(name = "tapcode", version, propagate_version = false, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "tapcode",
+    version,
+    propagate_version = false,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Tapcode {
     #[command(subcommand)]
     command: Command,
@@ -88,14 +95,24 @@ pub fn run(tapcode: Tapcode) -> ExitCode {
 
 /// Runs what serves, on as many threads as there are cores.
 fn serving<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// Runs what makes a few calls.
 fn calling<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
 }

@@ -16,7 +16,9 @@ impl Screen {
     pub fn of_process() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Self { colour: io::stdout().is_terminal() && !unwanted }
+        Self {
+            colour: io::stdout().is_terminal() && !unwanted,
+        }
     }
 
     /// Writes a text as it is and lets it be seen at once.
@@ -62,7 +64,11 @@ impl Screen {
     }
 
     fn painted(&self, how: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{how}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{how}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -82,11 +88,22 @@ pub fn plain(text: &str) -> String {
 #[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> =
-        (0..columns).map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| {
+            rows.iter()
+                .filter_map(|row| row.get(at))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
     let mut text = String::new();
     for row in rows {
-        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         text.push_str(line.join("  ").trim_end());
         text.push('\n');
     }
@@ -99,7 +116,10 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_lines_end_where_their_text_ends() {
-        let rows = [vec!["a".into(), "long".into(), "x".into()], vec!["bbb".into(), "é".into(), String::new()]];
+        let rows = [
+            vec!["a".into(), "long".into(), "x".into()],
+            vec!["bbb".into(), "é".into(), String::new()],
+        ];
         assert_eq!(table(&rows), "a    long  x\nbbb  é\n");
     }
 

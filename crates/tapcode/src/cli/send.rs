@@ -30,8 +30,17 @@ impl Send {
     pub async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
         let mut body = Map::new();
         let fields = [("to", Some(self.to)), ("purpose", self.purpose), ("locale", self.locale)];
-        body.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?)))));
-        match self.server.client()?.ask(Method::POST, "api/v1/verifications", Some(&Value::Object(body))).await? {
+        body.extend(
+            fields
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?)))),
+        );
+        match self
+            .server
+            .client()?
+            .ask(Method::POST, "api/v1/verifications", Some(&Value::Object(body)))
+            .await?
+        {
             Said::No(problem) => Ok(tell_problem(&problem, self.server.json)),
             Said::Yes(begun) if self.server.json => {
                 screen.line(&begun.to_string())?;

@@ -61,5 +61,9 @@ pub fn tell(problems: &Problems) {
 }
 
 fn service_names(config: &Config) -> Vec<String> {
-    config.services.iter().map(|service| service.name.as_str().to_owned()).collect()
+    config
+        .services
+        .iter()
+        .map(|service| service.name.as_str().to_owned())
+        .collect()
 }

@@ -32,7 +32,11 @@ pub struct Tail {
 
 fn event_type(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'_' | b'.' | b'*'));
-    if fits { Ok(text.to_owned()) } else { Err("a type looks like verification.approved".into()) }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a type looks like verification.approved".into())
+    }
 }
 
 impl Tail {
@@ -43,7 +47,13 @@ impl Tail {
             path.push_str("?types=");
             path.push_str(&self.types.join(","));
         }
-        let mut following = Following { client, path, last: None, json: self.server.json, screen: *screen };
+        let mut following = Following {
+            client,
+            path,
+            last: None,
+            json: self.server.json,
+            screen: *screen,
+        };
         let mut wait_ms = AGAIN_FIRST_MS;
         let mut heard = false;
         loop {
@@ -92,9 +102,7 @@ impl Following {
         };
         *heard = true;
         let mut events = Events::default();
-        while let Ok(Ok(Some(chunk))) =
-            tokio::time::timeout(std::time::Duration::from_millis(SILENCE_MS), stream.chunk()).await
-        {
+        while let Ok(Ok(Some(chunk))) = tokio::time::timeout(std::time::Duration::from_millis(SILENCE_MS), stream.chunk()).await {
             for event in events.take(&chunk).context("the server's stream")? {
                 if let Some(id) = event.id {
                     self.last = Some(id);
@@ -108,7 +116,9 @@ impl Following {
     }
 
     fn show(&self, name: &str, data: &str) -> anyhow::Result<()> {
-        let Ok(event) = serde_json::from_str::<Value>(data) else { return Ok(()) };
+        let Ok(event) = serde_json::from_str::<Value>(data) else {
+            return Ok(());
+        };
         if self.json {
             self.screen.line(&event.to_string())?;
         } else {
@@ -120,15 +130,29 @@ impl Following {
 
 /// An event on one line: when, what, about which, and the words within it.
 fn line(name: &str, event: &Value) -> String {
-    let first = |fields: &[&str]| fields.iter().find_map(|f| event.get(*f).and_then(Value::as_str)).unwrap_or("-").to_owned();
-    let (at, kind) = (first(&["timestamp", "created_at", "at"]), if name.is_empty() { first(&["type"]) } else { name.to_owned() });
+    let first = |fields: &[&str]| {
+        fields
+            .iter()
+            .find_map(|f| event.get(*f).and_then(Value::as_str))
+            .unwrap_or("-")
+            .to_owned()
+    };
+    let (at, kind) = (
+        first(&["timestamp", "created_at", "at"]),
+        if name.is_empty() { first(&["type"]) } else { name.to_owned() },
+    );
     let data = event.get("data").unwrap_or(event);
-    let about = ["verification_id", "message_id", "id"].iter().find_map(|f| data.get(*f).and_then(Value::as_str)).unwrap_or("-");
+    let about = ["verification_id", "message_id", "id"]
+        .iter()
+        .find_map(|f| data.get(*f).and_then(Value::as_str))
+        .unwrap_or("-");
     let words: Vec<String> = ["to", "channel", "provider", "status", "reason", "country", "purpose"]
         .iter()
         .filter_map(|field| data.get(*field).and_then(Value::as_str).map(|word| format!("{field}={word}")))
         .collect();
-    plain(&format!("{at}  {kind:<32}  {about}  {}", words.join(" "))).trim_end().to_owned()
+    plain(&format!("{at}  {kind:<32}  {about}  {}", words.join(" ")))
+        .trim_end()
+        .to_owned()
 }
 
 /// One event of a stream.
@@ -174,7 +198,10 @@ impl Events {
                 _ => {}
             }
         }
-        anyhow::ensure!(self.unread.len() + self.event.data.len() <= EVENT_MAX, "an event is larger than {EVENT_MAX} bytes");
+        anyhow::ensure!(
+            self.unread.len() + self.event.data.len() <= EVENT_MAX,
+            "an event is larger than {EVENT_MAX} bytes"
+        );
         Ok(whole)
     }
 }
@@ -189,8 +216,22 @@ mod tests {
     fn chunks_may_end_anywhere() {
         let stream = ": hello\n\nid: 7\nevent: message.delivered\r\ndata: {\"a\":\ndata: 1}\n\nid: 8\ndata: é\n\n";
         let whole = Events::default().take(stream.as_bytes()).unwrap();
-        assert_eq!(whole[1], Event { id: Some("7".into()), name: "message.delivered".into(), data: "{\"a\":\n1}".into() });
-        assert_eq!(whole[2], Event { id: Some("8".into()), name: String::new(), data: "é".into() });
+        assert_eq!(
+            whole[1],
+            Event {
+                id: Some("7".into()),
+                name: "message.delivered".into(),
+                data: "{\"a\":\n1}".into()
+            }
+        );
+        assert_eq!(
+            whole[2],
+            Event {
+                id: Some("8".into()),
+                name: String::new(),
+                data: "é".into()
+            }
+        );
         let mut events = Events::default();
         let one_by_one: Vec<Event> = stream.bytes().flat_map(|byte| events.take(&[byte]).unwrap()).collect();
         assert_eq!(one_by_one, whole);

@@ -51,18 +51,12 @@ mod tests {
     fn the_list_is_whole_and_in_order() {
         let all: Vec<&str> = ISO_3166_1.split(' ').collect();
         assert_eq!(all.len(), 249);
-        assert!(
-            all.is_sorted_by(|one, next| one < next),
-            "twice or out of order"
-        );
+        assert!(all.is_sorted_by(|one, next| one < next), "twice or out of order");
     }
 
     #[test]
     fn letters_are_read_or_the_right_ones_named() {
-        assert_eq!(
-            country("NL").map(|c| c.as_str().to_owned()),
-            Ok("NL".to_owned())
-        );
+        assert_eq!(country("NL").map(|c| c.as_str().to_owned()), Ok("NL".to_owned()));
         assert!(country("XK").is_ok());
         assert_eq!(country("nl"), Err(NoCountry { meant: Some("NL") }));
         assert_eq!(country("UK"), Err(NoCountry { meant: Some("GB") }));

@@ -24,16 +24,12 @@ enum Name {
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
-        name.starts_with(PREFIX)
-            .then(|| (name, value.to_string_lossy().into_owned()))
+        name.starts_with(PREFIX).then(|| (name, value.to_string_lossy().into_owned()))
     })
 }
 
 /// Puts the variables that configure the server into the document. Values stay texts: whoever reads a setting knows its type.
-pub(super) fn apply(
-    document: &mut Node,
-    variables: impl Iterator<Item = (String, String)>,
-) -> Vec<Finding> {
+pub(super) fn apply(document: &mut Node, variables: impl Iterator<Item = (String, String)>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut settings: BTreeMap<Vec<Name>, (String, String)> = BTreeMap::new();
     for (variable, value) in variables {
@@ -92,8 +88,7 @@ fn names(rest: &str) -> Option<Vec<Name>> {
     let names: Vec<Name> = rest
         .split("__")
         .map(|name| {
-            let fits = (1..=64).contains(&name.len())
-                && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+            let fits = (1..=64).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
             match name.parse() {
                 _ if !fits => None,
                 Ok(index) => Some(Name::Index(index)),
@@ -130,9 +125,7 @@ fn put(node: &mut Node, path: &[Name], place: &Place, leaf: Node) -> Result<(), 
     }
     match (name, &mut node.value) {
         (Name::Key(key), Value::Table(entries)) => {
-            let entry = entries
-                .entry(key.clone())
-                .or_insert_with(|| container(rest, place));
+            let entry = entries.entry(key.clone()).or_insert_with(|| container(rest, place));
             put(entry, rest, place, leaf)
         }
         (Name::Index(index), Value::List(items)) => {
@@ -143,10 +136,7 @@ fn put(node: &mut Node, path: &[Name], place: &Place, leaf: Node) -> Result<(), 
                 Some(item) => put(item, rest, place, leaf),
                 None => Err((
                     format!("would be entry {index} of a list that has {}", items.len()),
-                    format!(
-                        "indexes start at 0 and leave no gap; the next one is {}",
-                        items.len()
-                    ),
+                    format!("indexes start at 0 and leave no gap; the next one is {}", items.len()),
                 )),
             }
         }

@@ -50,11 +50,7 @@ impl fmt::Display for Finding {
         };
         match &self.place {
             Place::Absent => write!(f, "{subject} {}; {}", self.wrong, self.instead),
-            Place::Line(line) => write!(
-                f,
-                "{subject} (line {line}) {}; {}",
-                self.wrong, self.instead
-            ),
+            Place::Line(line) => write!(f, "{subject} (line {line}) {}; {}", self.wrong, self.instead),
             Place::Variable(variable) => {
                 write!(f, "{subject} ({variable}) {}; {}", self.wrong, self.instead)
             }
@@ -78,11 +74,7 @@ impl std::error::Error for Problems {}
 
 /// A person's text in quotes, short and without anything a terminal would act on.
 pub(super) fn quoted(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(QUOTED_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = text.chars().take(QUOTED_MAX).flat_map(char::escape_debug).collect();
     if text.chars().count() > QUOTED_MAX {
         shown.push('…');
     }

@@ -428,11 +428,10 @@ fn read_with(
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<(Config, Vec<Warning>), Problems> {
     // What cannot be parsed cannot be judged: guesses about the rest would be noise.
-    let mut document =
-        node::document(source.text, source.in_file).map_err(|problems| Problems {
-            problems,
-            warnings: Vec::new(),
-        })?;
+    let mut document = node::document(source.text, source.in_file).map_err(|problems| Problems {
+        problems,
+        warnings: Vec::new(),
+    })?;
     let from_environment = environment::apply(&mut document, variables);
     let config = sections::config(reading, reading.root(document));
     let (mut problems, warnings) = reading.findings();
@@ -440,10 +439,7 @@ fn read_with(
     match config {
         Some(config) if problems.is_empty() => Ok((config, warnings)),
         _ => {
-            assert!(
-                !problems.is_empty(),
-                "a configuration is refused only with a reason"
-            );
+            assert!(!problems.is_empty(), "a configuration is refused only with a reason");
             Err(Problems { problems, warnings })
         }
     }

@@ -11,12 +11,7 @@ pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) 
     }
     known
         .into_iter()
-        .map(|candidate| {
-            (
-                slips(&word, &candidate.chars().collect::<Vec<_>>()),
-                candidate,
-            )
-        })
+        .map(|candidate| (slips(&word, &candidate.chars().collect::<Vec<_>>()), candidate))
         .filter(|(slips, candidate)| *slips <= (candidate.chars().count() / 3).max(1))
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, candidate)| candidate)

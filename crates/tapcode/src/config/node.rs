@@ -54,9 +54,7 @@ pub(super) fn document(text: &str, in_file: bool) -> Result<Node, Vec<Finding>> 
         let place = error
             .span()
             .map_or(Place::Absent, |span| Place::Line(line_of(text, span.start)));
-        if findings.len() < SYNTAX_ERRORS_MAX
-            && findings.iter().all(|earlier| earlier.place != place)
-        {
+        if findings.len() < SYNTAX_ERRORS_MAX && findings.iter().all(|earlier| earlier.place != place) {
             findings.push(not_toml(place, error.message()));
         }
     }
@@ -65,11 +63,7 @@ pub(super) fn document(text: &str, in_file: bool) -> Result<Node, Vec<Finding>> 
     }
     let lines = Lines::of(text);
     let place = |at: usize| {
-        if in_file {
-            Place::Line(lines.line(at))
-        } else {
-            Place::Absent
-        }
+        if in_file { Place::Line(lines.line(at)) } else { Place::Absent }
     };
     let node = Node {
         value: table_value(table.into_inner(), &place),
@@ -88,15 +82,14 @@ pub(super) fn value(text: &str, place: &Place) -> Option<Node> {
 }
 
 fn not_toml(place: Place, message: &str) -> Finding {
-    let wrong = format!(
-        "is not TOML here: {}",
-        message.lines().collect::<Vec<_>>().join(", ")
-    );
+    let wrong = format!("is not TOML here: {}", message.lines().collect::<Vec<_>>().join(", "));
     Finding {
         path: String::new(),
         place,
         wrong,
-        instead: "texts stand in quotes, a section is [name] and an entry of a list of sections [[name]]; see `tapcode config default`".into(),
+        instead:
+            "texts stand in quotes, a section is [name] and an entry of a list of sections [[name]]; see `tapcode config default`"
+                .into(),
     }
 }
 
@@ -114,12 +107,7 @@ impl Lines {
     fn of(text: &str) -> Self {
         Self(
             std::iter::once(0)
-                .chain(
-                    text.bytes()
-                        .enumerate()
-                        .filter(|(_, b)| *b == b'\n')
-                        .map(|(at, _)| at + 1),
-                )
+                .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
                 .collect(),
         )
     }
@@ -153,9 +141,7 @@ fn any_value(value: DeValue<'_>, place: &dyn Fn(usize) -> Place) -> Value {
         DeValue::Float(_) => Value::Other("a fraction"),
         DeValue::Boolean(boolean) => Value::Boolean(boolean),
         DeValue::Datetime(_) => Value::Other("a date or time"),
-        DeValue::Array(items) => {
-            Value::List(items.into_iter().map(|item| node(item, place)).collect())
-        }
+        DeValue::Array(items) => Value::List(items.into_iter().map(|item| node(item, place)).collect()),
         DeValue::Table(table) => table_value(table, place),
     }
 }

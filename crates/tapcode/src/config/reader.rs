@@ -80,15 +80,11 @@ impl Reading {
     }
 
     pub(super) fn problem(&self, at: &At, wrong: impl Into<String>, instead: impl Into<String>) {
-        self.problems
-            .borrow_mut()
-            .push(found(at, wrong.into(), instead.into()));
+        self.problems.borrow_mut().push(found(at, wrong.into(), instead.into()));
     }
 
     pub(super) fn warning(&self, at: &At, wrong: impl Into<String>, instead: impl Into<String>) {
-        self.warnings
-            .borrow_mut()
-            .push(found(at, wrong.into(), instead.into()));
+        self.warnings.borrow_mut().push(found(at, wrong.into(), instead.into()));
     }
 
     /// Begins at the document's root.
@@ -135,11 +131,7 @@ fn found(at: &At, wrong: String, instead: String) -> Finding {
 impl<'r> Table<'r> {
     /// Where a setting is, or would be.
     pub(super) fn at(&self, key: &str) -> At {
-        let place = self
-            .entries
-            .get(key)
-            .map_or(&self.at.place, |node| &node.place)
-            .clone();
+        let place = self.entries.get(key).map_or(&self.at.place, |node| &node.place).clone();
         let path = if self.at.path.is_empty() {
             key.to_owned()
         } else {
@@ -188,14 +180,12 @@ impl<'r> Table<'r> {
     /// A section below this one; an empty one where it is missing.
     pub(super) fn section(&mut self, key: &str) -> Table<'r> {
         let at = self.at(key);
-        self.take(key)
-            .and_then(Item::table)
-            .unwrap_or_else(|| Table {
-                at,
-                entries: BTreeMap::new(),
-                asked: BTreeSet::new(),
-                reading: self.reading,
-            })
+        self.take(key).and_then(Item::table).unwrap_or_else(|| Table {
+            at,
+            entries: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            reading: self.reading,
+        })
     }
 
     /// The sections of a list of sections; none where it is missing.
@@ -236,9 +226,7 @@ impl<'r> Table<'r> {
 
     /// True or false; the default where it is missing or wrong.
     pub(super) fn boolean(&mut self, key: &str, default: bool) -> bool {
-        self.take(key)
-            .map_or(Some(default), Item::boolean)
-            .unwrap_or(default)
+        self.take(key).map_or(Some(default), Item::boolean).unwrap_or(default)
     }
 
     /// One of a few words, as what it stands for.
@@ -254,23 +242,15 @@ impl<'r> Table<'r> {
         let (inline, file) = (self.take(key), self.take(&file_key));
         let from_environment = |item: &Item<'_>| matches!(item.at.place, Place::Variable(_));
         let (inline, file) = match (inline, file) {
-            (Some(inline), Some(file)) => {
-                match (from_environment(&inline), from_environment(&file)) {
-                    (true, false) => (Some(inline), None),
-                    (false, true) => (None, Some(file)),
-                    _ => {
-                        let instead = format!(
-                            "give one of the two; `{file_key}` keeps the secret out of the configuration"
-                        );
-                        self.problem(
-                            &inline.at,
-                            format!("is given, and `{file_key}` as well"),
-                            instead,
-                        );
-                        return Given::Wrong;
-                    }
+            (Some(inline), Some(file)) => match (from_environment(&inline), from_environment(&file)) {
+                (true, false) => (Some(inline), None),
+                (false, true) => (None, Some(file)),
+                _ => {
+                    let instead = format!("give one of the two; `{file_key}` keeps the secret out of the configuration");
+                    self.problem(&inline.at, format!("is given, and `{file_key}` as well"), instead);
+                    return Given::Wrong;
                 }
-            }
+            },
             one_or_none => one_or_none,
         };
         let secret = match (inline, file) {
@@ -311,10 +291,7 @@ impl<'r> Table<'r> {
             Given::Wrong => None,
             Given::Not => {
                 let at = self.at(key);
-                let instead = format!(
-                    "name a file that holds it in `{key}_file`, or set {}",
-                    variable(&at.path)
-                );
+                let instead = format!("name a file that holds it in `{key}_file`, or set {}", variable(&at.path));
                 self.problem(&at, "is missing", instead);
                 None
             }
@@ -325,11 +302,8 @@ impl<'r> Table<'r> {
     pub(super) fn unused(&mut self, keys: &[&str], why: &str) {
         for key in keys {
             if let Some(item) = self.take(key) {
-                self.reading.warning(
-                    &item.at,
-                    format!("is not used: {why}"),
-                    "remove it, or comment it out",
-                );
+                self.reading
+                    .warning(&item.at, format!("is not used: {why}"), "remove it, or comment it out");
             }
         }
     }
@@ -337,12 +311,11 @@ impl<'r> Table<'r> {
     /// Whatever is left was asked for by nobody.
     pub(super) fn finish(self) {
         for (key, node) in &self.entries {
-            let shown =
-                if key.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') && key.len() <= 40 {
-                    key.clone()
-                } else {
-                    quoted(key)
-                };
+            let shown = if key.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') && key.len() <= 40 {
+                key.clone()
+            } else {
+                quoted(key)
+            };
             let path = if self.at.path.is_empty() {
                 shown
             } else {
@@ -357,10 +330,7 @@ impl<'r> Table<'r> {
             } else {
                 format!("`{}`", self.at.path)
             };
-            let instead = match (
-                nearest(key, self.asked.iter().map(String::as_str)),
-                &node.place,
-            ) {
+            let instead = match (nearest(key, self.asked.iter().map(String::as_str)), &node.place) {
                 (Some(meant), Place::Variable(_)) => {
                     format!("set {}", variable(&self.at(meant).path))
                 }
@@ -386,19 +356,11 @@ pub(super) enum Given<T> {
 }
 
 /// Finds a text among words.
-pub(super) fn word<T: Copy>(
-    reading: &Reading,
-    text: &str,
-    at: &At,
-    words: &[(&'static str, T)],
-) -> Option<T> {
+pub(super) fn word<T: Copy>(reading: &Reading, text: &str, at: &At, words: &[(&'static str, T)]) -> Option<T> {
     if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
         return Some(*meaning);
     }
-    let all: Vec<String> = words
-        .iter()
-        .map(|(word, _)| format!("\"{word}\""))
-        .collect();
+    let all: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
     let all = match &all[..] {
         [but_last @ .., last] if !but_last.is_empty() => {
             format!("{} or {last}", but_last.join(", "))
@@ -430,8 +392,7 @@ impl<'r> Item<'r> {
     pub(super) fn text(self) -> Option<(String, At)> {
         match self.node.value {
             Value::Text(text) if text.trim().is_empty() => {
-                self.reading
-                    .problem(&self.at, "is empty", "give it a value, or remove it");
+                self.reading.problem(&self.at, "is empty", "give it a value, or remove it");
                 None
             }
             Value::Text(text) => Some((text, self.at)),
@@ -441,11 +402,8 @@ impl<'r> Item<'r> {
                 } else {
                     "write it in quotes"
                 };
-                self.reading.problem(
-                    &self.at,
-                    format!("is {}, and a text belongs here", other.kind()),
-                    instead,
-                );
+                self.reading
+                    .problem(&self.at, format!("is {}, and a text belongs here", other.kind()), instead);
                 None
             }
         }
@@ -456,18 +414,13 @@ impl<'r> Item<'r> {
         let (least, most) = (*bounds.range.start(), *bounds.range.end());
         let value = match &self.node.value {
             Value::Integer(value) => Some(*value),
-            Value::Text(text) if self.is_from_environment() => {
-                match text.trim().replace('_', "").parse() {
-                    Ok(value) => Some(value),
-                    Err(_) => {
-                        self.problem(
-                            "is no whole number",
-                            format!("write {least} to {most} {}", bounds.unit),
-                        );
-                        return None;
-                    }
+            Value::Text(text) if self.is_from_environment() => match text.trim().replace('_', "").parse() {
+                Ok(value) => Some(value),
+                Err(_) => {
+                    self.problem("is no whole number", format!("write {least} to {most} {}", bounds.unit));
+                    return None;
                 }
-            }
+            },
             Value::Huge => None,
             other => {
                 self.problem(
@@ -488,14 +441,8 @@ impl<'r> Item<'r> {
         } else {
             format!(": {}", bounds.because)
         };
-        let wrong = value.map_or_else(
-            || "is out of range".to_owned(),
-            |value| format!("is {value}"),
-        );
-        self.problem(
-            wrong,
-            format!("write {least} to {most} {}{because}", bounds.unit),
-        );
+        let wrong = value.map_or_else(|| "is out of range".to_owned(), |value| format!("is {value}"));
+        self.problem(wrong, format!("write {least} to {most} {}{because}", bounds.unit));
         None
     }
 
@@ -529,11 +476,7 @@ impl<'r> Item<'r> {
         let Item { at, node, reading } = self.structured();
         match node.value {
             Value::List(items) if items.len() > LIST_MAX => {
-                reading.problem(
-                    &at,
-                    format!("has {} entries", items.len()),
-                    format!("at most {LIST_MAX} fit"),
-                );
+                reading.problem(&at, format!("has {} entries", items.len()), format!("at most {LIST_MAX} fit"));
                 None
             }
             Value::List(items) => Some(
@@ -607,11 +550,7 @@ impl<'r> Item<'r> {
         };
         match read_bounded(&path) {
             Ok(text) if text.trim().is_empty() => {
-                reading.problem(
-                    &at,
-                    "names a file that is empty",
-                    "write the secret into that file",
-                );
+                reading.problem(&at, "names a file that is empty", "write the secret into that file");
                 None
             }
             Ok(text) => {

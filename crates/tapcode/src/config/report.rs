@@ -63,18 +63,14 @@ impl Report {
                 .expect("a string takes everything");
             }
         }
-        let name = self.file.as_ref().map_or_else(
-            || "The built-in configuration".to_owned(),
-            |file| file.display().to_string(),
-        );
+        let name = self
+            .file
+            .as_ref()
+            .map_or_else(|| "The built-in configuration".to_owned(), |file| file.display().to_string());
         let warnings = counted(self.warnings.len(), "warning");
         match &self.summary {
             Some(summary) => writeln!(text, "{name} is valid: {summary}; {warnings}."),
-            None => writeln!(
-                text,
-                "{name} has {} and {warnings}.",
-                counted(self.problems.len(), "problem")
-            ),
+            None => writeln!(text, "{name} has {} and {warnings}.", counted(self.problems.len(), "problem")),
         }
         .expect("a string takes everything");
         text
@@ -83,8 +79,7 @@ impl Report {
     /// For programs: `{valid, file, problems: [{path, line, variable, wrong, instead}], warnings: […]}`.
     #[must_use]
     pub fn json(&self) -> Value {
-        let findings =
-            |findings: &[Finding]| -> Vec<Value> { findings.iter().map(finding_json).collect() };
+        let findings = |findings: &[Finding]| -> Vec<Value> { findings.iter().map(finding_json).collect() };
         json!({
             "valid": self.is_valid(),
             "file": self.file.as_ref().map(|file| file.display().to_string()),

@@ -7,8 +7,7 @@ use zeroize::Zeroizing;
 /// Bytes of the master key.
 pub const MASTER_KEY_BYTES: usize = 32;
 /// How the master key is written, for people.
-pub(super) const MASTER_KEY_FORM: &str =
-    "64 hexadecimal digits, as `tapcode keys generate-master` prints them";
+pub(super) const MASTER_KEY_FORM: &str = "64 hexadecimal digits, as `tapcode keys generate-master` prints them";
 
 /// A secret text: a token, a password, an address with a password in it. `Debug` prints nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,15 +54,9 @@ pub enum MasterKeyError {
 impl fmt::Display for MasterKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Length { found } => write!(
-                f,
-                "has {found} characters where {} belong",
-                2 * MASTER_KEY_BYTES
-            ),
+            Self::Length { found } => write!(f, "has {found} characters where {} belong", 2 * MASTER_KEY_BYTES),
             Self::NotHex => f.write_str("has characters that are no hexadecimal digits"),
-            Self::Placeholder => {
-                f.write_str("is one byte repeated, which is a placeholder and no key")
-            }
+            Self::Placeholder => f.write_str("is one byte repeated, which is a placeholder and no key"),
         }
     }
 }
@@ -85,9 +78,7 @@ impl MasterKey {
             return Err(MasterKeyError::Length { found });
         }
         let mut bytes = Zeroizing::new([0u8; MASTER_KEY_BYTES]);
-        let mut digits = text
-            .chars()
-            .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()));
+        let mut digits = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()));
         for byte in bytes.iter_mut() {
             match (digits.next().flatten(), digits.next().flatten()) {
                 (Some(high), Some(low)) => *byte = (high << 4) | low,
@@ -133,33 +124,15 @@ mod tests {
             MasterKey::parse(&key.to_text().expose().to_uppercase()).map(|k| *k.expose()),
             Ok(bytes)
         );
-        assert_eq!(
-            format!("{key:?} {:?}", key.to_text()),
-            "MasterKey(…) Secret(…)"
-        );
+        assert_eq!(format!("{key:?} {:?}", key.to_text()), "MasterKey(…) Secret(…)");
     }
 
     #[test]
     fn what_is_no_master_key_is_refused() {
-        assert_eq!(
-            MasterKey::parse(""),
-            Err(MasterKeyError::Length { found: 0 })
-        );
-        assert_eq!(
-            MasterKey::parse(&"ab".repeat(31)),
-            Err(MasterKeyError::Length { found: 62 })
-        );
-        assert_eq!(
-            MasterKey::parse(&"+f".repeat(32)),
-            Err(MasterKeyError::NotHex)
-        );
-        assert_eq!(
-            MasterKey::parse(&"é1".repeat(32)),
-            Err(MasterKeyError::NotHex)
-        );
-        assert_eq!(
-            MasterKey::parse(&"00".repeat(32)),
-            Err(MasterKeyError::Placeholder)
-        );
+        assert_eq!(MasterKey::parse(""), Err(MasterKeyError::Length { found: 0 }));
+        assert_eq!(MasterKey::parse(&"ab".repeat(31)), Err(MasterKeyError::Length { found: 62 }));
+        assert_eq!(MasterKey::parse(&"+f".repeat(32)), Err(MasterKeyError::NotHex));
+        assert_eq!(MasterKey::parse(&"é1".repeat(32)), Err(MasterKeyError::NotHex));
+        assert_eq!(MasterKey::parse(&"00".repeat(32)), Err(MasterKeyError::Placeholder));
     }
 }

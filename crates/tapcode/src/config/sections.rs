@@ -88,16 +88,11 @@ fn listen(reading: &Reading, text: &str, at: &At) -> Option<SocketAddr> {
     if let Ok(listen) = text.parse() {
         return Some(listen);
     }
-    let port = text
-        .rsplit(':')
-        .next()
-        .and_then(|port| port.parse::<u16>().ok());
+    let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
     let host = text.rsplit_once(':').map_or("", |(host, _)| host);
     let instead = match (host, port) {
         ("localhost", Some(port)) => format!("write \"127.0.0.1:{port}\""),
-        ("" | "*", Some(port)) => format!(
-            "write \"127.0.0.1:{port}\" for this machine alone, \"0.0.0.0:{port}\" for everybody"
-        ),
+        ("" | "*", Some(port)) => format!("write \"127.0.0.1:{port}\" for this machine alone, \"0.0.0.0:{port}\" for everybody"),
         _ => "write an IP address and a port, such as \"127.0.0.1:8080\"".into(),
     };
     reading.problem(at, "is no address to listen on", instead);
@@ -119,15 +114,9 @@ pub(super) fn address(reading: &Reading, text: &str, at: &At, example: &str) -> 
     let wrong = match Url::parse(text) {
         _ if !text.contains("://") => "is no address: it does not begin with https://".to_owned(),
         Err(error) => format!("is no address: {error}"),
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            "does not begin with https://".to_owned()
-        }
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            "has a user or password in it".to_owned()
-        }
-        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-            "has a ? or # in it".to_owned()
-        }
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "does not begin with https://".to_owned(),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => "has a user or password in it".to_owned(),
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => "has a ? or # in it".to_owned(),
         Ok(url) => {
             if url.scheme() == "http" && !is_loopback(&url) {
                 reading.warning(
@@ -145,15 +134,8 @@ pub(super) fn address(reading: &Reading, text: &str, at: &At, example: &str) -> 
 
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let ip: Option<IpAddr> = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse()
-        .ok();
-    ip.map_or_else(
-        || host == "localhost" || host.ends_with(".localhost"),
-        |ip| ip.is_loopback(),
-    )
+    let ip: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    ip.map_or_else(|| host == "localhost" || host.ends_with(".localhost"), |ip| ip.is_loopback())
 }
 
 fn store(reading: &Reading, mut table: Table<'_>) -> Option<Store> {
@@ -169,29 +151,20 @@ fn store_url(reading: &Reading, text: &str, at: &At) -> Option<Store> {
     let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
     let (wrong, instead) = match (scheme, rest) {
         ("sqlite", ":memory:") => ("is a database that SQLite forgets", "write \"memory:\""),
-        ("sqlite", "") | ("sqlite", "//") => (
-            "names no file",
-            "write \"sqlite:\" and a file, such as \"sqlite:tapcode.db\"",
-        ),
+        ("sqlite", "") | ("sqlite", "//") => ("names no file", "write \"sqlite:\" and a file, such as \"sqlite:tapcode.db\""),
         // `sqlite://tapcode.db` would be a host in a URL; people mean the file, and `sqlite:///var/…` the absolute one.
         ("sqlite", file) => {
-            return Some(Store::Sqlite(PathBuf::from(
-                file.strip_prefix("//").unwrap_or(file),
-            )));
+            return Some(Store::Sqlite(PathBuf::from(file.strip_prefix("//").unwrap_or(file))));
         }
         ("memory", "") if reading.purpose.is_dev() => return Some(Store::Memory),
         ("memory", "") => (
             "forgets everything when the process ends, and would promise what it cannot keep",
             "write \"sqlite:tapcode.db\"; \"memory:\" is for `tapcode dev`",
         ),
-        ("postgres" | "postgresql" | "redis" | "rediss", _) => (
-            "names a store that this build does not have",
-            "write \"sqlite:tapcode.db\"",
-        ),
-        _ => (
-            "is no store",
-            "write \"sqlite:\" and a file, such as \"sqlite:tapcode.db\"",
-        ),
+        ("postgres" | "postgresql" | "redis" | "rediss", _) => {
+            ("names a store that this build does not have", "write \"sqlite:tapcode.db\"")
+        }
+        _ => ("is no store", "write \"sqlite:\" and a file, such as \"sqlite:tapcode.db\""),
     };
     reading.problem(at, wrong, instead);
     None
@@ -218,11 +191,7 @@ fn master_key(reading: &Reading, mut table: Table<'_>) -> Option<MasterKey> {
                 "run `tapcode keys generate-master`, keep what it prints in a file, and name that in `secrets.master_key_file` or set {}",
                 variable(&at.path)
             );
-            reading.problem(
-                &at,
-                "is missing, and every key of the server is derived from it",
-                instead,
-            );
+            reading.problem(&at, "is missing, and every key of the server is derived from it", instead);
             None
         }
         Given::Not | Given::Wrong => None,
@@ -248,9 +217,7 @@ fn sandbox(reading: &Reading, mut table: Table<'_>) -> Sandbox {
             continue;
         };
         match Number::parse(&text) {
-            Ok(number) if numbers.contains(&number) => {
-                reading.problem(&at, "is in the list before", "remove one of the two")
-            }
+            Ok(number) if numbers.contains(&number) => reading.problem(&at, "is in the list before", "remove one of the two"),
             Ok(number) => numbers.push(number),
             Err(error) => reading.problem(&at, "is no phone number", error.to_string()),
         }
@@ -270,10 +237,7 @@ fn sandbox(reading: &Reading, mut table: Table<'_>) -> Sandbox {
 }
 
 fn log(mut table: Table<'_>) -> Log {
-    let format = table.word(
-        "format",
-        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-    );
+    let format = table.word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
     let levels = [
         LogLevel::Error,
         LogLevel::Warn,

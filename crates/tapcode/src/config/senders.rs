@@ -6,9 +6,7 @@ use tapcode_core::plan::Channel;
 
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
-use super::{
-    SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
-};
+use super::{SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
 
 /// The simulated phones.
 pub(super) const SANDBOX: &str = "sandbox";
@@ -68,10 +66,7 @@ pub(super) struct Senders {
 impl Senders {
     /// The senders on a channel.
     pub(super) fn on(&self, channel: Channel) -> Vec<&Known> {
-        self.known
-            .iter()
-            .filter(|known| known.channel == channel)
-            .collect()
+        self.known.iter().filter(|known| known.channel == channel).collect()
     }
 
     /// Whether anybody's phone can be reached.
@@ -106,14 +101,7 @@ pub(super) fn read(reading: &Reading, root: &mut Table<'_>) -> Senders {
 struct Seen(BTreeSet<(&'static str, String)>);
 
 impl Seen {
-    fn once(
-        &mut self,
-        reading: &Reading,
-        what: &'static str,
-        value: &str,
-        at: &At,
-        instead: &str,
-    ) -> bool {
+    fn once(&mut self, reading: &Reading, what: &'static str, value: &str, at: &At, instead: &str) -> bool {
         let new = self.0.insert((what, value.to_owned()));
         if !new {
             reading.problem(at, "is the same as of an entry before", instead);
@@ -173,41 +161,19 @@ fn head(
             super::reader::word(reading, &text, &at, providers)
         });
     match (id, provider) {
-        (Some(id), Some(provider)) => senders.known.push(Known {
-            channel,
-            id,
-            provider,
-        }),
+        (Some(id), Some(provider)) => senders.known.push(Known { channel, id, provider }),
         _ => drop(senders.unsure.insert(channel)),
     }
     (id, provider)
 }
 
-fn account(
-    reading: &Reading,
-    mut table: Table<'_>,
-    senders: &mut Senders,
-    seen: &mut Seen,
-) -> Option<WhatsappAccount> {
+fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<WhatsappAccount> {
     let providers = [(WHATSAPP_CLOUD, WHATSAPP_CLOUD), (SANDBOX, SANDBOX)];
-    let (id, provider) = head(
-        reading,
-        &mut table,
-        Channel::Whatsapp,
-        &providers,
-        senders,
-        seen,
-    );
+    let (id, provider) = head(reading, &mut table, Channel::Whatsapp, &providers, senders, seen);
     let template = table
-        .needed_text(
-            "template",
-            "name the authentication template, such as \"login_otp\"",
-        )
+        .needed_text("template", "name the authentication template, such as \"login_otp\"")
         .and_then(|(text, at)| {
-            let fits = text.len() <= TEMPLATE_NAME_MAX
-                && text
-                    .bytes()
-                    .all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            let fits = text.len() <= TEMPLATE_NAME_MAX && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
             checked(
                 reading,
                 text,
@@ -324,13 +290,7 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
         "the WhatsApp Business Account's id from Meta's Business Manager",
     );
     let phone_number_id_at = table.at("phone_number_id");
-    let phone_number_id = meta_id(
-        reading,
-        table,
-        "phone_number_id",
-        "the number's id from Meta's App Dashboard",
-    )
-    .filter(|id| {
+    let phone_number_id = meta_id(reading, table, "phone_number_id", "the number's id from Meta's App Dashboard").filter(|id| {
         seen.once(
             reading,
             "phone_number_id",
@@ -353,12 +313,7 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
     })
 }
 
-fn number(
-    reading: &Reading,
-    mut table: Table<'_>,
-    senders: &mut Senders,
-    seen: &mut Seen,
-) -> Option<SmsNumber> {
+fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<SmsNumber> {
     let providers = [(TWILIO, TWILIO), (SANDBOX, SANDBOX)];
     let (id, provider) = head(reading, &mut table, Channel::Sms, &providers, senders, seen);
     let (number_at, number_given) = (table.at("number"), table.has("number"));
@@ -368,26 +323,13 @@ fn number(
         Some((text, at)) => {
             let fits = is_sms_sender(&text);
             let instead = "write E.164 such as \"+3197010253000\", a short code of 3 to 8 digits, or up to 11 letters and digits";
-            match checked(
-                reading,
-                text,
-                &at,
-                fits,
-                "is no sender of text messages",
-                instead,
-            ) {
-                Some(text)
-                    if seen.once(reading, "number", &text, &at, "write each number once") =>
-                {
-                    Given::As(text, at)
-                }
+            match checked(reading, text, &at, fits, "is no sender of text messages", instead) {
+                Some(text) if seen.once(reading, "number", &text, &at, "write each number once") => Given::As(text, at),
                 _ => Given::Wrong,
             }
         }
     };
-    let dedicated_to_otp = table
-        .word("dedicated_to", &[("otp", true)])
-        .unwrap_or(false);
+    let dedicated_to_otp = table.word("dedicated_to", &[("otp", true)]).unwrap_or(false);
     let provider = match provider {
         Some(TWILIO) => twilio(reading, &mut table).map(SmsProvider::Twilio),
         Some(_) => {
@@ -402,11 +344,7 @@ fn number(
     let number = match (number, &provider) {
         (Given::As(number, _), _) => Some(Some(number)),
         (Given::Wrong, _) => None,
-        (Given::Not, Some(SmsProvider::Twilio(twilio)))
-            if twilio.messaging_service_sid.is_some() =>
-        {
-            Some(None)
-        }
+        (Given::Not, Some(SmsProvider::Twilio(twilio))) if twilio.messaging_service_sid.is_some() => Some(None),
         (Given::Not, _) => {
             table.problem(
                 &number_at,
@@ -435,9 +373,7 @@ fn twilio(reading: &Reading, table: &mut Table<'_>) -> Option<Twilio> {
         .and_then(|(text, at)| sid(reading, text, &at, "AC"));
     let auth_token = table.needed_secret("auth_token");
     let (api_key_sid_at, api_key_sid_given) = (table.at("api_key_sid"), table.has("api_key_sid"));
-    let key_sid = table
-        .text("api_key_sid")
-        .and_then(|(text, at)| sid(reading, text, &at, "SK"));
+    let key_sid = table.text("api_key_sid").and_then(|(text, at)| sid(reading, text, &at, "SK"));
     let key_secret = match (&key_sid, table.secret("api_key_secret")) {
         (Some(_), Given::Not) => {
             reading.problem(
@@ -465,9 +401,7 @@ fn twilio(reading: &Reading, table: &mut Table<'_>) -> Option<Twilio> {
         base_url: base_url?,
         account_sid: account_sid?,
         auth_token: auth_token?,
-        api_key: key_sid
-            .zip(key_secret)
-            .map(|(sid, secret)| TwilioApiKey { sid, secret }),
+        api_key: key_sid.zip(key_secret).map(|(sid, secret)| TwilioApiKey { sid, secret }),
         messaging_service_sid,
     })
 }
@@ -487,14 +421,7 @@ fn skip(table: &mut Table<'_>, keys: &[&str]) {
 }
 
 /// The text if it fits; a problem that does not repeat it if not.
-fn checked(
-    reading: &Reading,
-    text: String,
-    at: &At,
-    fits: bool,
-    wrong: &str,
-    instead: &str,
-) -> Option<String> {
+fn checked(reading: &Reading, text: String, at: &At, fits: bool, wrong: &str, instead: &str) -> Option<String> {
     if !fits {
         reading.problem(at, wrong, instead);
     }
@@ -540,18 +467,13 @@ fn is_template_language(text: &str) -> bool {
     (2..=3).contains(&language.len())
         && language.bytes().all(|c| c.is_ascii_lowercase())
         && region.is_none_or(|region| {
-            (2..=3).contains(&region.len())
-                && region
-                    .bytes()
-                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+            (2..=3).contains(&region.len()) && region.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
         })
 }
 
 fn is_sms_sender(text: &str) -> bool {
     if let Some(digits) = text.strip_prefix('+') {
-        return (7..=15).contains(&digits.len())
-            && is_digits(digits, 15)
-            && !digits.starts_with('0');
+        return (7..=15).contains(&digits.len()) && is_digits(digits, 15) && !digits.starts_with('0');
     }
     let short_code = (3..=8).contains(&text.len()) && is_digits(text, 8);
     let letters = text.len() <= ALPHANUMERIC_MAX

@@ -25,16 +25,10 @@ const IN_A_ROW_MAX: u32 = 100;
 
 const NIST_CODE: &str = "NIST SP 800-63B-4 section 3.1.3.2 asks for six decimal digits at least";
 const NIST_TTL: &str = "NIST SP 800-63B-4 section 3.1.3.2 ends a code after ten minutes";
-const NIST_IN_A_ROW: &str =
-    "NIST SP 800-63B-4 section 3.2.2 allows no more than 100 failures in a row";
+const NIST_IN_A_ROW: &str = "NIST SP 800-63B-4 section 3.2.2 allows no more than 100 failures in a row";
 
 /// Reads the list. `None` only when a problem was noted.
-pub(super) fn read(
-    reading: &Reading,
-    root: &mut Table<'_>,
-    senders: &Senders,
-    sandbox: &Sandbox,
-) -> Option<Vec<Service>> {
+pub(super) fn read(reading: &Reading, root: &mut Table<'_>, senders: &Senders, sandbox: &Sandbox) -> Option<Vec<Service>> {
     let at = root.at("services");
     let entries = match root.take("services") {
         None => {
@@ -75,18 +69,11 @@ fn service(
     names: &mut BTreeSet<ServiceName>,
 ) -> Option<Service> {
     let name = table
-        .needed_text(
-            "name",
-            "name it, such as \"acme\"; API keys belong to the name",
-        )
+        .needed_text("name", "name it, such as \"acme\"; API keys belong to the name")
         .and_then(|(text, at)| {
             let name = ServiceName::parse(&text);
             match &name {
-                None => reading.problem(
-                    &at,
-                    "is no name of a service",
-                    "write 1 to 40 of a-z, 0-9, _ and -",
-                ),
+                None => reading.problem(&at, "is no name of a service", "write 1 to 40 of a-z, 0-9, _ and -"),
                 Some(name) if !names.insert(name.clone()) => {
                     reading.problem(
                         &at,
@@ -192,11 +179,7 @@ fn limits(reading: &Reading, table: &mut Table<'_>, code_ttl_s: u32) -> Limits {
     let max_checks = table.number(
         "max_checks",
         defaults.max_checks.into(),
-        &count(
-            10,
-            "guesses",
-            "every further guess makes guessing right as much more likely",
-        ),
+        &count(10, "guesses", "every further guess makes guessing right as much more likely"),
     );
     let cooldown_at = table.at("resend_cooldown_s");
     let cooldown_s = table.number(
@@ -218,11 +201,7 @@ fn limits(reading: &Reading, table: &mut Table<'_>, code_ttl_s: u32) -> Limits {
     let max_sends_per_hour = table.number(
         "max_sends_per_hour",
         defaults.max_sends_per_hour.into(),
-        &count(
-            60,
-            "messages",
-            "each one is paid for, and annoys whoever did not ask for it",
-        ),
+        &count(60, "messages", "each one is paid for, and annoys whoever did not ask for it"),
     );
     let lock_after_at = table.at("lock_after");
     let lock_after = table.number(
@@ -272,10 +251,7 @@ struct Judge<'c> {
     limits: Limits,
 }
 
-fn workflows(
-    table: &mut Table<'_>,
-    judge: &Judge<'_>,
-) -> (Option<Plan>, Option<Vec<CountryWorkflow>>) {
+fn workflows(table: &mut Table<'_>, judge: &Judge<'_>) -> (Option<Plan>, Option<Vec<CountryWorkflow>>) {
     let at = table.at("workflow");
     let workflow = match table.take("workflow") {
         Some(item) => plan(item, judge),
@@ -289,11 +265,7 @@ fn workflows(
             Some(item) => plan(item, judge),
             None => {
                 let at = entry.at("steps");
-                entry.problem(
-                    &at,
-                    "is missing",
-                    "write steps = [ {channel = \"sms\"}, … ]",
-                );
+                entry.problem(&at, "is missing", "write steps = [ {channel = \"sms\"}, … ]");
                 None
             }
         };
@@ -306,11 +278,7 @@ fn workflows(
     (workflow, workflows)
 }
 
-fn countries(
-    reading: &Reading,
-    entry: &mut Table<'_>,
-    taken: &mut BTreeSet<Country>,
-) -> Vec<Country> {
+fn countries(reading: &Reading, entry: &mut Table<'_>, taken: &mut BTreeSet<Country>) -> Vec<Country> {
     let (at, given) = (entry.at("countries"), entry.has("countries"));
     let Some(items) = entry.list("countries") else {
         if !given {
@@ -338,10 +306,7 @@ fn countries(
             Ok(country) if taken.insert(country) => countries.push(country),
             Ok(_) => reading.problem(
                 &at,
-                format!(
-                    "is {}, which was named before in this service",
-                    quoted(&text)
-                ),
+                format!("is {}, which was named before in this service", quoted(&text)),
                 "name each country once: only one of its workflows can be taken",
             ),
             Err(NoCountry { meant: Some(meant) }) => {
@@ -384,12 +349,7 @@ fn step(item: Item<'_>, judge: &Judge<'_>) -> Option<Step> {
     let here = table.here().clone();
     let channel = match table.needed_text("channel", "write channel = \"whatsapp\" or \"sms\"") {
         None => None,
-        Some((text, at)) => super::reader::word(
-            reading,
-            &text,
-            &at,
-            &[("whatsapp", Channel::Whatsapp), ("sms", Channel::Sms)],
-        ),
+        Some((text, at)) => super::reader::word(reading, &text, &at, &[("whatsapp", Channel::Whatsapp), ("sms", Channel::Sms)]),
     };
     let sender_at = table.at("sender");
     let sender_given = table.take("sender");
@@ -469,10 +429,7 @@ impl<'c> Judge<'c> {
         let on_channel = self.senders.on(channel);
         let found = on_channel.iter().copied().find(|known| known.id == id);
         if found.is_none() && !self.senders.unsure.contains(&channel) {
-            let ids: Vec<String> = on_channel
-                .iter()
-                .map(|known| known.id.to_string())
-                .collect();
+            let ids: Vec<String> = on_channel.iter().map(|known| known.id.to_string()).collect();
             let (what, list) = words(channel);
             let instead = match &ids[..] {
                 [] => format!("add [[{list}]] with id = {id}"),
@@ -498,12 +455,7 @@ impl<'c> Judge<'c> {
                 None
             }
             [..] => {
-                let ids: Vec<String> = self
-                    .senders
-                    .on(channel)
-                    .iter()
-                    .map(|known| known.id.to_string())
-                    .collect();
+                let ids: Vec<String> = self.senders.on(channel).iter().map(|known| known.id.to_string()).collect();
                 self.reading.problem(
                     at,
                     format!("has no sender, and there is more than one {what}"),
@@ -520,23 +472,24 @@ impl<'c> Judge<'c> {
             let (what, _) = words(sender.channel);
             self.reading.problem(
                 at,
-                format!("sends by {what} {}, whose provider is the sandbox: nobody's phone would ring", sender.id),
+                format!(
+                    "sends by {what} {}, whose provider is the sandbox: nobody's phone would ring",
+                    sender.id
+                ),
                 "name a sender with a real provider, or write sandbox.enabled = true; `tapcode dev` needs neither",
             );
         }
     }
 
     fn warn(&self, steps: &[Step], at: &At) {
-        let waits_ms: u64 = steps
-            .iter()
-            .rev()
-            .skip(1)
-            .map(|step| u64::from(step.wait_ms))
-            .sum();
+        let waits_ms: u64 = steps.iter().rev().skip(1).map(|step| u64::from(step.wait_ms)).sum();
         if waits_ms >= u64::from(self.code_ttl_s) * 1_000 {
             self.reading.warning(
                 at,
-                format!("waits {waits_ms} ms before its last step, and a code lives {} seconds: that step is never taken in silence", self.code_ttl_s),
+                format!(
+                    "waits {waits_ms} ms before its last step, and a code lives {} seconds: that step is never taken in silence",
+                    self.code_ttl_s
+                ),
                 "shorten the waits, or lengthen code_ttl_s",
             );
         }
@@ -583,17 +536,10 @@ fn test_numbers(reading: &Reading, table: &mut Table<'_>, code_length: u8) -> Ve
     let mut tests: Vec<TestNumber> = Vec::new();
     for mut entry in table.sections("test_numbers") {
         let number = entry
-            .needed_text(
-                "number",
-                "write a number in E.164, such as \"+14155550123\"",
-            )
+            .needed_text("number", "write a number in E.164, such as \"+14155550123\"")
             .and_then(|(text, at)| match Number::parse(&text) {
                 Ok(number) if tests.iter().any(|test| test.number == number) => {
-                    reading.problem(
-                        &at,
-                        "is in the list before",
-                        "give each test number one code",
-                    );
+                    reading.problem(&at, "is in the list before", "give each test number one code");
                     None
                 }
                 Ok(number) => Some(number),
@@ -604,8 +550,7 @@ fn test_numbers(reading: &Reading, table: &mut Table<'_>, code_length: u8) -> Ve
             });
         let instead = format!("write {code_length} digits in quotes, as code_length says");
         let code = entry.needed_text("code", &instead).and_then(|(text, at)| {
-            let fits =
-                text.len() == usize::from(code_length) && text.bytes().all(|c| c.is_ascii_digit());
+            let fits = text.len() == usize::from(code_length) && text.bytes().all(|c| c.is_ascii_digit());
             let code = Code::own(&text).ok().filter(|_| fits);
             if code.is_none() {
                 reading.problem(&at, "is no code of this service", instead.as_str());
@@ -613,11 +558,7 @@ fn test_numbers(reading: &Reading, table: &mut Table<'_>, code_length: u8) -> Ve
             code
         });
         entry.finish();
-        tests.extend(
-            number
-                .zip(code)
-                .map(|(number, code)| TestNumber { number, code }),
-        );
+        tests.extend(number.zip(code).map(|(number, code)| TestNumber { number, code }));
     }
     tests
 }
@@ -626,10 +567,8 @@ fn test_numbers(reading: &Reading, table: &mut Table<'_>, code_length: u8) -> Ve
 fn is_locale(text: &str) -> bool {
     let mut parts = text.split('-');
     text.len() <= 35
-        && parts.next().is_some_and(|language| {
-            (2..=3).contains(&language.len()) && language.bytes().all(|c| c.is_ascii_lowercase())
-        })
-        && parts.all(|part| {
-            (2..=8).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric())
-        })
+        && parts
+            .next()
+            .is_some_and(|language| (2..=3).contains(&language.len()) && language.bytes().all(|c| c.is_ascii_lowercase()))
+        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric()))
 }

@@ -125,14 +125,8 @@ fn one_problem(text: &str, path: &str, wrong: &str, instead: &str) {
     assert_eq!(problems.len(), 1, "{problems:#?}");
     let problem = &problems[0];
     assert_eq!(problem.path, path, "{problem}");
-    assert!(
-        problem.wrong.contains(wrong),
-        "{wrong:?} is not in: {problem}"
-    );
-    assert!(
-        problem.instead.contains(instead),
-        "{instead:?} is not in: {problem}"
-    );
+    assert!(problem.wrong.contains(wrong), "{wrong:?} is not in: {problem}");
+    assert!(problem.instead.contains(instead), "{instead:?} is not in: {problem}");
     assert!(matches!(problem.place, Place::Line(_)), "{problem}");
 }
 
@@ -160,55 +154,24 @@ fn no_file_is_a_development_server_with_the_sandbox() {
         .workflow
         .steps()
         .iter()
-        .map(|s| {
-            (
-                s.route.channel.as_str(),
-                s.route.sender,
-                &*s.route.provider,
-                s.wait_ms,
-            )
-        })
+        .map(|s| (s.route.channel.as_str(), s.route.sender, &*s.route.provider, s.wait_ms))
         .collect();
-    assert_eq!(
-        steps,
-        [
-            ("whatsapp", 1, "sandbox", 10_000),
-            ("sms", 42, "sandbox", 10_000)
-        ]
-    );
+    assert_eq!(steps, [("whatsapp", 1, "sandbox", 10_000), ("sms", 42, "sandbox", 10_000)]);
 }
 
 #[test]
 fn the_default_file_is_no_server_for_people_until_it_is_changed() {
-    let problems = read_text(DEFAULT, &[], Purpose::Serve)
-        .unwrap_err()
-        .problems;
+    let problems = read_text(DEFAULT, &[], Purpose::Serve).unwrap_err().problems;
     let paths: Vec<&str> = problems.iter().map(|p| p.path.as_str()).collect();
     assert_eq!(
         paths,
-        [
-            "secrets.master_key",
-            "services[0].workflow[0]",
-            "services[0].workflow[1]"
-        ]
+        ["secrets.master_key", "services[0].workflow[0]", "services[0].workflow[1]"]
     );
     assert!(problems[1].instead.contains("sandbox.enabled = true"));
-    let on = [
-        ("TAPCODE__SANDBOX__ENABLED", "true"),
-        ("TAPCODE__SECRETS__MASTER_KEY", KEY),
-    ];
+    let on = [("TAPCODE__SANDBOX__ENABLED", "true"), ("TAPCODE__SECRETS__MASTER_KEY", KEY)];
     let (_, warnings) = valid(DEFAULT, &on, Purpose::Serve);
-    assert_eq!(
-        warnings.len(),
-        1,
-        "the sandbox in `serve` deserves a warning: {warnings:?}"
-    );
-    assert_eq!(
-        read_text(DEFAULT, &[], Purpose::Check)
-            .unwrap_err()
-            .problems,
-        problems
-    );
+    assert_eq!(warnings.len(), 1, "the sandbox in `serve` deserves a warning: {warnings:?}");
+    assert_eq!(read_text(DEFAULT, &[], Purpose::Check).unwrap_err().problems, problems);
 }
 
 #[test]
@@ -245,11 +208,7 @@ fn uncommented(folder: &Path) -> Vec<String> {
     let folder = folder.to_str().unwrap();
     let lines: Vec<String> = DEFAULT
         .lines()
-        .map(|line| {
-            example(line)
-                .unwrap_or(line)
-                .replace("/etc/tapcode", folder)
-        })
+        .map(|line| example(line).unwrap_or(line).replace("/etc/tapcode", folder))
         .collect();
     for line in &lines {
         if let Some((_, name)) = line.split_once("_file = ") {
@@ -279,10 +238,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!(
-        (config.whatsapp_accounts.len(), config.numbers.len()),
-        (2, 2)
-    );
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 2));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -329,9 +285,7 @@ fn settings(node: &Node, path: &str, found: &mut BTreeSet<String>) {
                 );
             }
         }
-        Value::List(items) => items
-            .iter()
-            .for_each(|item| settings(item, &format!("{path}[]"), found)),
+        Value::List(items) => items.iter().for_each(|item| settings(item, &format!("{path}[]"), found)),
         _ => {}
     }
 }
@@ -341,25 +295,13 @@ fn the_default_file_has_every_setting_that_is_read_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let mut written = BTreeSet::new();
     let text = uncommented(folder.path()).join("\n");
-    settings(
-        &node::document(&text, true).map_err(|_| ()).unwrap(),
-        "",
-        &mut written,
-    );
+    settings(&node::document(&text, true).map_err(|_| ()).unwrap(), "", &mut written);
     let with_alternatives: String = DEFAULT
         .lines()
-        .map(|line| {
-            line.strip_prefix("#or ")
-                .or(example(line))
-                .unwrap_or(line)
-                .to_owned()
-                + "\n"
-        })
+        .map(|line| line.strip_prefix("#or ").or(example(line)).unwrap_or(line).to_owned() + "\n")
         .collect();
     settings(
-        &node::document(&with_alternatives, true)
-            .map_err(|_| ())
-            .unwrap(),
+        &node::document(&with_alternatives, true).map_err(|_| ()).unwrap(),
         "",
         &mut written,
     );
@@ -381,11 +323,7 @@ fn every_setting_in_the_default_file_is_explained() {
     for line in DEFAULT.lines() {
         explained = line.starts_with("# ") || (explained && !line.trim().is_empty());
         let setting = example(line).unwrap_or(line);
-        if setting.contains(" = ")
-            && !line.starts_with("# ")
-            && !line.starts_with(' ')
-            && !line.starts_with("#or ")
-        {
+        if setting.contains(" = ") && !line.starts_with("# ") && !line.starts_with(' ') && !line.starts_with("#or ") {
             assert!(explained, "nothing is said of {line:?}");
         }
     }
@@ -402,16 +340,11 @@ fn a_real_configuration_is_resolved() {
     assert_eq!(service.plan(germany).steps()[0].route.channel, Channel::Sms);
     assert_eq!(service.plan(germany).steps()[0].wait_ms, 20_000);
     assert_eq!(
-        service.plan(Country::parse("BE").unwrap()).steps()[0]
-            .route
-            .provider
-            .as_ref(),
+        service.plan(Country::parse("BE").unwrap()).steps()[0].route.provider.as_ref(),
         "whatsapp_cloud"
     );
     assert_eq!(
-        service
-            .route(Channel::Sms)
-            .map(|r| (r.sender, r.provider.as_ref())),
+        service.route(Channel::Sms).map(|r| (r.sender, r.provider.as_ref())),
         Some((42, "twilio"))
     );
     let test = Number::parse("+1 415 555-0123").unwrap();
@@ -433,21 +366,10 @@ fn a_real_configuration_is_resolved() {
 #[test]
 fn without_a_workflow_whatsapp_comes_first_and_then_sms() {
     let (config, _) = valid(&with("[[services]]", "workflow", ""), &[], Purpose::Serve);
-    let channels: Vec<Channel> = config.services[0]
-        .workflow
-        .steps()
-        .iter()
-        .map(|s| s.route.channel)
-        .collect();
+    let channels: Vec<Channel> = config.services[0].workflow.steps().iter().map(|s| s.route.channel).collect();
     assert_eq!(channels, [Channel::Whatsapp, Channel::Sms]);
-    let two = with("[[services]]", "workflow", "")
-        + "\n[[numbers]]\nid = 7\nnumber = \"Acme\"\nprovider = \"sandbox\"\n";
-    one_problem(
-        &two,
-        "services[0].workflow",
-        "several senders for sms",
-        "write workflow",
-    );
+    let two = with("[[services]]", "workflow", "") + "\n[[numbers]]\nid = 7\nnumber = \"Acme\"\nprovider = \"sandbox\"\n";
+    one_problem(&two, "services[0].workflow", "several senders for sms", "write workflow");
 }
 
 #[test]
@@ -501,9 +423,7 @@ fn wrong_types_are_named_with_what_belongs_there() {
         "[log] with one bracket",
     );
     let tables = REAL.replace("[[numbers]]", "[numbers]");
-    let problems = read_text(&tables, &[], Purpose::Serve)
-        .unwrap_err()
-        .problems;
+    let problems = read_text(&tables, &[], Purpose::Serve).unwrap_err().problems;
     assert!(
         problems
             .iter()
@@ -539,22 +459,17 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
         "1 to 10",
     );
     one_problem(
-        &with(
-            "[[services]]",
-            "lock_for_good_after",
-            "lock_for_good_after = 101",
-        ),
+        &with("[[services]]", "lock_for_good_after", "lock_for_good_after = 101"),
         "services[0].lock_for_good_after",
         "is 101",
         "NIST SP 800-63B-4 section 3.2.2",
     );
     one_problem(
-        &with(
-            "[[services]]",
-            "lock_after",
-            "lock_after = 50\nlock_for_good_after = 40",
-        )
-        .replacen("lock_for_good_after = 100\n", "", 1),
+        &with("[[services]]", "lock_after", "lock_after = 50\nlock_for_good_after = 40").replacen(
+            "lock_for_good_after = 100\n",
+            "",
+            1,
+        ),
         "services[0].lock_after",
         "locked for good after 40",
         "at most 40",
@@ -572,11 +487,7 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
         "100 to 600000",
     );
     one_problem(
-        &with(
-            "[[services]]",
-            "max_sends_per_hour",
-            "max_sends_per_hour = 61",
-        ),
+        &with("[[services]]", "max_sends_per_hour", "max_sends_per_hour = 61"),
         "services[0].max_sends_per_hour",
         "is 61",
         "1 to 60",
@@ -610,10 +521,8 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
         ("lock_for_good_after", 100),
     ] {
         let _ = read_text(
-            &with("[[services]]", key, &format!("{key} = {value}")).replace(
-                "\"012345\"",
-                &format!("\"{:0w$}\"", 1, w = if value == 10 { 10 } else { 6 }),
-            ),
+            &with("[[services]]", key, &format!("{key} = {value}"))
+                .replace("\"012345\"", &format!("\"{:0w$}\"", 1, w = if value == 10 { 10 } else { 6 })),
             &[],
             Purpose::Serve,
         )
@@ -654,11 +563,7 @@ fn unknown_settings_are_named_with_the_nearest_known_one() {
         "write `retention`",
     );
     one_problem(
-        &with(
-            "[[numbers]]",
-            "dedicated_to",
-            "\"dedicated\\u001b[31m to\" = 1",
-        ),
+        &with("[[numbers]]", "dedicated_to", "\"dedicated\\u001b[31m to\" = 1"),
         "numbers[0].`dedicated\\u{1b}[31m to`",
         "is no setting",
         "",
@@ -667,28 +572,21 @@ fn unknown_settings_are_named_with_the_nearest_known_one() {
 
 #[test]
 fn references_that_lead_nowhere_are_named_with_where_they_could_lead() {
-    let text = REAL.replace(
-        "{channel = \"sms\", sender = 42}]",
-        "{channel = \"sms\", sender = 7}]",
-    );
+    let text = REAL.replace("{channel = \"sms\", sender = 42}]", "{channel = \"sms\", sender = 7}]");
     one_problem(
         &text,
         "services[0].workflow[1].sender",
         "is 7, and no SMS number has that id",
         "[[numbers]]: 42",
     );
-    let text = REAL.replace(
-        "{channel = \"whatsapp\"}]",
-        "{channel = \"whatsapp\", sender = 42}]",
-    );
+    let text = REAL.replace("{channel = \"whatsapp\"}]", "{channel = \"whatsapp\", sender = 42}]");
     one_problem(
         &text,
         "services[0].workflows[0].steps[1].sender",
         "no WhatsApp account",
         "[[whatsapp_accounts]]: 1",
     );
-    let second = REAL.to_owned()
-        + "\n[[whatsapp_accounts]]\nid = 2\nprovider = \"sandbox\"\ntemplate = \"login_otp\"\n";
+    let second = REAL.to_owned() + "\n[[whatsapp_accounts]]\nid = 2\nprovider = \"sandbox\"\ntemplate = \"login_otp\"\n";
     one_problem(
         &second,
         "services[0].workflows[0].steps[1]",
@@ -698,20 +596,12 @@ fn references_that_lead_nowhere_are_named_with_where_they_could_lead() {
     let none = REAL.split("[[numbers]]").next().unwrap();
     let problems = read_text(none, &[], Purpose::Serve).unwrap_err().problems;
     assert_eq!(problems.len(), 2, "{problems:#?}");
-    assert!(
-        problems[0].instead.contains("add [[numbers]] with id = 42"),
-        "{problems:#?}"
-    );
+    assert!(problems[0].instead.contains("add [[numbers]] with id = 42"), "{problems:#?}");
 }
 
 #[test]
 fn a_sender_whose_own_entry_is_wrong_is_not_missed_as_well() {
-    one_problem(
-        &with("[[numbers]]", "id", "id = 0"),
-        "numbers[0].id",
-        "is 0",
-        "1 to",
-    );
+    one_problem(&with("[[numbers]]", "id", "id = 0"), "numbers[0].id", "is 0", "1 to");
     one_problem(
         &with("[[numbers]]", "account_sid", "account_sid = \"AC1\""),
         "numbers[0].account_sid",
@@ -723,12 +613,7 @@ fn a_sender_whose_own_entry_is_wrong_is_not_missed_as_well() {
 #[test]
 fn what_is_there_twice_is_named() {
     let again = "\n[[services]]\nname = \"acme\"\nbrand = \"Other\"\n";
-    one_problem(
-        &(REAL.to_owned() + again),
-        "services[1].name",
-        "`acme`",
-        "a name of its own",
-    );
+    one_problem(&(REAL.to_owned() + again), "services[1].name", "`acme`", "a name of its own");
     let again = "\n[[numbers]]\nid = 42\nprovider = \"sandbox\"\nnumber = \"12345\"\n";
     one_problem(
         &(REAL.to_owned() + again),
@@ -743,13 +628,9 @@ fn what_is_there_twice_is_named() {
         "same as of an entry before",
         "once",
     );
-    let account = REAL
-        [REAL.find("[[whatsapp_accounts]]").unwrap()..REAL.find("[[numbers]]").unwrap()]
-        .replace("id = 1\n", "id = 2\n");
-    let text = (REAL.to_owned() + &account).replace(
-        "{channel = \"whatsapp\"}",
-        "{channel = \"whatsapp\", sender = 1}",
-    );
+    let account =
+        REAL[REAL.find("[[whatsapp_accounts]]").unwrap()..REAL.find("[[numbers]]").unwrap()].replace("id = 1\n", "id = 2\n");
+    let text = (REAL.to_owned() + &account).replace("{channel = \"whatsapp\"}", "{channel = \"whatsapp\", sender = 1}");
     one_problem(
         &text,
         "whatsapp_accounts[1].phone_number_id",
@@ -757,11 +638,7 @@ fn what_is_there_twice_is_named() {
         "receipts",
     );
     one_problem(
-        &with(
-            "[sandbox]",
-            "numbers",
-            "numbers = [\"+31611398058\", \"+31 6 1139 8058\"]",
-        ),
+        &with("[sandbox]", "numbers", "numbers = [\"+31611398058\", \"+31 6 1139 8058\"]"),
         "sandbox.numbers[1]",
         "in the list before",
         "remove",
@@ -774,11 +651,7 @@ fn what_is_there_twice_is_named() {
         "one code",
     );
     one_problem(
-        &with(
-            "[[services.workflows]]",
-            "countries",
-            "countries = [\"NL\", \"NL\"]",
-        ),
+        &with("[[services.workflows]]", "countries", "countries = [\"NL\", \"NL\"]"),
         "services[0].workflows[0].countries[1]",
         "`NL`, which was named before",
         "once",
@@ -792,10 +665,7 @@ fn addresses_that_are_none_are_named_and_never_repeated() {
         ("otp.example.com", "is no address"),
         ("https://", "is no address"),
         ("ftp://otp.example.com", "https://"),
-        (
-            "https://me:canary8d3f1c@otp.example.com",
-            "user or password",
-        ),
+        ("https://me:canary8d3f1c@otp.example.com", "user or password"),
         ("https://canary8d3f1c@otp.example.com", "user or password"),
         ("https://:canary8d3f1c@otp.example.com", "user or password"),
         ("https://otp.example.com/?a=canary8d3f1c", "? or #"),
@@ -808,11 +678,7 @@ fn addresses_that_are_none_are_named_and_never_repeated() {
         );
     }
     one_problem(
-        &with(
-            "[[whatsapp_accounts]]",
-            "base_url",
-            "base_url = \"graph.facebook.com\"",
-        ),
+        &with("[[whatsapp_accounts]]", "base_url", "base_url = \"graph.facebook.com\""),
         "whatsapp_accounts[0].base_url",
         "is no address",
         "https://graph.facebook.com",
@@ -836,11 +702,7 @@ fn addresses_that_are_none_are_named_and_never_repeated() {
         "127.0.0.1:8080",
     );
     let (config, _) = valid(
-        &with(
-            "[server]",
-            "public_url",
-            "public_url = \"https://example.com/otp/\"",
-        ),
+        &with("[server]", "public_url", "public_url = \"https://example.com/otp/\""),
         &[],
         Purpose::Serve,
     );
@@ -856,20 +718,12 @@ fn addresses_that_are_none_are_named_and_never_repeated() {
 #[test]
 fn plain_http_outside_this_machine_is_warned_of() {
     one_warning(
-        &with(
-            "[[whatsapp_accounts]]",
-            "base_url",
-            "base_url = \"http://graph.example.com\"",
-        ),
+        &with("[[whatsapp_accounts]]", "base_url", "base_url = \"http://graph.example.com\""),
         "whatsapp_accounts[0].base_url",
         "plain http",
     );
     one_warning(
-        &with(
-            "[server]",
-            "public_url",
-            "public_url = \"http://otp.example.com\"",
-        ),
+        &with("[server]", "public_url", "public_url = \"http://otp.example.com\""),
         "server.public_url",
         "plain http",
     );
@@ -880,11 +734,7 @@ fn plain_http_outside_this_machine_is_warned_of() {
         "http://127.8.8.8",
     ] {
         let (_, warnings) = valid(
-            &with(
-                "[[whatsapp_accounts]]",
-                "base_url",
-                &format!("base_url = \"{here}\""),
-            ),
+            &with("[[whatsapp_accounts]]", "base_url", &format!("base_url = \"{here}\"")),
             &[],
             Purpose::Serve,
         );
@@ -902,18 +752,9 @@ fn the_store_is_one_that_exists() {
         ("sqlite::memory:", "write \"memory:\""),
         ("memory:", "is for `tapcode dev`"),
     ] {
-        one_problem(
-            &with("[store]", "url", &format!("url = \"{url}\"")),
-            "store.url",
-            "",
-            instead,
-        );
+        one_problem(&with("[store]", "url", &format!("url = \"{url}\"")), "store.url", "", instead);
     }
-    let (config, _) = valid(
-        &with("[store]", "url", "url = \"memory:\""),
-        &[],
-        Purpose::Dev,
-    );
+    let (config, _) = valid(&with("[store]", "url", "url = \"memory:\""), &[], Purpose::Dev);
     assert_eq!(config.store, Store::Memory);
     let (config, _) = valid(
         &with("[store]", "url", "url = \"sqlite:///var/lib/t.db\""),
@@ -984,11 +825,7 @@ fn secrets_are_given_once_and_not_empty() {
         "on one line",
     );
     one_problem(
-        &with(
-            "[[numbers]]",
-            "auth_token",
-            "auth_token = \"a\"\nauth_token_file = \"b\"",
-        ),
+        &with("[[numbers]]", "auth_token", "auth_token = \"a\"\nauth_token_file = \"b\""),
         "numbers[0].auth_token",
         "`auth_token_file` as well",
         "one of the two",
@@ -1008,11 +845,7 @@ fn secret_files_are_read_from_beside_the_configuration() {
     std::fs::write(&secret, "from-the-file\r\n\n").unwrap();
     owner_only(&secret);
     let file = folder.path().join("tapcode.toml");
-    std::fs::write(
-        &file,
-        with("[[numbers]]", "auth_token", "auth_token_file = \"token\""),
-    )
-    .unwrap();
+    std::fs::write(&file, with("[[numbers]]", "auth_token", "auth_token_file = \"token\"")).unwrap();
     owner_only(&file);
     let (config, warnings) = load(Some(&file), std::iter::empty(), Purpose::Serve).unwrap();
     assert_eq!(warnings, []);
@@ -1027,31 +860,17 @@ fn secret_files_are_read_from_beside_the_configuration() {
         (vec![0xff], "not UTF-8"),
     ] {
         std::fs::write(&secret, content).unwrap();
-        let problems = load(Some(&file), std::iter::empty(), Purpose::Serve)
-            .unwrap_err()
-            .problems;
+        let problems = load(Some(&file), std::iter::empty(), Purpose::Serve).unwrap_err().problems;
         assert_eq!(problems.len(), 1, "{problems:#?}");
         assert_eq!(problems[0].path, "numbers[0].auth_token_file");
         assert!(problems[0].wrong.contains(wrong), "{}", problems[0]);
     }
     std::fs::remove_file(&secret).unwrap();
-    let problems = load(Some(&file), std::iter::empty(), Purpose::Serve)
-        .unwrap_err()
-        .problems;
-    assert!(
-        problems[0].wrong.contains("cannot be read: No such file"),
-        "{}",
-        problems[0]
-    );
+    let problems = load(Some(&file), std::iter::empty(), Purpose::Serve).unwrap_err().problems;
+    assert!(problems[0].wrong.contains("cannot be read: No such file"), "{}", problems[0]);
     std::fs::create_dir(&secret).unwrap();
-    let problems = load(Some(&file), std::iter::empty(), Purpose::Serve)
-        .unwrap_err()
-        .problems;
-    assert!(
-        problems[0].wrong.contains("no regular file"),
-        "{}",
-        problems[0]
-    );
+    let problems = load(Some(&file), std::iter::empty(), Purpose::Serve).unwrap_err().problems;
+    assert!(problems[0].wrong.contains("no regular file"), "{}", problems[0]);
 }
 
 #[cfg(unix)]
@@ -1063,11 +882,7 @@ fn secrets_that_everybody_can_read_are_warned_of() {
     std::fs::write(&secret, "from-the-file").unwrap();
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
     let file = folder.path().join("tapcode.toml");
-    std::fs::write(
-        &file,
-        with("[[numbers]]", "auth_token", "auth_token_file = \"token\""),
-    )
-    .unwrap();
+    std::fs::write(&file, with("[[numbers]]", "auth_token", "auth_token_file = \"token\"")).unwrap();
     owner_only(&file);
     let (_, warnings) = load(Some(&file), std::iter::empty(), Purpose::Serve).unwrap();
     let paths: Vec<&str> = warnings.iter().map(|w| w.path.as_str()).collect();
@@ -1075,11 +890,7 @@ fn secrets_that_everybody_can_read_are_warned_of() {
 
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (_, warnings) = load(Some(&file), std::iter::empty(), Purpose::Serve).unwrap();
-    assert_eq!(
-        warnings.len(),
-        5,
-        "four secrets inside and one beside: {warnings:#?}"
-    );
+    assert_eq!(warnings.len(), 5, "four secrets inside and one beside: {warnings:#?}");
     assert!(warnings[0].instead.contains("chmod 600"));
 }
 
@@ -1088,46 +899,27 @@ fn the_configuration_file_itself_can_be_the_mistake() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tapcode.toml");
     let wrong = |file: &Path| {
-        load(Some(file), std::iter::empty(), Purpose::Check)
-            .unwrap_err()
-            .problems[0]
+        load(Some(file), std::iter::empty(), Purpose::Check).unwrap_err().problems[0]
             .wrong
             .clone()
     };
     assert!(wrong(&file).contains("No such file"), "{}", wrong(&file));
-    assert!(
-        wrong(folder.path()).contains("cannot be read"),
-        "{}",
-        wrong(folder.path())
-    );
+    assert!(wrong(folder.path()).contains("cannot be read"), "{}", wrong(folder.path()));
     std::fs::write(&file, b"[server]\nlisten = \"\xff\"\n").unwrap();
-    assert!(
-        wrong(&file).contains("line 2 is not UTF-8"),
-        "{}",
-        wrong(&file)
-    );
+    assert!(wrong(&file).contains("line 2 is not UTF-8"), "{}", wrong(&file));
     std::fs::write(&file, vec![b'\n'; 1024 * 1024 + 1]).unwrap();
-    assert!(
-        wrong(&file).contains("more than 1048576 bytes"),
-        "{}",
-        wrong(&file)
-    );
+    assert!(wrong(&file).contains("more than 1048576 bytes"), "{}", wrong(&file));
 }
 
 #[test]
 fn the_sandbox_is_no_route_for_people_unless_it_was_switched_on() {
-    let sandboxed = with("[[numbers]]", "provider", "provider = \"sandbox\"").replace("account_sid = \"AC0123456789abcdef0123456789abcdef\"\nauth_token = \"0123456789abcdef0123456789abcdef\"\n", "");
-    let problems = read_text(&sandboxed, &[], Purpose::Serve)
-        .unwrap_err()
-        .problems;
-    let paths: Vec<&str> = problems.iter().map(|p| p.path.as_str()).collect();
-    assert_eq!(
-        paths,
-        [
-            "services[0].workflow[1]",
-            "services[0].workflows[0].steps[0]"
-        ]
+    let sandboxed = with("[[numbers]]", "provider", "provider = \"sandbox\"").replace(
+        "account_sid = \"AC0123456789abcdef0123456789abcdef\"\nauth_token = \"0123456789abcdef0123456789abcdef\"\n",
+        "",
     );
+    let problems = read_text(&sandboxed, &[], Purpose::Serve).unwrap_err().problems;
+    let paths: Vec<&str> = problems.iter().map(|p| p.path.as_str()).collect();
+    assert_eq!(paths, ["services[0].workflow[1]", "services[0].workflows[0].steps[0]"]);
     valid(&sandboxed, &[], Purpose::Dev);
     one_warning(
         &sandboxed.replace("enabled = false", "enabled = true"),
@@ -1135,15 +927,13 @@ fn the_sandbox_is_no_route_for_people_unless_it_was_switched_on() {
         "reads the codes",
     );
     // A sender that no workflow names harms nobody: plain test sending may use it.
-    let unnamed =
-        REAL.to_owned() + "\n[[numbers]]\nid = 43\nprovider = \"sandbox\"\nnumber = \"12345\"\n";
+    let unnamed = REAL.to_owned() + "\n[[numbers]]\nid = 43\nprovider = \"sandbox\"\nnumber = \"12345\"\n";
     valid(&unnamed, &[], Purpose::Serve);
 }
 
 #[test]
 fn the_settings_of_another_provider_are_warned_of() {
-    let sandboxed = with("[[numbers]]", "provider", "provider = \"sandbox\"")
-        .replace("enabled = false", "enabled = true");
+    let sandboxed = with("[[numbers]]", "provider", "provider = \"sandbox\"").replace("enabled = false", "enabled = true");
     let (_, warnings) = valid(&sandboxed, &[], Purpose::Dev);
     let paths: Vec<&str> = warnings.iter().map(|w| w.path.as_str()).collect();
     assert_eq!(paths, ["numbers[0].account_sid", "numbers[0].auth_token"]);
@@ -1176,10 +966,7 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         "\"whatsapp_cloud\" or \"sandbox\"",
     );
     one_problem(
-        &REAL.replace(
-            "{channel = \"sms\", sender = 42}]",
-            "{channel = \"SMS\", sender = 42}]",
-        ),
+        &REAL.replace("{channel = \"sms\", sender = 42}]", "{channel = \"SMS\", sender = 42}]"),
         "services[0].workflow[1].channel",
         "`SMS`",
         "write \"sms\"",
@@ -1206,13 +993,7 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
 
 #[test]
 fn countries_are_iso_countries() {
-    let countries = |list: &str| {
-        with(
-            "[[services.workflows]]",
-            "countries",
-            &format!("countries = [{list}]"),
-        )
-    };
+    let countries = |list: &str| with("[[services.workflows]]", "countries", &format!("countries = [{list}]"));
     one_problem(
         &countries("\"NL\", \"UK\""),
         "services[0].workflows[0].countries[1]",
@@ -1253,13 +1034,7 @@ fn countries_are_iso_countries() {
 
 #[test]
 fn test_numbers_have_codes_of_the_service() {
-    let code = |code: &str| {
-        with(
-            "[[services.test_numbers]]",
-            "code",
-            &format!("code = \"{code}\""),
-        )
-    };
+    let code = |code: &str| with("[[services.test_numbers]]", "code", &format!("code = \"{code}\""));
     for wrong in ["12345", "1234567", "12345a", "12 345", "１２３４５６"] {
         one_problem(
             &code(wrong),
@@ -1275,11 +1050,7 @@ fn test_numbers_have_codes_of_the_service() {
         "6 digits",
     );
     one_problem(
-        &with(
-            "[[services.test_numbers]]",
-            "number",
-            "number = \"0611398058\"",
-        ),
+        &with("[[services.test_numbers]]", "number", "number = \"0611398058\""),
         "services[0].test_numbers[0].number",
         "is no phone number",
         "E.164",
@@ -1300,38 +1071,21 @@ fn names_and_shapes_are_the_ones_that_providers_take() {
         "is no name of a service",
         "a-z",
     );
+    one_problem(&with("[[services]]", "name", ""), "services[0].name", "is missing", "name it");
     one_problem(
-        &with("[[services]]", "name", ""),
-        "services[0].name",
-        "is missing",
-        "name it",
-    );
-    one_problem(
-        &with(
-            "[[services]]",
-            "brand",
-            &format!("brand = \"{}\"", "x".repeat(41)),
-        ),
+        &with("[[services]]", "brand", &format!("brand = \"{}\"", "x".repeat(41))),
         "services[0].brand",
         "is too long",
         "40",
     );
     one_problem(
-        &with(
-            "[[services]]",
-            "default_locale",
-            "default_locale = \"pt_BR\"",
-        ),
+        &with("[[services]]", "default_locale", "default_locale = \"pt_BR\""),
         "services[0].default_locale",
         "`pt_BR`",
         "write \"pt-BR\"",
     );
     one_problem(
-        &with(
-            "[[whatsapp_accounts]]",
-            "template_language",
-            "template_language = \"pt-BR\"",
-        ),
+        &with("[[whatsapp_accounts]]", "template_language", "template_language = \"pt-BR\""),
         "whatsapp_accounts[0].template_language",
         "no language of a template",
         "write \"pt_BR\"",
@@ -1348,7 +1102,12 @@ fn names_and_shapes_are_the_ones_that_providers_take() {
     let list = "template_language = \"nl\"\ntemplate_languages = [\"nl\", \"pt_BR\"]";
     assert_eq!(read(list), ("nl".into(), "nl pt_BR".into()));
     for (lines, path, wrong, instead) in [
-        ("template_languages = [\"nl\", \"de\"]", "template_language", "is `en`, which is not among", "one of nl, de"),
+        (
+            "template_languages = [\"nl\", \"de\"]",
+            "template_language",
+            "is `en`, which is not among",
+            "one of nl, de",
+        ),
         (
             "template_language = \"fr\"\ntemplate_languages = [\"nl\", \"en\"]",
             "template_language",
@@ -1356,29 +1115,36 @@ fn names_and_shapes_are_the_ones_that_providers_take() {
             "one of nl, en",
         ),
         ("template_languages = []", "template_languages", "is empty", "remove it"),
-        ("template_languages = [\"en\", \"pt-BR\"]", "template_languages[1]", "no language", "write \"pt_BR\""),
-        ("template_languages = [\"en\", \"en\"]", "template_languages[1]", "in the list before", "remove"),
-        ("template_languages = [\"en\", 7]", "template_languages[1]", "a text", "quotes"),
+        (
+            "template_languages = [\"en\", \"pt-BR\"]",
+            "template_languages[1]",
+            "no language",
+            "write \"pt_BR\"",
+        ),
+        (
+            "template_languages = [\"en\", \"en\"]",
+            "template_languages[1]",
+            "in the list before",
+            "remove",
+        ),
+        (
+            "template_languages = [\"en\", 7]",
+            "template_languages[1]",
+            "a text",
+            "quotes",
+        ),
         ("template_languages = \"en\"", "template_languages", "list", ""),
     ] {
         one_problem(&languages(lines), &format!("whatsapp_accounts[0].{path}"), wrong, instead);
     }
     one_problem(
-        &with(
-            "[[whatsapp_accounts]]",
-            "template",
-            "template = \"Login OTP\"",
-        ),
+        &with("[[whatsapp_accounts]]", "template", "template = \"Login OTP\""),
         "whatsapp_accounts[0].template",
         "no name of a template",
         "a-z",
     );
     one_problem(
-        &with(
-            "[[whatsapp_accounts]]",
-            "api_version",
-            "api_version = \"25\"",
-        ),
+        &with("[[whatsapp_accounts]]", "api_version", "api_version = \"25\""),
         "whatsapp_accounts[0].api_version",
         "no version",
         "v25.0",
@@ -1403,10 +1169,7 @@ fn names_and_shapes_are_the_ones_that_providers_take() {
     );
     let service = "messaging_service_sid = \"MG0123456789abcdef0123456789abcdef\"";
     assert_eq!(
-        valid(&with("[[numbers]]", "number", service), &[], Purpose::Serve)
-            .0
-            .numbers[0]
-            .number,
+        valid(&with("[[numbers]]", "number", service), &[], Purpose::Serve).0.numbers[0].number,
         None
     );
     one_problem(
@@ -1488,21 +1251,12 @@ fn workflows_have_one_to_eight_steps_that_can_be_taken() {
         "never taken in silence",
     );
     one_warning(
-        &with(
-            "[[services]]",
-            "max_sends_per_hour",
-            "max_sends_per_hour = 1",
-        )
-        .replace(", {channel = \"whatsapp\"}]", "]"),
+        &with("[[services]]", "max_sends_per_hour", "max_sends_per_hour = 1").replace(", {channel = \"whatsapp\"}]", "]"),
         "services[0].workflow",
         "max_sends_per_hour is 1",
     );
     one_warning(
-        &with(
-            "[[services]]",
-            "resend_cooldown_s",
-            "resend_cooldown_s = 300",
-        ),
+        &with("[[services]]", "resend_cooldown_s", "resend_cooldown_s = 300"),
         "services[0].resend_cooldown_s",
         "nobody will be able",
     );
@@ -1515,16 +1269,10 @@ fn workflows_have_one_to_eight_steps_that_can_be_taken() {
 
 #[test]
 fn what_is_not_toml_is_named_with_its_lines_and_nothing_of_their_text() {
-    let text = format!(
-        "[server\nlisten = \"127.0.0.1:1\"\n[secrets]\nmaster_key = {CANARY}\n[a]\n\n\n[a]\n"
-    );
+    let text = format!("[server\nlisten = \"127.0.0.1:1\"\n[secrets]\nmaster_key = {CANARY}\n[a]\n\n\n[a]\n");
     let problems = read_text(&text, &[], Purpose::Serve).unwrap_err();
     let lines: Vec<&Place> = problems.problems.iter().map(|p| &p.place).collect();
-    assert_eq!(
-        lines,
-        [&Place::Line(1), &Place::Line(4), &Place::Line(8)],
-        "{problems}"
-    );
+    assert_eq!(lines, [&Place::Line(1), &Place::Line(4), &Place::Line(8)], "{problems}");
     assert!(!format!("{problems}").contains(CANARY), "{problems}");
 }
 
@@ -1540,14 +1288,7 @@ fn depth_ends_the_reading_and_not_the_process() {
         "[a]\n".to_owned() + &"[[a.b.c]]\n".repeat(10_000),
     ] {
         assert!(read_text(&text, &[], Purpose::Dev).is_err());
-        assert!(
-            read_text(
-                DEFAULT,
-                &[("TAPCODE__SANDBOX__NUMBERS", &text)],
-                Purpose::Dev
-            )
-            .is_err()
-        );
+        assert!(read_text(DEFAULT, &[("TAPCODE__SANDBOX__NUMBERS", &text)], Purpose::Dev).is_err());
     }
 }
 
@@ -1562,16 +1303,10 @@ fn the_environment_goes_before_the_file() {
             ("TAPCODE__SERVICES__0__CODE_LENGTH", "8"),
             ("TAPCODE__SERVICES__0__OWN_CODES", "true"),
             ("TAPCODE__SERVICES__0__TEST_NUMBERS", "[]"),
-            (
-                "TAPCODE__SERVICES__0__WORKFLOW",
-                "[{channel = \"sms\", sender = 42}]",
-            ),
+            ("TAPCODE__SERVICES__0__WORKFLOW", "[{channel = \"sms\", sender = 42}]"),
             ("TAPCODE__SERVICES__0__WORKFLOW__0__WAIT_MS", "7_000"),
             ("TAPCODE__SERVICES__0__WORKFLOW__1__CHANNEL", "whatsapp"),
-            (
-                "TAPCODE__SANDBOX__NUMBERS",
-                "['+14155550123', '+31611398058']",
-            ),
+            ("TAPCODE__SANDBOX__NUMBERS", "['+14155550123', '+31611398058']"),
             ("TAPCODE__NUMBERS__0__AUTH_TOKEN", "from-the-environment"),
             ("TAPCODE__NUMBERS__1__ID", "43"),
             ("TAPCODE__NUMBERS__1__PROVIDER", "sandbox"),
@@ -1619,16 +1354,9 @@ fn a_secret_in_the_environment_goes_before_its_file_and_the_other_way_round() {
         token(REAL, &[("TAPCODE__NUMBERS__0__AUTH_TOKEN_FILE", name)]),
         "from-the-file"
     );
-    let in_file = with(
-        "[[numbers]]",
-        "auth_token",
-        "auth_token_file = \"/nowhere\"",
-    );
+    let in_file = with("[[numbers]]", "auth_token", "auth_token_file = \"/nowhere\"");
     assert_eq!(
-        token(
-            &in_file,
-            &[("TAPCODE__NUMBERS__0__AUTH_TOKEN", "from-the-environment")]
-        ),
+        token(&in_file, &[("TAPCODE__NUMBERS__0__AUTH_TOKEN", "from-the-environment")]),
         "from-the-environment"
     );
     let both = [
@@ -1636,10 +1364,7 @@ fn a_secret_in_the_environment_goes_before_its_file_and_the_other_way_round() {
         ("TAPCODE__NUMBERS__0__AUTH_TOKEN_FILE", name),
     ];
     let problems = read_text(REAL, &both, Purpose::Serve).unwrap_err();
-    assert!(
-        problems.problems[0].instead.contains("one of the two"),
-        "{problems}"
-    );
+    assert!(problems.problems[0].instead.contains("one of the two"), "{problems}");
     assert!(!problems.to_string().contains(CANARY), "{problems}");
 }
 
@@ -1658,54 +1383,24 @@ fn mistakes_in_the_environment_are_named_with_their_variable() {
             "services[0].code_length",
             "6 to 10 digits",
         ),
-        (
-            "TAPCODE__SERVICES__0__CODE_LENGTH",
-            "5",
-            "services[0].code_length",
-            "is 5",
-        ),
+        ("TAPCODE__SERVICES__0__CODE_LENGTH", "5", "services[0].code_length", "is 5"),
         (
             "TAPCODE__SERVICES__0__OWN_CODES",
             "yes",
             "services[0].own_codes",
             "true or false",
         ),
-        (
-            "TAPCODE__SERVICES__3__NAME",
-            "other",
-            "services[3].name",
-            "the next one is 1",
-        ),
-        (
-            "TAPCODE__SERVICES__NAME",
-            "other",
-            "services.name",
-            "say which entry",
-        ),
+        ("TAPCODE__SERVICES__3__NAME", "other", "services[3].name", "the next one is 1"),
+        ("TAPCODE__SERVICES__NAME", "other", "services.name", "say which entry"),
         (
             "TAPCODE__SERVER__0__LISTEN",
             "other",
             "server[0].listen",
             "leave the index out",
         ),
-        (
-            "TAPCODE__SERVER__LISTEN__PORT",
-            "80",
-            "server.listen.port",
-            "shorten",
-        ),
-        (
-            "TAPCODE__SERVER__LISTEN",
-            "",
-            "server.listen",
-            "set and empty",
-        ),
-        (
-            "TAPCODE__SERVER__LISTEN",
-            "\u{fffd}",
-            "server.listen",
-            "not UTF-8",
-        ),
+        ("TAPCODE__SERVER__LISTEN__PORT", "80", "server.listen.port", "shorten"),
+        ("TAPCODE__SERVER__LISTEN", "", "server.listen", "set and empty"),
+        ("TAPCODE__SERVER__LISTEN", "\u{fffd}", "server.listen", "not UTF-8"),
         (
             "TAPCODE__SERVICES__0__WORKFLOW",
             "whatsapp,sms",
@@ -1724,10 +1419,7 @@ fn mistakes_in_the_environment_are_named_with_their_variable() {
         let problem = &problems.problems[0];
         assert_eq!(problem.path, path);
         assert_eq!(problem.place, Place::Variable(name.to_owned()));
-        assert!(
-            problem.to_string().contains(said),
-            "{said:?} is not in {problem}"
-        );
+        assert!(problem.to_string().contains(said), "{said:?} is not in {problem}");
         assert!(!problem.to_string().contains(CANARY), "{problem}");
     }
     for name in [
@@ -1737,14 +1429,8 @@ fn mistakes_in_the_environment_are_named_with_their_variable() {
         "TAPCODE__0",
         "TAPCODE__A__B__C__D__E__F__G__H__I",
     ] {
-        let problems = read_text(REAL, &[(name, "1")], Purpose::Serve)
-            .expect_err(name)
-            .problems;
-        assert_eq!(
-            (problems.len(), problems[0].path.as_str()),
-            (1, ""),
-            "{problems:#?}"
-        );
+        let problems = read_text(REAL, &[(name, "1")], Purpose::Serve).expect_err(name).problems;
+        assert_eq!((problems.len(), problems[0].path.as_str()), (1, ""), "{problems:#?}");
     }
 }
 
@@ -1753,13 +1439,7 @@ fn mistakes_in_the_environment_are_named_with_their_variable() {
 #[test]
 fn nothing_secret_is_shown_whatever_is_wrong() {
     let mut shown = String::new();
-    let secrets = [
-        "access_token",
-        "app_secret",
-        "verify_token",
-        "auth_token",
-        "master_key",
-    ];
+    let secrets = ["access_token", "app_secret", "verify_token", "auth_token", "master_key"];
     for line in REAL.lines() {
         let Some((key, _)) = line.split_once(" = ") else {
             continue;
@@ -1792,10 +1472,7 @@ fn nothing_secret_is_shown_whatever_is_wrong() {
                 "template_language",
             ]
             .contains(&key);
-            assert!(
-                !said.contains(CANARY) || (harmless && !secret),
-                "{wrong}\n{said}"
-            );
+            assert!(!said.contains(CANARY) || (harmless && !secret), "{wrong}\n{said}");
             shown.push_str(if secret { &said } else { "" });
         }
     }

@@ -11,8 +11,7 @@
 //! ```
 //! Nothing here sleeps and hopes: every wait is for something that was said, and has a bound.
 
-#![expect(clippy::allow_attributes, reason = "what is used differs from one test binary to the next")]
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(clippy::allow_attributes, dead_code, reason = "each test binary uses its own part of this")]
 
 pub mod outside;
 
@@ -76,7 +75,9 @@ impl Home {
 
     /// With these services and senders; `[server]`, `[store]` and `[secrets]` are the harness's.
     pub fn with(services_and_senders: &str) -> Self {
-        let home = Self { folder: tempfile::tempdir().expect("a folder") };
+        let home = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
         let made = home.tapcode(["keys", "generate-master", "--out", "master.key"]);
         assert!(made.status.success(), "{made:?}");
         home.configure(services_and_senders);
@@ -104,7 +105,11 @@ impl Home {
                 command.env_remove(name);
             }
         }
-        command.current_dir(self.folder.path()).env("TAPCODE_CONFIG", self.path("tapcode.toml")).stdin(Stdio::null()).args(arguments);
+        command
+            .current_dir(self.folder.path())
+            .env("TAPCODE_CONFIG", self.path("tapcode.toml"))
+            .stdin(Stdio::null())
+            .args(arguments);
         command
     }
 
@@ -173,7 +178,11 @@ pub struct Process {
 impl Process {
     /// Starts a command.
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
         let written = Arc::new(Mutex::new(String::new()));
         let (line, out) = channel();
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
@@ -192,7 +201,13 @@ impl Process {
                 }
             }),
         ];
-        Self { child, status: None, out, written, readers }
+        Self {
+            child,
+            status: None,
+            out,
+            written,
+            readers,
+        }
     }
 
     /// Everything it has written so far, both streams.
@@ -353,7 +368,12 @@ impl Server {
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("no ready line ({error}): {line}"));
         assert_eq!(ready["ready"], true);
         let url = ready["url"].as_str().expect("an address").to_owned();
-        Self { process, ready, url, http: client() }
+        Self {
+            process,
+            ready,
+            url,
+            http: client(),
+        }
     }
 
     /// The host and port it listens on.
@@ -368,7 +388,8 @@ impl Server {
 
     /// `POST`s JSON to a path.
     pub async fn post(&self, path: &str, key: &str, body: Value) -> Answer {
-        self.send(self.http.post(format!("{}{path}", self.url)).bearer_auth(key).json(&body)).await
+        self.send(self.http.post(format!("{}{path}", self.url)).bearer_auth(key).json(&body))
+            .await
     }
 
     /// Sends any request to the end of its answer.
@@ -380,7 +401,11 @@ impl Server {
     pub async fn try_send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
         let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Ok(Answer { status, headers, body: answer.text().await? })
+        Ok(Answer {
+            status,
+            headers,
+            body: answer.text().await?,
+        })
     }
 
     /// The code that a simulated phone shows, once a message with one has arrived.
@@ -410,7 +435,9 @@ pub async fn code_on_phone(url: &str, number: &str) -> String {
         }
         panic!("the stream ended before a code arrived on {number}");
     };
-    tokio::time::timeout(WAIT_MAX, seen).await.unwrap_or_else(|_| panic!("no code on {number} within {WAIT_MAX:?}"))
+    tokio::time::timeout(WAIT_MAX, seen)
+        .await
+        .unwrap_or_else(|_| panic!("no code on {number} within {WAIT_MAX:?}"))
 }
 
 /// A snapshot of all phones, or one phone: the newest code that has arrived on one.
@@ -424,7 +451,11 @@ fn code_in(data: &Value, number: &str) -> Option<String> {
 
 /// A client that asks this machine only.
 pub fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(PROCESS_MAX).build().expect("a client")
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PROCESS_MAX)
+        .build()
+        .expect("a client")
 }
 
 /// Looks again and again until `look` gives something; fails with `what` after [`WAIT_MAX`].

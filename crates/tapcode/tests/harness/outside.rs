@@ -31,14 +31,19 @@ pub struct Outside {
 impl Outside {
     /// Both listen; both accept everything and are silent afterwards until a script says otherwise.
     pub async fn start() -> Self {
-        let templates = ["en", "en_US", "nl"].map(|language| ("login_otp".to_owned(), language.to_owned())).to_vec();
+        let templates = ["en", "en_US", "nl"]
+            .map(|language| ("login_otp".to_owned(), language.to_owned()))
+            .to_vec();
         let meta = CloudApiConfig {
             access_token: ACCESS_TOKEN.to_owned(),
             app_secret: APP_SECRET.to_owned(),
             templates,
             ..CloudApiConfig::default()
         };
-        let twilio = TwilioConfig { auth_token: AUTH_TOKEN.to_owned(), ..TwilioConfig::default() };
+        let twilio = TwilioConfig {
+            auth_token: AUTH_TOKEN.to_owned(),
+            ..TwilioConfig::default()
+        };
         Self {
             meta: CloudApi::start(meta).await.expect("a free port"),
             twilio: Twilio::start(twilio).await.expect("a free port"),

@@ -68,7 +68,14 @@ pub fn request(out: &mut Vec<u8>, method: &str, path: &str, key: &str, body: &st
 }
 
 /// Loads a server.
-pub async fn run(server: SocketAddr, connections: usize, until: Until, first: u64, write: Arc<Write>, read: Arc<Read>) -> Measured {
+pub async fn run(
+    server: SocketAddr,
+    connections: usize,
+    until: Until,
+    first: u64,
+    write: Arc<Write>,
+    read: Arc<Read>,
+) -> Measured {
     let next = Arc::new(AtomicU64::new(first));
     let started = Instant::now();
     let mut workers = JoinSet::new();
@@ -107,7 +114,9 @@ async fn connection(
 ) -> (Histogram<u64>, BTreeMap<u16, u64>, bool) {
     let mut latency = Histogram::new_with_bounds(1, MICROS_MAX, 3).expect("a minute in three digits");
     let mut statuses = BTreeMap::new();
-    let Ok(mut stream) = TcpStream::connect(server).await else { return (latency, statuses, true) };
+    let Ok(mut stream) = TcpStream::connect(server).await else {
+        return (latency, statuses, true);
+    };
     if stream.set_nodelay(true).is_err() {
         return (latency, statuses, true);
     }
@@ -148,7 +157,10 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u16, st
             let status = text.get(9..12)?.parse().ok()?;
             let length: usize = text
                 .split("\r\n")
-                .find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")))
+                .find_map(|line| {
+                    line.split_once(':')
+                        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                })
                 .and_then(|(_, value)| value.trim().parse().ok())?;
             let body = head + 4..head + 4 + length;
             if body.end > ANSWER_MAX {

@@ -60,18 +60,31 @@ struct Bench {
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     // One thread of load: the server under test needs the machine more.
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(all(arguments))
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?
+        .block_on(all(arguments))
 }
 
 async fn all(arguments: Arguments) -> Result<(), Failure> {
     let wanted = |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|p| p == part);
-    println!("# {} connections, {} s each, {} cores", arguments.connections, arguments.seconds, std::thread::available_parallelism()?);
+    println!(
+        "# {} connections, {} s each, {} cores",
+        arguments.connections,
+        arguments.seconds,
+        std::thread::available_parallelism()?
+    );
     if wanted("limit") {
         limits(&arguments).await?;
     }
     if wanted("begin") || wanted("check") {
         let bench = Bench::start(&arguments)?;
-        println!("start-up      RSS {:.1} MiB, binary {:.1} MiB", bench.server.resident_mib()?, size_mib(&beside("tapcode")?)?);
+        println!(
+            "start-up      RSS {:.1} MiB, binary {:.1} MiB",
+            bench.server.resident_mib()?,
+            size_mib(&beside("tapcode")?)?
+        );
         let begun = begin(&arguments, &bench, 0).await?;
         if wanted("check") {
             check(&arguments, &bench, begun).await?;
@@ -90,26 +103,58 @@ impl Bench {
     fn start(arguments: &Arguments) -> Result<Self, Failure> {
         let parent = arguments.folder.clone().unwrap_or_else(|| PathBuf::from("target"));
         let folder = tempfile::Builder::new().prefix("tapcode-bench-").tempdir_in(parent)?;
-        let standins = Running::start(&beside("tapcode-standin")?, &["--account-sid", ACCOUNT_SID, "--auth-token", AUTH_TOKEN, "--access-token", "bench-token", "--phone-number-id", "1000", "--waba-id", "2000"], &[])?;
+        let standins = Running::start(
+            &beside("tapcode-standin")?,
+            &[
+                "--account-sid",
+                ACCOUNT_SID,
+                "--auth-token",
+                AUTH_TOKEN,
+                "--access-token",
+                "bench-token",
+                "--phone-number-id",
+                "1000",
+                "--waba-id",
+                "2000",
+            ],
+            &[],
+        )?;
         let config = folder.path().join("tapcode.toml");
         std::fs::write(&config, configuration(folder.path(), &standins)?)?;
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
         let config = config.to_str().ok_or("a folder whose name is text")?;
         let binary = beside("tapcode")?;
-        let made = Command::new(&binary).args(["keys", "create", "--config", config, "--service", "bench", "--json"]).output()?;
-        let made: Value = serde_json::from_slice(&made.stdout).map_err(|e| format!("keys create: {e}: {}", String::from_utf8_lossy(&made.stderr)))?;
+        let made = Command::new(&binary)
+            .args(["keys", "create", "--config", config, "--service", "bench", "--json"])
+            .output()?;
+        let made: Value = serde_json::from_slice(&made.stdout)
+            .map_err(|e| format!("keys create: {e}: {}", String::from_utf8_lossy(&made.stderr)))?;
         let key = made["key"].as_str().ok_or("keys create gave no key")?.to_owned();
         let server = Running::start(&binary, &["serve", "--config", config, "--json"], &[])?;
         let listen = server.address("listen")?;
-        Ok(Self { server, listen, standins, key, _folder: folder })
+        Ok(Self {
+            server,
+            listen,
+            standins,
+            key,
+            _folder: folder,
+        })
     }
 
     async fn calls_at_stand_ins(&self) -> Result<BTreeMap<String, u64>, Failure> {
         let mut counts = BTreeMap::new();
         for name in ["cloud_api", "twilio"] {
             let address = self.standins.address(name)?;
-            let answer: Value = reqwest::get(format!("http://{address}/stand-in/counts")).await?.json().await?;
-            counts.insert(name.to_owned(), answer["messages"].as_u64().ok_or_else(|| format!("no messages in {answer}"))?);
+            let answer: Value = reqwest::get(format!("http://{address}/stand-in/counts"))
+                .await?
+                .json()
+                .await?;
+            counts.insert(
+                name.to_owned(),
+                answer["messages"]
+                    .as_u64()
+                    .ok_or_else(|| format!("no messages in {answer}"))?,
+            );
         }
         Ok(counts)
     }
@@ -187,7 +232,11 @@ fn print(name: &str, measured: &Measured) {
         at(0.99),
         at(0.999),
         measured.statuses,
-        if measured.broken > 0 { format!("  BROKEN connections {}", measured.broken) } else { String::new() }
+        if measured.broken > 0 {
+            format!("  BROKEN connections {}", measured.broken)
+        } else {
+            String::new()
+        }
     );
 }
 
@@ -195,11 +244,21 @@ fn print(name: &str, measured: &Measured) {
 async fn limits(arguments: &Arguments) -> Result<(), Failure> {
     let constant = Running::start(&beside("tapcode-constant")?, &[], &[])?;
     let write = |_: u64, out: &mut Vec<u8>| request(out, "POST", "/", "none", &begin_body(0, None));
-    let measured = run(constant.address("listen")?, arguments.connections, Until::Elapsed(Duration::from_secs(arguments.seconds)), 0, Arc::new(write), Arc::new(|_, _, _| {})).await;
+    let measured = run(
+        constant.address("listen")?,
+        arguments.connections,
+        Until::Elapsed(Duration::from_secs(arguments.seconds)),
+        0,
+        Arc::new(write),
+        Arc::new(|_, _, _| {}),
+    )
+    .await;
     print("limit: HTTP", &measured);
     drop(constant);
     let store = beside("examples/store_bench")?;
-    let output = Command::new(&store).output().map_err(|e| format!("{}: {e}", store.display()))?;
+    let output = Command::new(&store)
+        .output()
+        .map_err(|e| format!("{}: {e}", store.display()))?;
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         println!("limit: store  {line}");
     }
@@ -218,12 +277,24 @@ async fn begin(arguments: &Arguments, bench: &Bench, first: u64) -> Result<Vec<S
         }
     };
     let until = Until::Elapsed(Duration::from_secs(arguments.seconds));
-    let measured = run(bench.listen, arguments.connections, until, first, Arc::new(write), Arc::new(read)).await;
+    let measured = run(
+        bench.listen,
+        arguments.connections,
+        until,
+        first,
+        Arc::new(write),
+        Arc::new(read),
+    )
+    .await;
     print("begin", &measured);
     let ended = Instant::now();
     let sent_by_then = bench.calls_at_stand_ins().await?["cloud_api"];
     let drained = until_calls(bench, measured.answers).await?;
-    println!("              provider calls: {sent_by_then} of {} when the load ended, all after {:.2} s more ({drained})", measured.answers, ended.elapsed().as_secs_f64());
+    println!(
+        "              provider calls: {sent_by_then} of {} when the load ended, all after {:.2} s more ({drained})",
+        measured.answers,
+        ended.elapsed().as_secs_f64()
+    );
     let ids = std::mem::take(&mut *ids.lock().expect("nobody panics"));
     Ok(ids)
 }
@@ -248,7 +319,13 @@ async fn check(arguments: &Arguments, bench: &Bench, ids: Vec<String>) -> Result
     let write = move |n: u64, out: &mut Vec<u8>| {
         let id = &ids[usize::try_from(n % half).expect("an index")];
         let code = if n < half { "000000" } else { "482913" };
-        request(out, "POST", &format!("/api/v1/verifications/{id}/check"), &key, &format!(r#"{{"code":"{code}"}}"#));
+        request(
+            out,
+            "POST",
+            &format!("/api/v1/verifications/{id}/check"),
+            &key,
+            &format!(r#"{{"code":"{code}"}}"#),
+        );
     };
     let valid = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&valid);
@@ -257,9 +334,20 @@ async fn check(arguments: &Arguments, bench: &Bench, ids: Vec<String>) -> Result
             seen.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let measured = run(bench.listen, arguments.connections, Until::Requests(count * 2), 0, Arc::new(write), Arc::new(read)).await;
+    let measured = run(
+        bench.listen,
+        arguments.connections,
+        Until::Requests(count * 2),
+        0,
+        Arc::new(write),
+        Arc::new(read),
+    )
+    .await;
     print("check", &measured);
-    println!("              {} valid of {count} verifications, each with one wrong check first", valid.load(Ordering::Relaxed));
+    println!(
+        "              {} valid of {count} verifications, each with one wrong check first",
+        valid.load(Ordering::Relaxed)
+    );
     Ok(())
 }
 
@@ -271,16 +359,30 @@ async fn timers(arguments: &Arguments, bench: &Bench) -> Result<(), Failure> {
     // One in twenty fires once all are pending; the others wait for as long as a plan can.
     let load_ms = arguments.pending / 3 + 5_000;
     let write = move |n: u64, out: &mut Vec<u8>| {
-        let wait = if n.is_multiple_of(FIRE_EVERY) { load_ms.min(120_000) } else { 590_000 };
+        let wait = if n.is_multiple_of(FIRE_EVERY) {
+            load_ms.min(120_000)
+        } else {
+            590_000
+        };
         request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, Some(wait)));
     };
     let kept = Arc::clone(&firing);
     let read = move |n: u64, status: u16, body: &[u8]| {
-        if n.is_multiple_of(FIRE_EVERY) && let Some(id) = id_in(status, body) {
+        if n.is_multiple_of(FIRE_EVERY)
+            && let Some(id) = id_in(status, body)
+        {
             kept.lock().expect("nobody panics").push(id);
         }
     };
-    let measured = run(bench.listen, arguments.connections, Until::Requests(arguments.pending), 0, Arc::new(write), Arc::new(read)).await;
+    let measured = run(
+        bench.listen,
+        arguments.connections,
+        Until::Requests(arguments.pending),
+        0,
+        Arc::new(write),
+        Arc::new(read),
+    )
+    .await;
     print("pending", &measured);
     let ids = std::mem::take(&mut *firing.lock().expect("nobody panics"));
     let bound = Instant::now() + Duration::from_secs(180);
@@ -294,9 +396,18 @@ async fn timers(arguments: &Arguments, bench: &Bench) -> Result<(), Failure> {
     let client = reqwest::Client::new();
     let mut late = Histogram::<u64>::new_with_bounds(1, 600_000, 3)?;
     for id in &ids {
-        let answer: Value = client.get(format!("http://{}/api/v1/verifications/{id}", bench.listen)).bearer_auth(&bench.key).send().await?.json().await?;
+        let answer: Value = client
+            .get(format!("http://{}/api/v1/verifications/{id}", bench.listen))
+            .bearer_auth(&bench.key)
+            .send()
+            .await?
+            .json()
+            .await?;
         let queued = |at: usize| -> Result<jiff::Timestamp, Failure> {
-            Ok(answer["attempts"][at]["queued_at"].as_str().ok_or_else(|| format!("attempt {at} of {answer}"))?.parse()?)
+            Ok(answer["attempts"][at]["queued_at"]
+                .as_str()
+                .ok_or_else(|| format!("attempt {at} of {answer}"))?
+                .parse()?)
         };
         let waited = queued(1)?.as_millisecond() - queued(0)?.as_millisecond();
         let over = waited - i64::try_from(load_ms.min(120_000))?;
@@ -322,9 +433,21 @@ async fn memory(arguments: &Arguments, bench: &Bench) -> Result<(), Failure> {
     let before = bench.server.resident_mib()?;
     let key = bench.key.clone();
     let write = move |n: u64, out: &mut Vec<u8>| request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, None));
-    let measured = run(bench.listen, arguments.connections, Until::Requests(arguments.live), 0, Arc::new(write), Arc::new(|_, _, _| {})).await;
+    let measured = run(
+        bench.listen,
+        arguments.connections,
+        Until::Requests(arguments.live),
+        0,
+        Arc::new(write),
+        Arc::new(|_, _, _| {}),
+    )
+    .await;
     print("fill", &measured);
-    let database: u64 = std::fs::read_dir(bench._folder.path())?.flatten().filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum();
+    let database: u64 = std::fs::read_dir(bench._folder.path())?
+        .flatten()
+        .filter_map(|f| f.metadata().ok())
+        .map(|m| m.len())
+        .sum();
     println!(
         "memory        RSS {before:.1} MiB at start, {:.1} MiB with {} verifications begun in {:.0} s; files {:.0} MiB, {} bytes per verification",
         bench.server.resident_mib()?,

@@ -28,7 +28,12 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
-            .map_err(|e| format!("{}: {e}; build it first with cargo build --release --workspace", program.display()))?;
+            .map_err(|e| {
+                format!(
+                    "{}: {e}; build it first with cargo build --release --workspace",
+                    program.display()
+                )
+            })?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no stdout")?).read_line(&mut line)?;
         let said = serde_json::from_str(&line).map_err(|e| format!("{} said {line:?}: {e}", program.display()))?;
@@ -37,7 +42,9 @@ impl Running {
 
     /// An address that it said.
     pub fn address(&self, name: &str) -> Result<SocketAddr, Failure> {
-        let text = self.said[name].as_str().ok_or_else(|| format!("no {name} in {}", self.said))?;
+        let text = self.said[name]
+            .as_str()
+            .ok_or_else(|| format!("no {name} in {}", self.said))?;
         let text = text.trim_start_matches("http://").trim_end_matches('/');
         text.parse().map_err(|e| format!("{text}: {e}").into())
     }
