@@ -303,8 +303,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn begin(&mut self, begin: &Begin) -> Result<Answer, Refusal> {
         let now = self.context.now;
-        if let Some(at) = self.pending_index(&begin.purpose) {
-            if !self.expire_if_over(at, &InputRecord::Begin) {
+        if let Some(at) = self.pending_index(&begin.purpose)
+            && !self.expire_if_over(at, &InputRecord::Begin) {
                 let pending = &self.recipient.verifications[at];
                 let refusal = match (&pending.code, &begin.code) {
                     (CodeSource::Derived { .. }, CodeSource::Derived { .. }) => None,
@@ -321,7 +321,6 @@ impl Run<'_> {
                 let id = pending.id;
                 return self.resend(id, None, InputRecord::Begin);
             }
-        }
         self.may_send(&begin.limits)?;
         let known_purpose = self.recipient.failures.iter().any(|f| f.purpose == begin.purpose);
         if !known_purpose && self.recipient.failures.len() >= PURPOSES_MAX {
@@ -488,7 +487,7 @@ impl Run<'_> {
                 let message = message_ref(verification, attempt);
                 let attempt = &mut verification.attempts[attempt];
                 // A retry that could not start before something else takes over is no retry.
-                let retry_before = still_useful.then(|| attempt.fallback_at.unwrap_or(verification.expires_at));
+                let retry_before = still_useful.then(|| attempt.fallback_at.unwrap_or(verification.expires_at).min(verification.expires_at));
                 settle(&mut attempt.delivery, message, outcome, retry_before, now, &mut decisions);
                 self.claim_waiting(at, &mut decisions);
                 self.fall_back_if_due(at, &mut decisions);
@@ -796,11 +795,10 @@ impl Run<'_> {
         self.recipient.verifications.retain(|v| v.finished_at.is_none_or(kept));
         self.recipient.messages.retain(|m| kept(m.delivery.queued_at));
         self.recipient.sends.retain(|at| now < at.plus_millis(HOUR_MS));
-        if let Lock::Until(until) = self.recipient.lock {
-            if until <= now {
+        if let Lock::Until(until) = self.recipient.lock
+            && until <= now {
                 self.recipient.lock = Lock::Open;
             }
-        }
     }
 
     fn index(&self, id: VerificationId) -> Option<usize> {

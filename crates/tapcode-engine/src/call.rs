@@ -13,6 +13,7 @@ use crate::contract::store::ProviderHandle;
 use crate::egress::EgressError;
 use crate::engine::{Engine, EngineError, Permit, route_of};
 use crate::keyring::Use;
+use crate::receive::{PARKED_MS, arrivals_first};
 use crate::service::{Provider, Sender, sender_name};
 
 /// How long to wait before an outcome that could not be written is written again; doubled each time. Milliseconds.
@@ -122,15 +123,16 @@ impl Engine {
         outcome
     }
 
-    /// Writes an outcome down and takes the receipts that came before it, trying again while the store is unavailable.
-    /// After [`CALL_ANSWER_MS`] the claim counts as unclear anyway, and the outcome can no longer change what is done.
+    /// Writes an outcome down and takes the receipts that came before it, trying again while the store is unavailable: for
+    /// as long as those are kept, or, once the engine stops, as long as the claim does not count as unclear anyway. How many
+    /// try is bounded by the calls that were under way when the store went: without it nothing new is claimed.
     async fn write_outcome(&self, key: RecipientKey, id: MessageId, sender: &str, outcome: SendOutcome) {
         let (outcome, handle) = self.without_provider_name(sender, outcome);
         let handles: Vec<_> = handle
             .iter()
             .map(|digest| ProviderHandle { sender: sender.into(), provider_message_id: digest.as_str().into(), message: id })
             .collect();
-        let give_up = self.now().plus_millis(CALL_ANSWER_MS);
+        let began = self.now();
         let mut wait_ms = REWRITE_FIRST_MS;
         let mut written = false;
         loop {
@@ -145,7 +147,7 @@ impl Engine {
             }
             match done {
                 Ok(()) => return,
-                Err(error) if self.now() < give_up => {
+                Err(error) if self.now() < began.plus_millis(if self.inner.stop.is_cancelled() { CALL_ANSWER_MS } else { PARKED_MS }) => {
                     tracing::warn!(message.id = %id, error = %chain(&error), "an outcome could not be written yet");
                     self.inner.clock.sleep(wait_ms).await;
                     wait_ms = (wait_ms * 2).min(REWRITE_LAST_MS);
@@ -184,7 +186,9 @@ impl Engine {
 
     /// Receipts that came before our own record of the provider's id: applied now that the id leads somewhere.
     pub(crate) async fn take_parked(&self, key: RecipientKey, id: MessageId, sender: &str, digest: &str) -> Result<(), EngineError> {
-        for kind in self.inner.store.parked(sender, digest).await? {
+        let mut parked = self.inner.store.parked(sender, digest).await?;
+        arrivals_first(&mut parked, |kind| kind);
+        for kind in parked {
             self.apply_receipt(sender, key, id, kind).await?;
         }
         Ok(())

@@ -15,6 +15,10 @@ use crate::service::{Provider, Sender, sender_name};
 
 /// How long a receipt waits for its message to be known. Milliseconds.
 pub const PARKED_MS: u64 = 600_000;
+/// How old a receipt may be by the provider's own clock; an older one is a replay, or about what nobody remembers.
+/// Milliseconds: the 7 days over which Meta repeats a hook that was not taken
+/// (<https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview>, read 2026-11-22).
+pub const RECEIPT_AGE_MS_MAX: u64 = 7 * 86_400_000;
 /// Receipts of one hook applied at once: enough to fill a batch, few enough to leave room for callers.
 const RECEIPTS_AT_ONCE: usize = 128;
 
@@ -39,7 +43,8 @@ impl Engine {
     /// [`ReceiveError`]. A hook that was taken in part and is sent again does no harm: a receipt twice is one fact.
     pub async fn hook(&self, sender: &Sender, hook: &InboundHook) -> Result<usize, ReceiveError> {
         let Provider::Http(provider) = &sender.provider else { return Err(ReceiveError::NoHooks) };
-        let receipts = provider.receipts(hook)?;
+        let mut receipts = provider.receipts(hook)?;
+        arrivals_first(&mut receipts, |receipt| &receipt.kind);
         let taken = receipts.len();
         let name = sender_name(sender.channel, sender.id);
         if taken == 1 {
@@ -63,10 +68,16 @@ impl Engine {
     }
 
     /// Applies one receipt, or keeps it until its message is known: once this returns `Ok`, it is durable.
+    /// One that is older than [`RECEIPT_AGE_MS_MAX`] is dropped and counted; one that does not say its time is not judged by it.
     ///
     /// # Errors
     /// [`EngineError`]; then whoever told should tell again.
     pub async fn receive(&self, sender: &str, receipt: Receipt) -> Result<(), EngineError> {
+        if receipt.at.is_some_and(|at| self.now().millis_since(at) > RECEIPT_AGE_MS_MAX) {
+            metrics::counter!("tapcode_receipts_too_old_total").increment(1);
+            tracing::debug!(sender.id = sender, receipt.status = kind_word(&receipt.kind), "a receipt is older than 7 days");
+            return Ok(());
+        }
         let store = &self.inner.store;
         let id = &self.inner.keyring.provider_handle(sender, cut(&receipt.provider_message_id, PROVIDER_MESSAGE_ID_MAX));
         let found = match receipt.reference {
@@ -103,6 +114,15 @@ impl Engine {
         };
         self.apply(key, None, input).await.map(|_| ())
     }
+}
+
+/// Puts what says that a message arrived in front: of facts that are told together none may be taken for silence or
+/// failure when another one tells of the arrival.
+pub(crate) fn arrivals_first<T>(told: &mut [T], kind: impl Fn(&T) -> &ReceiptKind) {
+    told.sort_by_key(|one| match kind(one) {
+        ReceiptKind::Delivered | ReceiptKind::Read => 0,
+        ReceiptKind::Sent | ReceiptKind::Failed(_) => 1,
+    });
 }
 
 fn applied(result: Option<Result<Result<(), EngineError>, tokio::task::JoinError>>) -> Result<(), ReceiveError> {

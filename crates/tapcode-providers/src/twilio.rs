@@ -38,6 +38,7 @@ pub static MANIFEST: Manifest = Manifest {
         page("https://github.com/twilio/twilio-oai/blob/main/spec/json/twilio_api_v2010.json"),
         page("https://www.twilio.com/docs/messaging/api/message-resource"),
         page("https://www.twilio.com/docs/usage/webhooks/webhooks-security"),
+        page("https://www.twilio.com/docs/iam/api-keys"),
         page("https://github.com/twilio/twilio-python/blob/main/twilio/request_validator.py"),
         twilio_errors::SOURCE,
     ],
@@ -59,6 +60,15 @@ pub enum From {
     MessagingService(String),
 }
 
+/// Credentials for requests that can be withdrawn without changing the account's token.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// `SK…`: the user of Basic authentication.
+    pub sid: String,
+    /// Its secret: the password.
+    pub secret: Secret,
+}
+
 /// What is configured for one number.
 #[derive(Clone, Debug)]
 pub struct TwilioConfig {
@@ -66,8 +76,10 @@ pub struct TwilioConfig {
     pub base_url: String,
     /// `AC…`.
     pub account_sid: String,
-    /// The account's token: requests carry it, and callbacks are signed with it.
+    /// The account's token: callbacks are signed with it, and requests carry it where there is no `api_key`.
     pub auth_token: Secret,
+    /// What requests carry in place of the account and its token; callbacks stay signed with the token.
+    pub api_key: Option<ApiKey>,
     /// Who messages are from.
     pub from: From,
     /// The public address of our hook for this number; `None`: Twilio is asked for no callbacks.
@@ -103,6 +115,12 @@ impl Twilio {
             "auth_token",
             "the account's token: without it no callback can be believed",
         )?;
+        if let Some(key) = &config.api_key {
+            // A colon in the user would move the border to the password.
+            let is_key = key.sid.starts_with("SK") && key.sid.bytes().all(|c| c.is_ascii_alphanumeric());
+            ensure(is_key, "api_key_sid", "an API key's SID, which starts with SK")?;
+            ensure(!key.secret.is_empty(), "api_key_secret", "the API key's secret")?;
+        }
         if let Some(url) = &config.callback_url {
             base_url("callback_url", url)?;
         }
@@ -118,11 +136,11 @@ impl Twilio {
                 "a SID that starts with MG",
             )?,
         }
-        let credentials = BASE64.encode(format!(
-            "{}:{}",
-            config.account_sid,
-            config.auth_token.expose()
-        ));
+        let (user, password) = match &config.api_key {
+            Some(key) => (&key.sid, &key.secret),
+            None => (&config.account_sid, &config.auth_token),
+        };
+        let credentials = BASE64.encode(format!("{user}:{}", password.expose()));
         let mut authorization = HeaderValue::from_str(&format!("Basic {credentials}"))
             .expect("base 64 is ASCII without line breaks");
         authorization.set_sensitive(true);

@@ -428,12 +428,11 @@ fn unclear(detail: &str) -> SendOutcome {
     }
 }
 
-/// `wamid.` and what follows, as every example of Meta's has it.
+/// Whether this can be a message's name. Meta's examples all begin with `wamid.`, but nothing is promised about ids, and to
+/// doubt an acceptance for the spelling of its id would send people a second, paid message that they do not need.
 fn is_message_id(id: &str) -> bool {
-    let rest = id.strip_prefix("wamid.").unwrap_or_default();
-    !rest.is_empty()
-        && id.len() <= PROVIDER_MESSAGE_ID_MAX
-        && rest.bytes().all(|c| c.is_ascii_graphic())
+    let is_printable = id.bytes().all(|c| c.is_ascii_graphic() || c == b' ');
+    is_printable && !id.trim().is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX
 }
 
 /// The receipt in one status; `None` for a status that tells nothing about delivery, or that is none of ours to read.

@@ -48,13 +48,19 @@ pub struct Console {
 
 impl Console {
     fn scope(&self) -> Scope {
-        Scope { service: self.service.clone(), mode: self.mode }
+        Scope {
+            service: self.service.clone(),
+            mode: self.mode,
+        }
     }
 }
 
 impl fmt::Debug for Console {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Console").field("service", &self.service).field("mode", &self.mode).finish_non_exhaustive()
+        f.debug_struct("Console")
+            .field("service", &self.service)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,9 +75,16 @@ struct Page {
 
 /// The routes of the console; none where the sandbox is not enabled.
 pub fn router(app: &App) -> Router<App> {
-    let Some(console) = app.console.clone() else { return Router::new() };
+    let Some(console) = app.console.clone() else {
+        return Router::new();
+    };
     let (engine, public_url) = (app.engine.clone(), Arc::clone(&app.public_url));
-    let page = Page { engine, console, public_url, streams: Arc::new(Semaphore::new(STREAMS_MAX)) };
+    let page = Page {
+        engine,
+        console,
+        public_url,
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+    };
     let html = || async { asset("text/html; charset=utf-8", include_str!("console/assets/phone.html")) };
     let css = || async { asset("text/css; charset=utf-8", include_str!("console/assets/phone.css")) };
     let js = || async { asset("text/javascript; charset=utf-8", include_str!("console/assets/phone.js")) };

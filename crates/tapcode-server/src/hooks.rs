@@ -82,25 +82,41 @@ async fn called(
     };
     let provider = sender.map_or("none", |s| s.provider.id());
     let result = answered.as_ref().map_or_else(|refused| refused.word(), |_| "taken");
-    metrics::counter!("tapcode_hooks_total", "channel" => channel.as_str(), "provider" => provider, "result" => result).increment(1);
+    metrics::counter!("tapcode_hooks_total", "channel" => channel.as_str(), "provider" => provider, "result" => result)
+        .increment(1);
     answered.unwrap_or_else(|refused| {
-        tracing::warn!(sender.channel = channel.as_str(), provider.id = provider, hook.refused = result, "a hook was not taken");
+        tracing::warn!(
+            sender.channel = channel.as_str(),
+            provider.id = provider,
+            hook.refused = result,
+            "a hook was not taken"
+        );
         refused.into_response()
     })
 }
 
 async fn answer(app: &App, sender: &Sender, large: &Large, request: Request) -> Result<Response, Refused> {
-    let Provider::Http(provider) = &sender.provider else { return Err(Refused::Unknown) };
+    let Provider::Http(provider) = &sender.provider else {
+        return Err(Refused::Unknown);
+    };
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = format!("{}{path}", app.public_url);
     // The place is kept until the body has been used.
     let _place = large.place(&body)?;
     let body = read(body).await?;
-    let hook = InboundHook { method: head.method, url, headers: head.headers, body };
+    let hook = InboundHook {
+        method: head.method,
+        url,
+        headers: head.headers,
+        body,
+    };
     if hook.method != Method::POST {
         let challenge = provider.handshake(&hook).map_err(Refused::Hook)?;
-        let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        let plain = [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
         return Ok((plain, challenge).into_response());
     }
     match app.engine.hook(sender, &hook).await {
@@ -112,7 +128,10 @@ async fn answer(app: &App, sender: &Sender, large: &Large, request: Request) -> 
         Err(ReceiveError::Refused(error)) => Err(Refused::Hook(error)),
         Err(ReceiveError::NoHooks) => Err(Refused::Unknown),
         Err(error @ ReceiveError::Unavailable(_)) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a hook could not be written; its provider is asked to come again");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a hook could not be written; its provider is asked to come again"
+            );
             Err(Refused::Unavailable)
         }
     }
@@ -165,7 +184,9 @@ impl IntoResponse for Refused {
             Self::Hook(HookError::Handshake) => Problem::new(Code::HandshakeRefused),
             Self::TooLarge => Problem::new(Code::BodyTooLarge),
             Self::Cut => Problem::new(Code::RequestTimeout),
-            Self::Busy => Problem::new(Code::Unavailable).detail("too many large hooks at once").retry_after(AGAIN_S),
+            Self::Busy => Problem::new(Code::Unavailable)
+                .detail("too many large hooks at once")
+                .retry_after(AGAIN_S),
             Self::Unavailable => Problem::new(Code::Unavailable).retry_after(AGAIN_S),
         };
         problem.into_response()

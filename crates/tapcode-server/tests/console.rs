@@ -72,7 +72,11 @@ impl Stage {
             simulated(Channel::Sms, 1),
             Sender::new(Channel::Whatsapp, 9, Provider::Http(Arc::new(real.unwrap()))),
         ];
-        let step = |channel, sender| WorkflowStep { channel, sender: Some(sender), wait_ms: Some(600_000) };
+        let step = |channel, sender| WorkflowStep {
+            channel,
+            sender: Some(sender),
+            wait_ms: Some(600_000),
+        };
         let service = |name: &str, workflow| Service {
             name: ServiceName::parse(name).unwrap(),
             brand: "Acme & <b>Sons</b>".into(),
@@ -105,7 +109,11 @@ impl Stage {
         let app = App {
             engine: engine.clone(),
             public_url: "https://otp.example.com".into(),
-            console: enabled.then(|| Console { phones, service: ServiceName::parse("dev").unwrap(), mode: Mode::Live }),
+            console: enabled.then(|| Console {
+                phones,
+                service: ServiceName::parse("dev").unwrap(),
+                mode: Mode::Live,
+            }),
             metrics: Arc::new(String::new),
             dev: true,
             version: "test",
@@ -113,7 +121,13 @@ impl Stage {
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, tapcode_server::router(app)).await.unwrap() });
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { origin, engine, phones: sandbox, client, _serving: serving }
+        Self {
+            origin,
+            engine,
+            phones: sandbox,
+            client,
+            _serving: serving,
+        }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -127,9 +141,15 @@ impl Stage {
     /// What the page's script asks for.
     async fn post(&self, what: &str, body: Value) -> (u16, Value) {
         let request = self.request(Method::POST, &format!("/phone/api/{what}"));
-        let request = request.header("x-tapcode-console", "1").header("origin", &self.origin).header("content-type", "application/json");
+        let request = request
+            .header("x-tapcode-console", "1")
+            .header("origin", &self.origin)
+            .header("content-type", "application/json");
         let answer = request.body(body.to_string()).send().await.unwrap();
-        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+        (
+            answer.status().as_u16(),
+            serde_json::from_str(&answer.text().await.unwrap()).unwrap(),
+        )
     }
 
     async fn begin(&self, number: &str) -> String {
@@ -141,7 +161,12 @@ impl Stage {
     /// Begins for another service than the page's, as somebody with its key.
     async fn begin_as(&self, service: &str, number: &str) -> String {
         let service = Some(ServiceName::parse(service).unwrap());
-        let caller = Caller { key: KeyId::new(SystemClock.now(), [1; 16]), service, mode: Mode::Live, rights: vec![Right::Verify] };
+        let caller = Caller {
+            key: KeyId::new(SystemClock.now(), [1; 16]),
+            service,
+            mode: Mode::Live,
+            rights: vec![Right::Verify],
+        };
         let request = BeginRequest {
             to: Number::parse(number).unwrap(),
             purpose: Purpose::default_purpose(),
@@ -152,8 +177,12 @@ impl Stage {
             client: None,
             metadata: Vec::new(),
         };
-        let Done::Now((view, true)) = self.engine.begin(&caller, request, None).await.unwrap() else { panic!("not begun") };
-        let Subject::Verification(v) = view.snapshot.subject else { panic!("no verification") };
+        let Done::Now((view, true)) = self.engine.begin(&caller, request, None).await.unwrap() else {
+            panic!("not begun")
+        };
+        let Subject::Verification(v) = view.snapshot.subject else {
+            panic!("no verification")
+        };
         v.id.to_string()
     }
 
@@ -161,7 +190,10 @@ impl Stage {
         let answer = self.get("/phone/stream").await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Events { answer, text: String::new() }
+        Events {
+            answer,
+            text: String::new(),
+        }
     }
 }
 
@@ -183,7 +215,10 @@ impl Events {
                     None => continue,
                 }
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await.expect("something within the time").unwrap()?;
+            let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk())
+                .await
+                .expect("something within the time")
+                .unwrap()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
@@ -207,13 +242,21 @@ impl Events {
 }
 
 fn titles(events: &[(String, Value)]) -> Vec<&str> {
-    events.iter().filter(|(name, _)| name == "decision").map(|(_, data)| data["title"].as_str().unwrap()).collect()
+    events
+        .iter()
+        .filter(|(name, _)| name == "decision")
+        .map(|(_, data)| data["title"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
 async fn the_page_is_served_with_the_strictest_policy() {
     let stage = Stage::set().await;
-    for (path, kind) in [("/phone", "text/html"), ("/phone/phone.css", "text/css"), ("/phone/phone.js", "text/javascript")] {
+    for (path, kind) in [
+        ("/phone", "text/html"),
+        ("/phone/phone.css", "text/css"),
+        ("/phone/phone.js", "text/javascript"),
+    ] {
         let answer = stage.get(path).await;
         assert_eq!(answer.status(), 200, "{path}");
         let headers = answer.headers().clone();
@@ -252,11 +295,26 @@ async fn no_other_name_and_no_other_page_gets_anything() {
         }
     }
     for host in ["localhost", "otp.example.com", "[::1]:8080"] {
-        assert_eq!(stage.request(Method::GET, "/phone").header("host", host).send().await.unwrap().status(), 200, "{host}");
+        assert_eq!(
+            stage
+                .request(Method::GET, "/phone")
+                .header("host", host)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200,
+            "{host}"
+        );
     }
     let blind = |headers: &[(&str, &str)]| {
-        let request = stage.request(Method::POST, "/phone/api/begin").header("content-type", "application/json");
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(json!({ "number": FIRST }).to_string())
+        let request = stage
+            .request(Method::POST, "/phone/api/begin")
+            .header("content-type", "application/json");
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .body(json!({ "number": FIRST }).to_string())
     };
     for headers in [
         &[][..],
@@ -267,7 +325,10 @@ async fn no_other_name_and_no_other_page_gets_anything() {
         let status = blind(headers).send().await.unwrap().status().as_u16();
         assert!(status == 403 || status == 421, "{headers:?}: {status}");
     }
-    let theirs = stage.request(Method::GET, "/phone/stream").header("sec-fetch-site", "cross-site").header("sec-fetch-mode", "cors");
+    let theirs = stage
+        .request(Method::GET, "/phone/stream")
+        .header("sec-fetch-site", "cross-site")
+        .header("sec-fetch-mode", "cors");
     assert_eq!(theirs.send().await.unwrap().status(), 403);
     assert!(stage.phones.all()[0].messages.is_empty(), "nothing was begun");
 }
@@ -280,13 +341,19 @@ async fn the_stream_tells_a_whole_life_in_order() {
     assert_eq!(name, "snapshot");
     assert_eq!(snapshot["brand"], "Acme & <b>Sons</b>");
     let network = json!({ "whatsapp": true, "delay_ms": 0, "deliver": "normal" });
-    assert_eq!(snapshot["phones"], json!([{ "number": FIRST, "network": network, "messages": [] }]));
+    assert_eq!(
+        snapshot["phones"],
+        json!([{ "number": FIRST, "network": network, "messages": [] }])
+    );
 
     let id = stage.begin(FIRST).await;
     let seen = events.until_decided("Delivered on WhatsApp").await;
     assert_eq!(titles(&seen)[..3], ["Began", "Queued on WhatsApp", "Calling sandbox"]);
     for (_, decision) in seen.iter().filter(|(name, _)| name == "decision") {
-        assert_eq!((&decision["number"], &decision["verification_id"]), (&json!(FIRST), &json!(id)));
+        assert_eq!(
+            (&decision["number"], &decision["verification_id"]),
+            (&json!(FIRST), &json!(id))
+        );
         assert!(decision["at"].as_str().unwrap().ends_with('Z'));
     }
     let arrived = |name: &str, data: &Value| name == "phone" && data["messages"][0]["status"] == "arrived";
@@ -295,7 +362,10 @@ async fn the_stream_tells_a_whole_life_in_order() {
         None => events.until(arrived).await.pop().unwrap().1,
     };
     let message = &phone["messages"][0];
-    assert_eq!((&message["verification_id"], &message["channel"], &message["read"]), (&json!(id), &json!("whatsapp"), &json!(false)));
+    assert_eq!(
+        (&message["verification_id"], &message["channel"], &message["read"]),
+        (&json!(id), &json!("whatsapp"), &json!(false))
+    );
     assert_eq!(message["button"], json!({ "kind": "copy_code", "text": "Copy code" }));
     let code = message["code"].as_str().unwrap();
 
@@ -304,18 +374,28 @@ async fn the_stream_tells_a_whole_life_in_order() {
     assert_eq!(answer["body"]["reason"], "incorrect_code");
     assert_eq!(answer["body"]["checks_left"], 4);
     let (_, answer) = stage.post("check", json!({ "verification_id": id, "code": code })).await;
-    assert_eq!((&answer["status"], &answer["body"]["valid"], &answer["body"]["status"]), (&json!(200), &json!(true), &json!("approved")));
+    assert_eq!(
+        (&answer["status"], &answer["body"]["valid"], &answer["body"]["status"]),
+        (&json!(200), &json!(true), &json!("approved"))
+    );
     assert_eq!(stage.post("read", json!({ "message_id": message["id"] })).await.0, 200);
     events.until_decided("Read on WhatsApp").await;
 
     // Whoever comes later hears the same, oldest first, behind everything as it is.
     let mut late = stage.stream().await;
     let (name, snapshot) = late.next().await.unwrap();
-    assert_eq!((name.as_str(), &snapshot["phones"][0]["messages"][0]["read"]), ("snapshot", &json!(true)));
+    assert_eq!(
+        (name.as_str(), &snapshot["phones"][0]["messages"][0]["read"]),
+        ("snapshot", &json!(true))
+    );
     let again = late.until_decided("Read on WhatsApp").await;
     let told = titles(&again);
     assert_eq!(told.first(), Some(&"Began"));
-    let place = |title: &str| told.iter().position(|t| *t == title).unwrap_or_else(|| panic!("no {title} in {told:?}"));
+    let place = |title: &str| {
+        told.iter()
+            .position(|t| *t == title)
+            .unwrap_or_else(|| panic!("no {title} in {told:?}"))
+    };
     assert!(place("Wrong code") < place("Approved") && place("Approved") < place("Read on WhatsApp"));
 }
 
@@ -328,13 +408,22 @@ async fn what_begins_over_the_api_is_shown_on_its_own_phone() {
     let id = stage.begin_as("dev", ALIKE).await;
     let seen = events.until_decided("Delivered on WhatsApp").await;
     for (_, decision) in seen.iter().filter(|(name, _)| name == "decision") {
-        assert_eq!((&decision["number"], &decision["verification_id"]), (&json!(ALIKE), &json!(id)), "not the phone that is masked alike");
+        assert_eq!(
+            (&decision["number"], &decision["verification_id"]),
+            (&json!(ALIKE), &json!(id)),
+            "not the phone that is masked alike"
+        );
     }
     // A number that had no phone before gets one.
     let new = "+14155550177";
     stage.begin_as("dev", new).await;
-    let seen = events.until(|name, data| name == "decision" && data["title"] == "Delivered on WhatsApp" && data["number"] == new).await;
-    assert!(titles(&seen).contains(&"Began"), "the beginning is told although the phone came after it");
+    let seen = events
+        .until(|name, data| name == "decision" && data["title"] == "Delivered on WhatsApp" && data["number"] == new)
+        .await;
+    assert!(
+        titles(&seen).contains(&"Began"),
+        "the beginning is told although the phone came after it"
+    );
     assert!(seen.iter().any(|(name, data)| name == "phone" && data["number"] == new));
 }
 
@@ -349,17 +438,31 @@ async fn what_does_not_go_by_the_sandbox_is_none_of_the_pages_business() {
     for (_, data) in &seen {
         assert!(!data.to_string().contains(&real), "{data}");
     }
-    let (_, answer) = stage.post("check", json!({ "verification_id": real, "code": "123456" })).await;
-    assert_eq!((&answer["status"], &answer["body"]["code"]), (&json!(404), &json!("verification_not_found")));
-    let (_, answer) = stage.post("check", json!({ "verification_id": own, "code": "no code" })).await;
-    assert_eq!((&answer["status"], &answer["body"]["code"]), (&json!(400), &json!("invalid_code")), "the page's own is looked at");
+    let (_, answer) = stage
+        .post("check", json!({ "verification_id": real, "code": "123456" }))
+        .await;
+    assert_eq!(
+        (&answer["status"], &answer["body"]["code"]),
+        (&json!(404), &json!("verification_not_found"))
+    );
+    let (_, answer) = stage
+        .post("check", json!({ "verification_id": own, "code": "no code" }))
+        .await;
+    assert_eq!(
+        (&answer["status"], &answer["body"]["code"]),
+        (&json!(400), &json!("invalid_code")),
+        "the page's own is looked at"
+    );
 }
 
 #[tokio::test]
 async fn the_switches_reach_the_phone_and_refusals_are_said_as_the_api_says_them() {
     let stage = Stage::set().await;
     let network = json!({ "whatsapp": false, "delay_ms": 250, "deliver": "provider_down" });
-    assert_eq!(stage.post("network", json!({ "number": FIRST, "network": network })).await.0, 200);
+    assert_eq!(
+        stage.post("network", json!({ "number": FIRST, "network": network })).await.0,
+        200
+    );
     let (_, snapshot) = stage.stream().await.next().await.unwrap();
     assert_eq!(snapshot["phones"][0]["network"], network);
     assert_eq!(stage.post("phones", json!({ "number": "+1 (415) 555-0177" })).await.0, 200);
@@ -369,8 +472,18 @@ async fn the_switches_reach_the_phone_and_refusals_are_said_as_the_api_says_them
         ("phones", json!({ "number": "0611398058" }), 400, "invalid_number"),
         ("phones", json!({}), 400, "invalid_request"),
         ("phones", json!({ "number": FIRST, "more": 1 }), 400, "invalid_request"),
-        ("network", json!({ "number": FIRST, "network": { "whatsapp": true, "delay_ms": -1, "deliver": "normal" } }), 400, "invalid_request"),
-        ("network", json!({ "number": FIRST, "network": { "whatsapp": true, "delay_ms": 0, "deliver": "sometimes" } }), 400, "invalid_request"),
+        (
+            "network",
+            json!({ "number": FIRST, "network": { "whatsapp": true, "delay_ms": -1, "deliver": "normal" } }),
+            400,
+            "invalid_request",
+        ),
+        (
+            "network",
+            json!({ "number": FIRST, "network": { "whatsapp": true, "delay_ms": 0, "deliver": "sometimes" } }),
+            400,
+            "invalid_request",
+        ),
         ("read", json!({ "message_id": "msg_none" }), 404, "message_not_found"),
         ("phones", json!({ "number": "1".repeat(5_000) }), 413, "body_too_large"),
     ] {
@@ -379,10 +492,16 @@ async fn the_switches_reach_the_phone_and_refusals_are_said_as_the_api_says_them
         assert!(problem["title"].is_string() && problem["detail"].is_string());
     }
     let (status, answer) = stage.post("begin", json!({ "number": "not a number" })).await;
-    assert_eq!((status, &answer["status"], &answer["body"]["code"]), (200, &json!(400), &json!("invalid_number")));
+    assert_eq!(
+        (status, &answer["status"], &answer["body"]["code"]),
+        (200, &json!(400), &json!("invalid_number"))
+    );
     stage.begin(FIRST).await;
     let (_, answer) = stage.post("begin", json!({ "number": FIRST })).await;
-    assert_eq!((&answer["status"], &answer["body"]["code"]), (&json!(429), &json!("resend_too_soon")));
+    assert_eq!(
+        (&answer["status"], &answer["body"]["code"]),
+        (&json!(429), &json!("resend_too_soon"))
+    );
 }
 
 #[tokio::test]

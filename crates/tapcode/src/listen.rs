@@ -335,11 +335,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_longer_than_stopping_may_is_cut() {
-        let listening = listening(Router::new().route("/", get(std::future::pending::<()>)), BOUNDS).await;
+        let begun = Arc::new(Notify::new());
+        let begins = Arc::clone(&begun);
+        let never = get(move || {
+            begins.notify_one();
+            std::future::pending::<()>()
+        });
+        let listening = listening(Router::new().route("/", never), BOUNDS).await;
         let mut stuck = TcpStream::connect(listening.address).await.unwrap();
         stuck.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-        // Long enough for the request to be read, and far from any limit.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        begun.notified().await;
         let from = tokio::time::Instant::now();
         listening.stop.cancel();
         assert_eq!(listening.served.await.unwrap(), 1);

@@ -25,7 +25,7 @@ use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_providers::secret::Secret;
-use tapcode_providers::twilio::{From, Twilio, TwilioConfig};
+use tapcode_providers::twilio::{ApiKey, From, Twilio, TwilioConfig};
 use tapcode_providers::whatsapp_cloud::{WhatsappCloud, WhatsappCloudConfig};
 use tapcode_server::App;
 use tapcode_server::console::Console;
@@ -231,7 +231,7 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     app_secret: secret(&cloud.app_secret),
                     verify_token: secret(&cloud.verify_token),
                     template: account.template.clone(),
-                    template_languages: Vec::new(),
+                    template_languages: account.template_languages.clone(),
                     default_language: Some(account.template_language.clone()),
                     appsecret_proof: false,
                 });
@@ -251,13 +251,11 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     (None, Some(number)) => From::Sender(number.clone()),
                     (None, None) => bail!("numbers, id {}: neither a number nor a messaging service is configured", number.id),
                 };
-                if twilio.api_key.is_some() {
-                    bail!("numbers, id {}: this release signs in with the account's auth_token; remove api_key_sid and its secret", number.id);
-                }
                 let provider = Twilio::new(TwilioConfig {
                     base_url: twilio.base_url.clone(),
                     account_sid: twilio.account_sid.clone(),
                     auth_token: secret(&twilio.auth_token),
+                    api_key: twilio.api_key.as_ref().map(|key| ApiKey { sid: key.sid.clone(), secret: secret(&key.secret) }),
                     from,
                     callback_url: Some(format!("{public_url}/hooks/sms/{}", number.id)),
                 });

@@ -132,6 +132,18 @@ impl Facts {
     }
 }
 
+/// A step that is being read.
+struct Watched<'a> {
+    input: &'a Input,
+    now: Timestamp,
+    may_call: bool,
+    decided: &'a Decided,
+    /// Calls that the entries told of so far.
+    claimed: Vec<MessageId>,
+    /// Verifications that a message was queued for so far.
+    queued_for: HashSet<usize>,
+}
+
 impl Ledger {
     /// Reads one step and holds the laws against it.
     pub fn read(&mut self, before: Option<&Recipient>, input: &Input, now: Timestamp, may_call: bool, decided: &Decided) -> Held {
@@ -143,11 +155,11 @@ impl Ledger {
         let expected = self.expected_answer(input, now);
         self.learn(next, input, now, &decided.entries);
         let ended_before: Vec<bool> = self.verifications.iter().map(|v| v.status.is_final()).collect();
-        let mut claimed = Vec::new();
-        let mut queued_for = HashSet::new();
+        let mut watched = Watched { input, now, may_call, decided, claimed: Vec::new(), queued_for: HashSet::new() };
         for entry in &decided.entries {
-            self.entry(entry, input, now, may_call, decided, &mut claimed, &mut queued_for)?;
+            self.entry(entry, &mut watched)?;
         }
+        let claimed = watched.claimed;
         hold(CALLS, claimed == decided.calls, || format!("claimed {claimed:?}, calls {:?}", decided.calls))?;
         self.put_off(next, now, may_call)?;
         self.answer(input, now, &expected, decided)?;
@@ -392,16 +404,8 @@ impl Ledger {
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        entry: &Entry,
-        input: &Input,
-        now: Timestamp,
-        may_call: bool,
-        decided: &Decided,
-        claimed: &mut Vec<MessageId>,
-        queued_for: &mut HashSet<usize>,
-    ) -> Held {
+    fn entry(&mut self, entry: &Entry, watched: &mut Watched<'_>) -> Held {
+        let Watched { input, now, .. } = *watched;
         // Announcements made from an entry count up from its id, one per decision at most.
         let first = u128::from_be_bytes(entry.id.as_bytes()[6..].try_into().unwrap());
         for n in 0..entry.decisions.len() as u128 {
@@ -432,31 +436,20 @@ impl Ledger {
                     noise: 0,
                 });
             } else {
-                self.decision(decision, about, input, &entry.input, now, may_call, decided, claimed, queued_for)?;
+                self.decision(decision, about, &entry.input, watched)?;
             }
         }
-        if let Some(v) = about {
-            if entry.decisions.iter().all(noise) {
+        if let Some(v) = about
+            && entry.decisions.iter().all(noise) {
                 self.verifications[v].noise += 1;
                 let noise = self.verifications[v].noise;
                 hold(BOUNDS, noise <= ENTRIES_MAX, || format!("{noise} entries that change nothing"))?;
             }
-        }
         Ok(())
     }
 
-    fn decision(
-        &mut self,
-        decision: &Decision,
-        about: Option<usize>,
-        input: &Input,
-        record: &InputRecord,
-        now: Timestamp,
-        may_call: bool,
-        decided: &Decided,
-        claimed: &mut Vec<MessageId>,
-        queued_for: &mut HashSet<usize>,
-    ) -> Held {
+    fn decision(&mut self, decision: &Decision, about: Option<usize>, record: &InputRecord, watched: &mut Watched<'_>) -> Held {
+        let Watched { input, now, may_call, decided, .. } = *watched;
         let known_message = |ledger: &Self, id: MessageId| match ledger.messages.iter().position(|m| m.id == id) {
             Some(at) => Ok(at),
             None => broken(LOG, format!("{id} was never queued")),
@@ -472,12 +465,12 @@ impl Ledger {
             Decision::Queued { message, cause } => {
                 let Some(v) = about else { return broken(LOG, "a send of no verification") };
                 self.unique(format!("msg {}", message.id))?;
-                hold(FALLBACK, queued_for.insert(v), || "two sends of one verification in one step".into())?;
+                hold(FALLBACK, watched.queued_for.insert(v), || "two sends of one verification in one step".into())?;
                 self.queued(v, message.id, cause, input, now, decided)
             }
             Decision::Claimed { message } => {
                 let at = known_message(self, message.id)?;
-                claimed.push(message.id);
+                watched.claimed.push(message.id);
                 let known = &self.messages[at];
                 hold(CALLS, may_call, || "called where none may start".into())?;
                 hold(CALLS, known.in_flight_since.is_none(), || "called while a call is under way".into())?;
@@ -502,6 +495,12 @@ impl Ledger {
                 hold(CALLS, nothing_sent, || format!("retry on {input:?}"))?;
                 hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || "more retries than there may be".into())?;
                 hold(CALLS, !self.messages[at].facts.any(), || format!("retry after {:?}", self.messages[at].facts))?;
+                if let Some(v) = self.messages[at].verification {
+                    let of = &self.verifications[v];
+                    let fallback = self.messages[at].fallback_due.filter(|_| of.attempts.last() == Some(&at) && of.given_up.is_none());
+                    let before = fallback.unwrap_or(of.expires_at).min(of.expires_at);
+                    hold(FALLBACK, *retry_at < before && !self.arrived(v), || format!("a retry at {retry_at:?} in front of {before:?}"))?;
+                }
                 self.see("retry");
                 let known = &mut self.messages[at];
                 known.retries += 1;
@@ -753,7 +752,7 @@ impl Ledger {
         *in_a_row += 1;
         if *in_a_row >= limits.lock_for_good_after {
             self.lock = Some(Locked::ForGood);
-        } else if *in_a_row % limits.lock_after == 0 && self.lock != Some(Locked::ForGood) {
+        } else if (*in_a_row).is_multiple_of(limits.lock_after) && self.lock != Some(Locked::ForGood) {
             self.lock = Some(Locked::Until(now.plus_millis(limits.lock_ms.into())));
         }
     }

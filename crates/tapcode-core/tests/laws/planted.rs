@@ -274,11 +274,10 @@ fn bugs() -> Vec<Bug> {
             step(changed(s, |r| if matches!(i, Input::Outcome { .. } | Input::Receipt { .. }) { each(r, forget_timer) }), i, c)
         }),
         bug("the first receipt wins", &["7"], |_, s, i, c| {
-            if let (Input::Receipt { message, .. }, Some(state)) = (i, &s) {
-                if attempts(state).any(|a| a.id == *message && a.delivery.status() >= MessageStatus::Sent) {
+            if let (Input::Receipt { message, .. }, Some(state)) = (i, &s)
+                && attempts(state).any(|a| a.id == *message && a.delivery.status() >= MessageStatus::Sent) {
                     return nothing(s);
                 }
-            }
             step(s, i, c)
         }),
         bug("a late failure takes a delivery back", &["7"], |_, s, i, c| {
@@ -290,30 +289,27 @@ fn bugs() -> Vec<Bug> {
             decided
         }),
         bug("a receipt before the provider's answer is lost", &["7"], |_, s, i, c| {
-            if let (Input::Receipt { message, .. }, Some(state)) = (i, &s) {
-                if attempts(state).any(|a| a.id == *message && a.delivery.accepted_at.is_none()) {
+            if let (Input::Receipt { message, .. }, Some(state)) = (i, &s)
+                && attempts(state).any(|a| a.id == *message && a.delivery.accepted_at.is_none()) {
                     return nothing(s);
                 }
-            }
             step(s, i, c)
         }),
         bug("each purpose has limits of its own", &["8"], |_, s, i, c| {
             step(changed(s, |r| {
-                if let Input::Begin(begin) = i {
-                    if r.pending(&begin.purpose).is_none() {
+                if let Input::Begin(begin) = i
+                    && r.pending(&begin.purpose).is_none() {
                         (r.sends, r.requested_at) = (Vec::new(), None);
                     }
-                }
             }), i, c)
         }),
         bug("fallbacks do not count in the hour", &["8"], |_, s, i, c| {
             let before = s.as_ref().map(|s| s.sends.clone());
             let mut decided = step(s, i, c);
-            if !matches!(i, Input::Begin(_) | Input::Resend { .. }) {
-                if let (Some(next), Some(before)) = (&mut decided.next, before) {
+            if !matches!(i, Input::Begin(_) | Input::Resend { .. })
+                && let (Some(next), Some(before)) = (&mut decided.next, before) {
                     next.sends.truncate(before.len());
                 }
-            }
             decided
         }),
         bug("the hour ends when the clock says so", &["8"], |_, s, i, c| {

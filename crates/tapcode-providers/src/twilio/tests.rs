@@ -15,6 +15,7 @@ fn config() -> TwilioConfig {
         base_url: "https://api.example.com".into(),
         account_sid: ACCOUNT.into(),
         auth_token: Secret::new(format!("{SECRET}-token")),
+        api_key: None,
         from: From::Sender("+3197010253000".into()),
         callback_url: Some("https://otp.example.com/hooks/sms/42".into()),
     }
@@ -131,6 +132,22 @@ fn a_code_goes_out_as_twilio_documents_it() {
 }
 
 #[test]
+fn an_api_key_signs_in_and_callbacks_stay_signed_with_the_token() {
+    let key = ApiKey { sid: "SK0123".into(), secret: Secret::new(format!("{SECRET}-key")) };
+    let provider = Twilio::new(TwilioConfig { api_key: Some(key), ..config() }).unwrap();
+    let request = provider.request(&code_message("en"));
+    assert_eq!(request.headers[AUTHORIZATION], format!("Basic {}", BASE64.encode(format!("SK0123:{SECRET}-key"))));
+    assert!(request.headers[AUTHORIZATION].is_sensitive());
+    // The account is still the one whose messages these are.
+    assert!(request.url.contains(ACCOUNT), "{}", request.url);
+    let url = hook_url();
+    let body = format!("AccountSid={ACCOUNT}&MessageSid=SM1&MessageStatus=delivered");
+    let signature = sign(&url, body.as_bytes());
+    let receipts = provider.receipts(&call(&url, &[("x-twilio-signature", signature.as_bytes())], body));
+    assert_eq!(receipts.map(|r| r.len()), Ok(1));
+}
+
+#[test]
 fn what_is_not_configured_is_not_asked_for() {
     let service = "MG00112233445566778899aabbccddeeff".to_owned();
     let config = TwilioConfig {
@@ -191,10 +208,16 @@ fn a_template_makes_no_sms() {
 #[test]
 fn what_cannot_work_is_named_and_not_shown() {
     type Break = fn(&mut TwilioConfig);
-    let rows: [(&str, Break); 6] = [
+    let rows: [(&str, Break); 8] = [
         ("base_url", |c| c.base_url = "https://".into()),
         ("account_sid", |c| c.account_sid = "SK0123".into()),
         ("auth_token", |c| c.auth_token = Secret::from("")),
+        ("api_key_sid", |c| {
+            c.api_key = Some(ApiKey { sid: "SK01:23".into(), secret: Secret::from("x") })
+        }),
+        ("api_key_secret", |c| {
+            c.api_key = Some(ApiKey { sid: "SK0123".into(), secret: Secret::from("") })
+        }),
         ("callback_url", |c| {
             c.callback_url = Some("https://otp.example.com/hooks/sms/42?x=1".into())
         }),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 
 use crate::App;
-use crate::api::openapi;
+use crate::api::{inbound, openapi};
 use crate::api::operation::{Operation, Route, Success, open};
 use crate::problem::{Code, DOCS_PATH};
 
@@ -41,11 +41,12 @@ pub(crate) fn routes(app: &App, others: &[Route]) -> Vec<Route> {
         page("docs", "/docs", "The API for people", HTML),
         page("problemDocs", DOCS_PATH, "What every problem means", HTML),
     ];
-    let all: Vec<&Operation> = others.iter().map(|r| &r.operation).chain(&own).collect();
+    let hooks = inbound::operations();
+    let all: Vec<&Operation> = others.iter().map(|r| &r.operation).chain(&hooks).chain(&own).collect();
     let json = openapi::document(&all, app.version, &app.public_url);
     let json = serde_json::to_vec_pretty(&json).expect("the document is plain data");
     let [of_json, of_docs, of_problems] = own;
-    let all: Vec<&Operation> = others.iter().map(|r| &r.operation).collect();
+    let all: Vec<&Operation> = others.iter().map(|r| &r.operation).chain(&hooks).collect();
     vec![
         open(of_json, asset("application/json", json)),
         open(of_docs, asset("text/html; charset=utf-8", reference(&all, &app.public_url).into_bytes())),

@@ -6,6 +6,7 @@ pub(crate) mod answers;
 mod call;
 mod docs;
 mod events;
+mod inbound;
 mod json;
 mod messages;
 mod openapi;

@@ -127,7 +127,11 @@ fn succeed(s: &Success, idempotent: bool, schemas: &mut Schemas) -> Value {
     if idempotent {
         headers["Idempotency-Replayed"] = json!({ "description": "`true` on an answer that was given before.", "schema": { "type": "string" } });
     }
-    json!({ "description": s.means, "headers": headers, "content": { s.media: content } })
+    let mut described = json!({ "description": s.means, "headers": headers });
+    if s.status != 204 {
+        described["content"] = json!({ s.media: content });
+    }
+    described
 }
 
 fn fail(status: u16, codes: &[Code]) -> Value {

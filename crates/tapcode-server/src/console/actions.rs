@@ -56,7 +56,10 @@ fn as_the_api(status: u16, body: &impl Serialize) -> Response {
 
 fn refused_by_the_api(problem: &Problem) -> Response {
     let registered = problem.code().registered();
-    as_the_api(registered.status, &json!({ "title": registered.title, "code": registered.word, "detail": problem.says() }))
+    as_the_api(
+        registered.status,
+        &json!({ "title": registered.title, "code": registered.word, "detail": problem.says() }),
+    )
 }
 
 pub(super) async fn begin(State(page): State<Page>, asked: Asked<OfNumber>) -> Response {
@@ -92,7 +95,9 @@ pub(super) async fn check(State(page): State<Page>, asked: Asked<OfCheck>) -> Re
         Ok(asked) => asked,
         Err(rejection) => return unreadable(&rejection),
     };
-    let Ok(id) = VerificationId::parse(&asked.verification_id) else { return page.refused(RequestError::Unknown) };
+    let Ok(id) = VerificationId::parse(&asked.verification_id) else {
+        return page.refused(RequestError::Unknown);
+    };
     // Whoever sees the page sees the code, so nothing is given away; what does not go by the sandbox is not the page's business.
     let scope = match page.engine.store().snapshot(SubjectId::Verification(id)).await {
         Ok(Some(snapshot)) if is_sandboxed(&snapshot.subject) => snapshot.scope,
@@ -106,13 +111,21 @@ pub(super) async fn check(State(page): State<Page>, asked: Asked<OfCheck>) -> Re
 }
 
 pub(super) async fn phones(State(page): State<Page>, asked: Asked<OfNumber>) -> Response {
-    with_number(asked, |asked| asked.number.clone(), |number, _| {
-        page.console.phones.add(number);
-    })
+    with_number(
+        asked,
+        |asked| asked.number.clone(),
+        |number, _| {
+            page.console.phones.add(number);
+        },
+    )
 }
 
 pub(super) async fn network(State(page): State<Page>, asked: Asked<OfNetwork>) -> Response {
-    with_number(asked, |asked| asked.number.clone(), |number, asked| page.console.phones.set_network(number, asked.network.into()))
+    with_number(
+        asked,
+        |asked| asked.number.clone(),
+        |number, asked| page.console.phones.set_network(number, asked.network.into()),
+    )
 }
 
 pub(super) async fn read(State(page): State<Page>, asked: Asked<OfMessage>) -> Response {
@@ -141,7 +154,12 @@ impl Page {
     /// The page as a caller: it may begin and check, and reads no number.
     fn caller(&self, scope: Scope) -> Caller {
         let key = KeyId::new(self.engine.now(), [0; 16]);
-        Caller { key, service: Some(scope.service), mode: scope.mode, rights: vec![Right::Verify] }
+        Caller {
+            key,
+            service: Some(scope.service),
+            mode: scope.mode,
+            rights: vec![Right::Verify],
+        }
     }
 
     fn refused(&self, error: RequestError) -> Response {

@@ -43,7 +43,12 @@ pub(super) fn is_sandboxed(subject: &Subject) -> bool {
 
 impl Decisions {
     pub(super) fn new(page: Page) -> Self {
-        Self { page, after: None, phones: HashMap::new(), remembered: VecDeque::new() }
+        Self {
+            page,
+            after: None,
+            phones: HashMap::new(),
+            remembered: VecDeque::new(),
+        }
     }
 
     /// What was decided lately, oldest first; [`Decisions::next`] goes on from there.
@@ -71,7 +76,11 @@ impl Decisions {
         let mut decisions = Vec::new();
         for (place, entry) in entries {
             if let Some(number) = self.number(&entry).await? {
-                decisions.extend(tell(&entry).into_iter().map(|told| ShownDecision::new(entry.at, &number, entry.verification, told)));
+                decisions.extend(
+                    tell(&entry)
+                        .into_iter()
+                        .map(|told| ShownDecision::new(entry.at, &number, entry.verification, told)),
+                );
             }
             self.after = Some(place);
         }
@@ -80,7 +89,10 @@ impl Decisions {
 
     /// The number of the phone that an entry is about; `None` when it is none of the sandbox's business.
     async fn number(&mut self, entry: &Entry) -> Result<Option<String>, StoreError> {
-        let subject = entry.verification.map(SubjectId::Verification).or(entry.message.map(SubjectId::Message));
+        let subject = entry
+            .verification
+            .map(SubjectId::Verification)
+            .or(entry.message.map(SubjectId::Message));
         let Some(id) = subject else { return Ok(self.by_mask(entry)) };
         if let Some(known) = self.phones.get(&id) {
             return Ok(known.clone());
@@ -91,8 +103,12 @@ impl Decisions {
             return Ok(None);
         };
         let document = store.load(&snapshot.key).await?.map(|loaded| loaded.value);
-        let kept = document.and_then(|d| d.number).and_then(|sealed| self.page.engine.keyring().open_number(&sealed));
-        let number = kept.map(|number| number.expose().to_owned()).or_else(|| self.by_key(&snapshot));
+        let kept = document
+            .and_then(|d| d.number)
+            .and_then(|sealed| self.page.engine.keyring().open_number(&sealed));
+        let number = kept
+            .map(|number| number.expose().to_owned())
+            .or_else(|| self.by_key(&snapshot));
         self.remember(id, number.clone());
         Ok(number)
     }
@@ -112,7 +128,10 @@ impl Decisions {
         }
         let phones = self.page.console.phones.all().into_iter().map(|phone| phone.number);
         let mut alike = phones.filter(|number| number.masked() == entry.masked);
-        alike.next().filter(|_| alike.next().is_none()).map(|number| number.expose().to_owned())
+        alike
+            .next()
+            .filter(|_| alike.next().is_none())
+            .map(|number| number.expose().to_owned())
     }
 
     fn remember(&mut self, id: SubjectId, number: Option<String>) {

@@ -39,7 +39,11 @@ fn named_host(request: &Request) -> Option<Authority> {
     let mut all = request.headers().get_all(header::HOST).iter();
     let first = all.next()?;
     // Two of them would let a proxy and us disagree.
-    if all.next().is_some() { None } else { first.to_str().ok()?.parse().ok() }
+    if all.next().is_some() {
+        None
+    } else {
+        first.to_str().ok()?.parse().ok()
+    }
 }
 
 /// `localhost`, any address, or the public name. An address is no name, and only a name can be made to lead elsewhere.
@@ -48,7 +52,10 @@ fn leads_here(host: &Authority, public_url: &str) -> bool {
     let public = public_url.parse::<Uri>().ok();
     name.eq_ignore_ascii_case("localhost")
         || name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
-        || public.as_ref().and_then(Uri::host).is_some_and(|public| public.eq_ignore_ascii_case(name))
+        || public
+            .as_ref()
+            .and_then(Uri::host)
+            .is_some_and(|public| public.eq_ignore_ascii_case(name))
 }
 
 /// Whether the browser says that our own page asks; for what changes something, our script must say so as well.
@@ -83,10 +90,23 @@ mod tests {
 
     #[test]
     fn only_names_that_were_chosen_lead_here() {
-        for good in ["localhost:8080", "LOCALHOST", "127.0.0.1:8080", "[::1]:8080", "192.168.1.5", "otp.example.com"] {
+        for good in [
+            "localhost:8080",
+            "LOCALHOST",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "192.168.1.5",
+            "otp.example.com",
+        ] {
             assert!(leads_here(&host(good), "https://otp.example.com"), "{good}");
         }
-        for bad in ["rebound.example.net:8080", "localhost.example.net", "127.0.0.1.example.net", "example.com", "0x7f.1"] {
+        for bad in [
+            "rebound.example.net:8080",
+            "localhost.example.net",
+            "127.0.0.1.example.net",
+            "example.com",
+            "0x7f.1",
+        ] {
             assert!(!leads_here(&host(bad), "https://otp.example.com"), "{bad}");
         }
     }
@@ -101,17 +121,60 @@ mod tests {
             is_own(&method, &headers, &host("localhost:8080"))
         };
         let ours = (CONSOLE_HEADER, "1");
-        assert!(own(Method::POST, &[ours, ("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]));
+        assert!(own(
+            Method::POST,
+            &[ours, ("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]
+        ));
         assert!(own(Method::POST, &[ours]), "a tool that is no browser");
         assert!(!own(Method::POST, &[]), "a form");
         assert!(!own(Method::POST, &[(CONSOLE_HEADER, "0")]));
         assert!(!own(Method::POST, &[ours, ("origin", "http://evil.example")]));
         assert!(!own(Method::POST, &[ours, ("origin", "null")]));
-        assert!(!own(Method::POST, &[ours, ("origin", "http://localhost:9999")]), "another server on this machine");
+        assert!(
+            !own(Method::POST, &[ours, ("origin", "http://localhost:9999")]),
+            "another server on this machine"
+        );
         assert!(!own(Method::POST, &[ours, ("sec-fetch-site", "same-site")]));
-        assert!(own(Method::GET, &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]));
-        assert!(own(Method::GET, &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]), "a link");
-        assert!(!own(Method::GET, &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")]), "a frame");
-        assert!(!own(Method::GET, &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "empty")]), "their stream");
+        assert!(own(
+            Method::GET,
+            &[
+                ("sec-fetch-site", "none"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "document")
+            ]
+        ));
+        assert!(
+            own(
+                Method::GET,
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("sec-fetch-mode", "navigate"),
+                    ("sec-fetch-dest", "document")
+                ]
+            ),
+            "a link"
+        );
+        assert!(
+            !own(
+                Method::GET,
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("sec-fetch-mode", "navigate"),
+                    ("sec-fetch-dest", "iframe")
+                ]
+            ),
+            "a frame"
+        );
+        assert!(
+            !own(
+                Method::GET,
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("sec-fetch-mode", "no-cors"),
+                    ("sec-fetch-dest", "empty")
+                ]
+            ),
+            "their stream"
+        );
     }
 }

@@ -77,19 +77,34 @@ pub(super) struct ShownDecision {
 impl Page {
     /// Every phone as it is now.
     pub(super) async fn snapshot(&self) -> ShownSnapshot {
-        let brand = self.engine.directory().service(&self.console.service).map(|s| s.brand.to_string());
+        let brand = self
+            .engine
+            .directory()
+            .service(&self.console.service)
+            .map(|s| s.brand.to_string());
         let mut phones = Vec::new();
         for phone in self.console.phones.all() {
             phones.push(self.phone(phone).await);
         }
-        ShownSnapshot { brand: brand.unwrap_or_default(), phones }
+        ShownSnapshot {
+            brand: brand.unwrap_or_default(),
+            phones,
+        }
     }
 
     /// A phone, each message with the verification it belongs to, where that is one of the page's own service.
     pub(super) async fn phone(&self, phone: Phone) -> ShownPhone {
         let of = self.verifications_of(&phone.number).await;
-        let messages = phone.messages.into_iter().map(|message| shown_message(message, &of)).collect();
-        ShownPhone { number: phone.number.expose().to_owned(), network: phone.network.into(), messages }
+        let messages = phone
+            .messages
+            .into_iter()
+            .map(|message| shown_message(message, &of))
+            .collect();
+        ShownPhone {
+            number: phone.number.expose().to_owned(),
+            network: phone.network.into(),
+            messages,
+        }
     }
 
     async fn verifications_of(&self, number: &Number) -> HashMap<MessageId, VerificationId> {
@@ -97,7 +112,9 @@ impl Page {
         // A store that cannot be asked leaves the page without these names; the timeline brings them later.
         let document = self.engine.store().load(&key).await.ok().flatten().map(|loaded| loaded.value);
         let verifications = document.into_iter().flat_map(|d| d.verifications);
-        verifications.flat_map(|v| v.attempts.iter().map(|a| (a.id, v.id)).collect::<Vec<_>>()).collect()
+        verifications
+            .flat_map(|v| v.attempts.iter().map(|a| (a.id, v.id)).collect::<Vec<_>>())
+            .collect()
     }
 }
 
@@ -144,7 +161,11 @@ impl From<Network> for ShownNetwork {
             Deliver::Duplicate => ShownDeliver::Duplicate,
             Deliver::ProviderDown => ShownDeliver::ProviderDown,
         };
-        Self { whatsapp: network.whatsapp, delay_ms: network.delay_ms, deliver }
+        Self {
+            whatsapp: network.whatsapp,
+            delay_ms: network.delay_ms,
+            deliver,
+        }
     }
 }
 
@@ -157,6 +178,10 @@ impl From<ShownNetwork> for Network {
             ShownDeliver::Duplicate => Deliver::Duplicate,
             ShownDeliver::ProviderDown => Deliver::ProviderDown,
         };
-        Self { whatsapp: network.whatsapp, delay_ms: network.delay_ms, deliver }
+        Self {
+            whatsapp: network.whatsapp,
+            delay_ms: network.delay_ms,
+            deliver,
+        }
     }
 }

@@ -30,7 +30,10 @@ const EVENTS_MAX: usize = 64;
 pub(super) async fn stream(State(page): State<Page>) -> Response {
     let Ok(place) = std::sync::Arc::clone(&page.streams).try_acquire_owned() else {
         let detail = format!("{STREAMS_MAX} pages follow the phones already; close one");
-        return Problem::new(Code::TooManyWaiting).detail(detail).retry_after(PLACE_S).into_response();
+        return Problem::new(Code::TooManyWaiting)
+            .detail(detail)
+            .retry_after(PLACE_S)
+            .into_response();
     };
     let (tell, events) = mpsc::channel(EVENTS_MAX);
     let mut follower = JoinSet::new();
@@ -40,8 +43,14 @@ pub(super) async fn stream(State(page): State<Page>) -> Response {
             () = tell.closed() => {}
         }
     });
-    let events = Events { events: ReceiverStream::new(events), _follower: follower, _place: place };
-    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(PING_S)).text("ping")).into_response()
+    let events = Events {
+        events: ReceiverStream::new(events),
+        _follower: follower,
+        _place: place,
+    };
+    Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(PING_S)).text("ping"))
+        .into_response()
 }
 
 /// The page has gone.
@@ -83,11 +92,20 @@ async fn follow(page: Page, tell: &mpsc::Sender<Event>) -> Result<(), Gone> {
 
 /// A store that cannot be asked is asked again when the log has grown.
 fn readable<T>(read: Result<T, StoreError>) -> Option<T> {
-    read.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "the log could not be read for the phone page")).ok()
+    read.inspect_err(|error| {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the log could not be read for the phone page"
+        )
+    })
+    .ok()
 }
 
 async fn say(tell: &mpsc::Sender<Event>, name: &str, what: &(impl Serialize + Sync)) -> Result<(), Gone> {
-    let event = Event::default().event(name).json_data(what).expect("texts, numbers and truths are JSON");
+    let event = Event::default()
+        .event(name)
+        .json_data(what)
+        .expect("texts, numbers and truths are JSON");
     tell.send(event).await.map_err(|_| Gone)
 }
 

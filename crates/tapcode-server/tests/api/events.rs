@@ -3,6 +3,8 @@
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tapcode_core::number::Number;
+use tapcode_engine::contract::phones::{Network, Phones};
 use tower::ServiceExt;
 
 use crate::world::{NUMBER, World, named, wrong};
@@ -19,6 +21,20 @@ async fn a_life(world: &World) -> (String, String) {
     world.post(&world.live, &check, &json!({ "code": wrong(&code) }).to_string()).await.expect(200);
     world.post(&world.live, &check, &json!({ "code": code }).to_string()).await.expect(200);
     (id, code)
+}
+
+/// Lives with steps in which more than one thing happens: a failure with its fallback, a last guess with its end.
+async fn several_lives(world: &World) {
+    a_life(world).await;
+    let number = Number::parse("+31611398051").unwrap();
+    world.sandbox.set_network(&number, Network { whatsapp: false, ..Network::default() });
+    let begun = world.post(&world.live, "/api/v1/verifications", &json!({ "to": number.expose() }).to_string()).await.expect(201);
+    world.pass(3_000).await;
+    let id = begun["id"].as_str().unwrap();
+    let wrong = json!({ "code": wrong(&world.code(id).await) }).to_string();
+    for _ in 0..5 {
+        world.post(&world.live, &format!("/api/v1/verifications/{id}/check"), &wrong).await.expect(200);
+    }
 }
 
 fn types(json: &Value) -> Vec<String> {
@@ -44,10 +60,12 @@ async fn a_life_is_told_from_created_to_approved_without_code_or_number() {
 #[tokio::test(start_paused = true)]
 async fn pages_of_any_size_give_every_event_once_and_in_order() {
     let world = World::begin().await;
-    a_life(&world).await;
-    world.post(&world.live, "/api/v1/verifications", &json!({ "to": "+31611398051" }).to_string()).await.expect(201);
-    world.pass(3_000).await;
+    several_lives(&world).await;
     let whole = world.get(&world.live, &format!("{PATH}?limit=100")).await.expect(200);
+    let told = types(&whole);
+    for (one, next) in [("message.failed", "verification.fallback"), ("verification.check_failed", "verification.max_checks_reached")] {
+        assert!(told.windows(2).any(|two| two == [one, next]), "{told:?}");
+    }
     for limit in 1..4 {
         let mut told = Vec::new();
         let mut after = String::new();
@@ -96,7 +114,7 @@ async fn follow(world: &World, key: &str, query: &str, last: Option<&str>, count
 #[tokio::test(start_paused = true)]
 async fn a_stream_resumes_behind_the_last_event_that_was_seen() {
     let world = World::begin().await;
-    a_life(&world).await;
+    several_lives(&world).await;
     let whole = world.get(&world.live, &format!("{PATH}?limit=100")).await.expect(200);
     let whole: Vec<Value> = whole["data"].as_array().unwrap().clone();
     let start = "?after=AAAAAAAAAAAAAA";
@@ -115,6 +133,7 @@ async fn a_stream_tells_what_happens_from_now_on_and_only_ones_own() {
     let later = async {
         world.pass(1_000).await;
         world.post(&world.test, "/api/v1/verifications", &json!({ "to": NUMBER }).to_string()).await.expect(201);
+        world.post(&world.live, "/api/v1/verifications", &json!({ "to": "+31611398051" }).to_string()).await.expect(201);
         world.post(&world.other, "/api/v1/verifications", &json!({ "to": NUMBER }).to_string()).await.expect(201)
     };
     let (told, begun) = tokio::join!(follow(&world, &world.other, "?types=verification.created", None, 1), later);
@@ -152,6 +171,7 @@ async fn a_stream_ends_when_its_reader_takes_nothing() {
     while let Some(frame) = body.frame().await {
         frame.unwrap();
         pieces += 1;
+        assert!(pieces <= tapcode_server::limits::STREAM_PIECES_MAX, "more was kept for it");
     }
-    assert!((1..=tapcode_server::limits::STREAM_PIECES_MAX).contains(&pieces), "{pieces}");
+    assert!(pieces > 0);
 }

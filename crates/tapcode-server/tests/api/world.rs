@@ -18,7 +18,6 @@ use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
 use tapcode_engine::clock::Clock;
-use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::{Right, Store, Subject, SubjectId};
 use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
@@ -178,7 +177,7 @@ impl World {
         let app = App {
             engine: engine.clone(),
             public_url: "https://otp.example.com".into(),
-            phones: Some(Arc::clone(&sandbox) as Arc<dyn Phones>),
+            console: None,
             metrics: Arc::new(move || {
                 assert!(!breaks.load(Ordering::SeqCst), "a planted panic");
                 "tapcode_up 1\n".into()

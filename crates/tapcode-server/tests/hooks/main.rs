@@ -20,15 +20,34 @@ async fn delivered_on_whatsapp_is_the_end_of_the_fallback() {
     stage.cloud.default_script(Script::delivered().then(ReceiptStep::read()));
     let id = stage.begin().await;
     let attempt = stage.until(id, Whatsapp, Read).await;
-    let told = [attempt.delivery.accepted_at, attempt.delivery.sent_at, attempt.delivery.delivered_at, attempt.delivery.read_at];
+    let told = [
+        attempt.delivery.accepted_at,
+        attempt.delivery.sent_at,
+        attempt.delivery.delivered_at,
+        attempt.delivery.read_at,
+    ];
     assert!(told.iter().all(Option::is_some), "{told:?}");
     stage.only_the_end_is_due(id).await;
     let words = stage.words(id).await.join("\n");
-    for title in ["Began", "Queued on WhatsApp", "Calling whatsapp_cloud", "Accepted by", "Sent on", "Delivered on", "Read on"] {
+    for title in [
+        "Began",
+        "Queued on WhatsApp",
+        "Calling whatsapp_cloud",
+        "Accepted by",
+        "Sent on",
+        "Delivered on",
+        "Read on",
+    ] {
         assert!(words.contains(title), "{title} is not in\n{words}");
     }
     assert!(stage.twilio.requests().is_empty());
-    assert!(stage.cloud.webhooks().iter().all(|webhook| webhook.answer == CallbackAnswer::Status(200)));
+    assert!(
+        stage
+            .cloud
+            .webhooks()
+            .iter()
+            .all(|webhook| webhook.answer == CallbackAnswer::Status(200))
+    );
 }
 
 #[tokio::test]
@@ -36,7 +55,13 @@ async fn a_definite_failure_falls_back_at_once_with_the_same_code() {
     for (name, script) in [
         ("not on WhatsApp, told later", Script::not_on_whatsapp()),
         ("held for quality", Script::held()),
-        ("paused", Script { answer: Answer::AcceptPaused, ..Script::default() }),
+        (
+            "paused",
+            Script {
+                answer: Answer::AcceptPaused,
+                ..Script::default()
+            },
+        ),
         ("template not approved", Script::error(400, 132_001)),
         ("a parameter is wrong", Script::error(400, 131_009)),
         ("token expired", Script::error(401, 190)),
@@ -62,7 +87,13 @@ async fn a_number_that_is_not_on_whatsapp_gets_the_same_code_by_sms() {
     stage.until(id, Sms, Delivered).await;
     stage.one_code_on_both(id).await;
     assert_eq!(stage.verification(id).await.status, Status::Approved);
-    assert!(stage.words(id).await.iter().any(|w| w.starts_with("Fell back to SMS") && w.contains("131026")));
+    assert!(
+        stage
+            .words(id)
+            .await
+            .iter()
+            .any(|w| w.starts_with("Fell back to SMS") && w.contains("131026"))
+    );
 }
 
 #[tokio::test]
@@ -91,16 +122,26 @@ async fn what_may_have_been_sent_is_never_sent_again_on_whatsapp() {
         (Fault::CloseBeforeRead, vec![]),
     ] {
         let stage = Stage::set(SHORT_MS, 150).await;
-        stage.cloud.default_script(Script { receipts, ..Script::fault(fault) });
+        stage.cloud.default_script(Script {
+            receipts,
+            ..Script::fault(fault)
+        });
         stage.twilio.default_script(twilio::Script::delivered());
         let id = stage.begin().await;
         stage.until(id, Sms, Delivered).await;
-        assert!(stage.fell_back_after_ms(id).await >= u64::from(SHORT_MS), "{fault:?}: unclear waits for its deadline");
+        assert!(
+            stage.fell_back_after_ms(id).await >= u64::from(SHORT_MS),
+            "{fault:?}: unclear waits for its deadline"
+        );
         let counts = stage.cloud.counts();
         assert_eq!(counts.requests + counts.unread, 1, "{fault:?}: called once");
         assert_eq!(stage.twilio.messages().len(), 1, "{fault:?}");
         let attempt = stage.attempt(id, Whatsapp).await.unwrap();
-        assert!(matches!(attempt.delivery.status(), Unclear | Sent), "{fault:?}: {:?}", attempt.delivery.status());
+        assert!(
+            matches!(attempt.delivery.status(), Unclear | Sent),
+            "{fault:?}: {:?}",
+            attempt.delivery.status()
+        );
     }
 }
 
@@ -128,8 +169,18 @@ async fn a_receipt_after_the_fallback_is_a_fact_and_sends_nothing() {
     let message = stage.cloud.messages().remove(0);
     assert!(stage.cloud.send_receipt(&message, &ReceiptStep::delivered()).await.is_ok());
     assert_eq!(stage.attempt(id, Whatsapp).await.unwrap().delivery.status(), Delivered);
-    assert!(stage.cloud.send_receipt(&message, &ReceiptStep::failed(131_026)).await.is_ok());
-    assert_eq!(stage.attempt(id, Whatsapp).await.unwrap().delivery.status(), Delivered, "arrived outranks failed");
+    assert!(
+        stage
+            .cloud
+            .send_receipt(&message, &ReceiptStep::failed(131_026))
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        stage.attempt(id, Whatsapp).await.unwrap().delivery.status(),
+        Delivered,
+        "arrived outranks failed"
+    );
     assert_eq!((stage.cloud.messages().len(), stage.twilio.messages().len()), (1, 1));
 }
 
@@ -141,7 +192,11 @@ async fn a_refused_connection_is_certain_and_tried_once_more_before_the_fallback
     let id = stage.begin().await;
     stage.until(id, Sms, Delivered).await;
     let words = stage.words(id).await;
-    assert_eq!(words.iter().filter(|w| w.starts_with("Calling whatsapp_cloud –")).count(), 2, "{words:#?}");
+    assert_eq!(
+        words.iter().filter(|w| w.starts_with("Calling whatsapp_cloud –")).count(),
+        2,
+        "{words:#?}"
+    );
     assert_eq!(stage.cloud.counts().requests, 0);
 }
 
@@ -159,7 +214,16 @@ async fn duplicates_and_disorder_come_to_the_same_end() {
     let attempt = stage.attempt(id, Whatsapp).await.unwrap();
     assert_eq!(attempt.delivery.status(), Read);
     assert!(attempt.delivery.sent_at.is_some() && attempt.delivery.delivered_at.is_some());
-    assert_eq!(stage.words(id).await.iter().filter(|w| w.starts_with("Read on WhatsApp")).count(), 1, "one fact");
+    assert_eq!(
+        stage
+            .words(id)
+            .await
+            .iter()
+            .filter(|w| w.starts_with("Read on WhatsApp"))
+            .count(),
+        1,
+        "one fact"
+    );
     assert!(stage.cloud.webhooks().iter().all(|webhook| webhook.answer.is_ok()));
 }
 
@@ -167,7 +231,10 @@ async fn duplicates_and_disorder_come_to_the_same_end() {
 async fn a_receipt_that_comes_before_the_answer_is_not_lost() {
     for (name, step) in [
         ("with our reference", ReceiptStep::delivered().early()),
-        ("parked until its message is known", ReceiptStep::delivered().early().without_callback_data()),
+        (
+            "parked until its message is known",
+            ReceiptStep::delivered().early().without_callback_data(),
+        ),
     ] {
         let stage = Stage::set(LONG_MS, DEADLINE_MS).await;
         stage.cloud.default_script(Script::silent().then(step));
@@ -185,7 +252,13 @@ async fn a_receipt_without_our_reference_finds_its_message_by_the_providers_id()
     let id = stage.begin().await;
     stage.until(id, Whatsapp, Accepted).await;
     let message = stage.cloud.messages().remove(0);
-    assert!(stage.cloud.send_receipt(&message, &ReceiptStep::delivered().without_callback_data()).await.is_ok());
+    assert!(
+        stage
+            .cloud
+            .send_receipt(&message, &ReceiptStep::delivered().without_callback_data())
+            .await
+            .is_ok()
+    );
     assert_eq!(stage.attempt(id, Whatsapp).await.unwrap().delivery.status(), Delivered);
 }
 
@@ -194,7 +267,13 @@ async fn nobody_but_the_provider_can_stop_a_fallback() {
     for (step, answer) in [
         (ReceiptStep::delivered().forged(), 401),
         (ReceiptStep::delivered().unsigned(), 401),
-        (ReceiptStep { signing: Signing::Header("sha256=".to_owned()), ..ReceiptStep::delivered() }, 401),
+        (
+            ReceiptStep {
+                signing: Signing::Header("sha256=".to_owned()),
+                ..ReceiptStep::delivered()
+            },
+            401,
+        ),
         (ReceiptStep::delivered().foreign(), 403),
     ] {
         let stage = Stage::set(SHORT_MS, DEADLINE_MS).await;
@@ -204,13 +283,21 @@ async fn nobody_but_the_provider_can_stop_a_fallback() {
         stage.until(id, Sms, Delivered).await;
         let first = stage.cloud.wait_for_webhooks(1, PATIENCE).await.remove(0);
         assert_eq!(first.answer, CallbackAnswer::Status(answer), "{step:?}");
-        assert_eq!(stage.attempt(id, Whatsapp).await.unwrap().delivery.delivered_at, None, "{step:?}");
+        assert_eq!(
+            stage.attempt(id, Whatsapp).await.unwrap().delivery.delivered_at,
+            None,
+            "{step:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn nobody_but_the_provider_can_start_a_fallback() {
-    for step in [ReceiptStep::failed(131_026).forged(), ReceiptStep::failed(131_026).unsigned(), ReceiptStep::failed(131_026).foreign()] {
+    for step in [
+        ReceiptStep::failed(131_026).forged(),
+        ReceiptStep::failed(131_026).unsigned(),
+        ReceiptStep::failed(131_026).foreign(),
+    ] {
         let stage = Stage::set(LONG_MS, DEADLINE_MS).await;
         let id = stage.begin().await;
         stage.until(id, Whatsapp, Accepted).await;
@@ -235,7 +322,10 @@ async fn a_receipt_of_one_sender_says_nothing_about_anothers_message() {
     let of_sms = format!("{sms}.{}", whatsapp.split_once('.').unwrap().1);
     assert_ne!(of_sms, whatsapp);
     update.biz_opaque_callback_data = Some(of_sms);
-    assert!(stage.cloud.send_statuses(&[update]).await.is_ok(), "it is taken, so that it is not sent again");
+    assert!(
+        stage.cloud.send_statuses(&[update]).await.is_ok(),
+        "it is taken, so that it is not sent again"
+    );
     assert_eq!(stage.attempt(id, Sms).await.unwrap().delivery.delivered_at, None);
 }
 
@@ -263,10 +353,16 @@ async fn a_store_that_is_gone_makes_the_provider_come_again() {
     stage.until(id, Whatsapp, Accepted).await;
     let message = stage.cloud.messages().remove(0);
     stage.store.pull(true);
-    assert_eq!(stage.cloud.send_receipt(&message, &ReceiptStep::delivered()).await, CallbackAnswer::Status(503));
+    assert_eq!(
+        stage.cloud.send_receipt(&message, &ReceiptStep::delivered()).await,
+        CallbackAnswer::Status(503)
+    );
     stage.store.pull(false);
     assert_eq!(stage.attempt(id, Whatsapp).await.unwrap().delivery.status(), Accepted);
-    assert_eq!(stage.cloud.send_receipt(&message, &ReceiptStep::delivered()).await, CallbackAnswer::Status(200));
+    assert_eq!(
+        stage.cloud.send_receipt(&message, &ReceiptStep::delivered()).await,
+        CallbackAnswer::Status(200)
+    );
     assert_eq!(stage.attempt(id, Whatsapp).await.unwrap().delivery.status(), Delivered);
 }
 
@@ -276,10 +372,26 @@ async fn the_handshake_knows_the_word() {
     let hook = format!("{}/hooks/whatsapp/1", stage.origin);
     stage.cloud.subscribe(&hook, stage::VERIFY_TOKEN).await.unwrap();
     assert!(stage.cloud.subscribe(&hook, "another word").await.is_err());
-    let (status, body) = stage.call("GET", "/hooks/whatsapp/1?hub.mode=subscribe&hub.challenge=7&hub.verify_token=no", vec![]).await;
+    let (status, body) = stage
+        .call(
+            "GET",
+            "/hooks/whatsapp/1?hub.mode=subscribe&hub.challenge=7&hub.verify_token=no",
+            vec![],
+        )
+        .await;
     assert_eq!((status, code(&body).as_str()), (403, "handshake_refused"));
-    let (status, body) = stage.call("GET", "/hooks/sms/42?hub.mode=subscribe&hub.challenge=7&hub.verify_token=no", vec![]).await;
-    assert_eq!((status, code(&body).as_str()), (403, "handshake_refused"), "Twilio has no handshake");
+    let (status, body) = stage
+        .call(
+            "GET",
+            "/hooks/sms/42?hub.mode=subscribe&hub.challenge=7&hub.verify_token=no",
+            vec![],
+        )
+        .await;
+    assert_eq!(
+        (status, code(&body).as_str()),
+        (403, "handshake_refused"),
+        "Twilio has no handshake"
+    );
 }
 
 #[tokio::test]
@@ -292,7 +404,12 @@ async fn everything_else_is_refused_with_a_problem() {
         ("/hooks/whatsapp/42", vec![], 404, "not_found"),
         ("/hooks/sms/1", vec![], 404, "not_found"),
         ("/hooks/whatsapp/1", vec![], 401, "invalid_signature"),
-        ("/hooks/sms/42", b"MessageSid=SM1&MessageStatus=delivered".to_vec(), 401, "invalid_signature"),
+        (
+            "/hooks/sms/42",
+            b"MessageSid=SM1&MessageStatus=delivered".to_vec(),
+            401,
+            "invalid_signature",
+        ),
         ("/hooks/whatsapp/1", vec![b' '; 4 * 1024 * 1024 + 1], 413, "body_too_large"),
     ] {
         let (answered, problem) = stage.call("POST", path, body).await;
@@ -308,23 +425,49 @@ async fn everything_else_is_refused_with_a_problem() {
 async fn twilios_callbacks_decide_how_an_sms_went() {
     let stage = Stage::set(LONG_MS, DEADLINE_MS).await;
     stage.cloud.default_script(Script::not_on_whatsapp());
-    stage.twilio.default_script(twilio::Script::silent().then(twilio::ReceiptStep::sent()).then(twilio::ReceiptStep::undelivered(30_003)));
+    stage.twilio.default_script(
+        twilio::Script::silent()
+            .then(twilio::ReceiptStep::sent())
+            .then(twilio::ReceiptStep::undelivered(30_003)),
+    );
     let id = stage.begin().await;
     stage.until(id, Sms, Failed).await;
     let callbacks = stage.twilio.wait_for_callbacks(2, PATIENCE).await;
-    assert!(callbacks.iter().all(|callback| callback.answer == CallbackAnswer::Status(204)));
-    assert_eq!(stage.verification(id).await.status, Status::Failed, "every route definitely failed");
+    assert!(
+        callbacks
+            .iter()
+            .all(|callback| callback.answer == CallbackAnswer::Status(204))
+    );
+    assert_eq!(
+        stage.verification(id).await.status,
+        Status::Failed,
+        "every route definitely failed"
+    );
     let message = stage.twilio.messages().remove(0);
     for (step, status) in [
         (twilio::ReceiptStep::delivered().forged(), 401),
         (twilio::ReceiptStep::delivered().unsigned(), 401),
         (twilio::ReceiptStep::delivered().foreign(), 403),
     ] {
-        assert_eq!(stage.twilio.send_receipt(&message, &step).await, CallbackAnswer::Status(status), "{step:?}");
+        assert_eq!(
+            stage.twilio.send_receipt(&message, &step).await,
+            CallbackAnswer::Status(status),
+            "{step:?}"
+        );
         assert_eq!(stage.attempt(id, Sms).await.unwrap().delivery.status(), Failed, "{step:?}");
     }
-    assert!(stage.twilio.send_receipt(&message, &twilio::ReceiptStep::delivered()).await.is_ok());
-    assert_eq!(stage.attempt(id, Sms).await.unwrap().delivery.status(), Delivered, "a late fact is a fact");
+    assert!(
+        stage
+            .twilio
+            .send_receipt(&message, &twilio::ReceiptStep::delivered())
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        stage.attempt(id, Sms).await.unwrap().delivery.status(),
+        Delivered,
+        "a late fact is a fact"
+    );
 }
 
 fn code(problem: &str) -> String {

@@ -68,7 +68,10 @@ impl Stage {
         .await
         .unwrap();
         let twilio = Twilio::start(tapcode_testkit::twilio::TwilioConfig {
-            reach: Some(Reach { public: PUBLIC_URL.to_owned(), actual: origin.clone() }),
+            reach: Some(Reach {
+                public: PUBLIC_URL.to_owned(),
+                actual: origin.clone(),
+            }),
             ..tapcode_testkit::twilio::TwilioConfig::default()
         })
         .await
@@ -94,8 +97,18 @@ impl Stage {
         };
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, tapcode_server::router(app)).await.unwrap() });
-        cloud.subscribe(&format!("{origin}/hooks/whatsapp/1"), VERIFY_TOKEN).await.unwrap();
-        Self { origin, engine, cloud, twilio, store, _serving: serving }
+        cloud
+            .subscribe(&format!("{origin}/hooks/whatsapp/1"), VERIFY_TOKEN)
+            .await
+            .unwrap();
+        Self {
+            origin,
+            engine,
+            cloud,
+            twilio,
+            store,
+            _serving: serving,
+        }
     }
 
     /// Begins a verification of the one number that most stories are about.
@@ -124,7 +137,14 @@ impl Stage {
     }
 
     pub async fn verification(&self, id: VerificationId) -> Verification {
-        match self.store.snapshot(SubjectId::Verification(id)).await.unwrap().expect("it was begun").subject {
+        match self
+            .store
+            .snapshot(SubjectId::Verification(id))
+            .await
+            .unwrap()
+            .expect("it was begun")
+            .subject
+        {
             Subject::Verification(v) => v,
             Subject::Message(_) => unreachable!(),
         }
@@ -133,7 +153,12 @@ impl Stage {
     /// The attempt on a channel, as it is now.
     pub async fn attempt(&self, id: VerificationId, channel: Channel) -> Option<Attempt> {
         let verification = self.verification(id).await;
-        let on = |a: &&Attempt| verification.plan.step(a.step).is_some_and(|step| step.route.channel == channel);
+        let on = |a: &&Attempt| {
+            verification
+                .plan
+                .step(a.step)
+                .is_some_and(|step| step.route.channel == channel)
+        };
         verification.attempts.iter().find(on).cloned()
     }
 
@@ -159,12 +184,19 @@ impl Stage {
     pub async fn only_the_end_is_due(&self, id: VerificationId) {
         let snapshot = self.store.snapshot(SubjectId::Verification(id)).await.unwrap().unwrap();
         let document = self.store.load(&snapshot.key).await.unwrap().unwrap().value;
-        assert_eq!(tapcode_core::step::due_at(&document), Some(self.verification(id).await.expires_at));
+        assert_eq!(
+            tapcode_core::step::due_at(&document),
+            Some(self.verification(id).await.expires_at)
+        );
     }
 
     /// What was decided about a verification, in words.
     pub async fn words(&self, id: VerificationId) -> Vec<String> {
-        let told = self.entries(id).await.into_iter().flat_map(|entry| tapcode_core::words::tell(&entry));
+        let told = self
+            .entries(id)
+            .await
+            .into_iter()
+            .flat_map(|entry| tapcode_core::words::tell(&entry));
         told.map(|told| format!("{} – {}", told.title, told.why)).collect()
     }
 
@@ -176,9 +208,17 @@ impl Stage {
     pub async fn fell_back_after_ms(&self, id: VerificationId) -> u64 {
         let entries = self.entries(id).await;
         let is_second = |entry: &&Entry| {
-            entry.decisions.iter().any(|d| matches!(d, Decision::Queued { message, .. } if message.route.channel == Channel::Sms))
+            entry
+                .decisions
+                .iter()
+                .any(|d| matches!(d, Decision::Queued { message, .. } if message.route.channel == Channel::Sms))
         };
-        entries.iter().find(is_second).expect("it fell back").at.millis_since(entries[0].at)
+        entries
+            .iter()
+            .find(is_second)
+            .expect("it fell back")
+            .at
+            .millis_since(entries[0].at)
     }
 
     /// The code on both channels is one and the same; it is what the user types, and it is valid.
@@ -197,7 +237,12 @@ impl Stage {
     pub async fn call(&self, method: &str, path: &str, body: Vec<u8>) -> (u16, String) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let method = method.parse().unwrap();
-        let answer = client.request(method, format!("{}{path}", self.origin)).body(body).send().await.unwrap();
+        let answer = client
+            .request(method, format!("{}{path}", self.origin))
+            .body(body)
+            .send()
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 }
@@ -205,7 +250,12 @@ impl Stage {
 fn caller() -> Caller {
     let service = Some(ServiceName::parse("acme").unwrap());
     let key = KeyId::new(SystemClock.now(), [1; 16]);
-    Caller { key, service, mode: Mode::Live, rights: vec![Right::Verify, Right::Read] }
+    Caller {
+        key,
+        service,
+        mode: Mode::Live,
+        rights: vec![Right::Verify, Right::Read],
+    }
 }
 
 fn directory(cloud: &CloudApi, twilio: &Twilio, wait_ms: u32, deadline_ms: u64) -> Directory {
@@ -226,6 +276,7 @@ fn directory(cloud: &CloudApi, twilio: &Twilio, wait_ms: u32, deadline_ms: u64) 
         base_url: twilio.base_url(),
         account_sid: twilio.config().account_sid.clone(),
         auth_token: Secret::new(twilio.config().auth_token.clone()),
+        api_key: None,
         from: From::Sender("+3197010253000".to_owned()),
         callback_url: Some(format!("{PUBLIC_URL}/hooks/sms/42")),
     });
@@ -234,8 +285,16 @@ fn directory(cloud: &CloudApi, twilio: &Twilio, wait_ms: u32, deadline_ms: u64) 
     meta.deadline_ms = deadline_ms;
     sms.deadline_ms = deadline_ms;
     let sandbox = Sandbox::new("Test", &[], Arc::new(SystemClock));
-    let sandboxed = Sender::new(Channel::Whatsapp, SANDBOX_SENDER, Provider::Session(Arc::new(sandbox.sender(Channel::Whatsapp, "Test"))));
-    let step = |channel, sender| WorkflowStep { channel, sender: Some(sender), wait_ms: Some(wait_ms) };
+    let sandboxed = Sender::new(
+        Channel::Whatsapp,
+        SANDBOX_SENDER,
+        Provider::Session(Arc::new(sandbox.sender(Channel::Whatsapp, "Test"))),
+    );
+    let step = |channel, sender| WorkflowStep {
+        channel,
+        sender: Some(sender),
+        wait_ms: Some(wait_ms),
+    };
     let service = Service {
         name: ServiceName::parse("acme").unwrap(),
         brand: "Acme".into(),
@@ -264,7 +323,11 @@ impl Unplugged {
     }
 
     fn there(&self) -> Result<&MemoryStore, StoreError> {
-        if self.gone.load(Ordering::SeqCst) { Err(StoreError::unavailable("the plug is pulled")) } else { Ok(&self.store) }
+        if self.gone.load(Ordering::SeqCst) {
+            Err(StoreError::unavailable("the plug is pulled"))
+        } else {
+            Ok(&self.store)
+        }
     }
 }
 

@@ -87,10 +87,6 @@ pub struct Server {
     pub listen: SocketAddr,
     /// How the outside world reaches the server: `http` or `https`, without a `/` at the end.
     pub public_url: String,
-    /// Largest body of an API request, in bytes.
-    pub body_max_bytes: u32,
-    /// Largest body of a provider's call, in bytes.
-    pub hook_body_max_bytes: u32,
     /// How long a request may take before it is answered 503, waiting for `?wait=` excluded. Milliseconds.
     pub request_timeout_ms: u32,
     /// Connections at once; the next one waits to be accepted.
@@ -247,6 +243,8 @@ pub struct WhatsappAccount {
     pub template: String,
     /// The template's language where the wanted one is not approved, as Meta writes it (`en`, `pt_BR`).
     pub template_language: String,
+    /// The languages in which the template is approved, [`Self::template_language`] among them; never empty.
+    pub template_languages: Vec<String>,
 }
 
 /// Whose API carries a WhatsApp account.

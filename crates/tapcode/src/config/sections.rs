@@ -58,29 +58,9 @@ fn server(reading: &Reading, mut table: Table<'_>, some_real_sender: bool) -> Op
         }
         None => listen.map(own_address),
     };
-    let size = |most, because| Bounds {
-        range: 1_024..=most,
-        unit: "bytes",
-        because,
-    };
     let server = Server {
         listen: listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
         public_url: public_url.unwrap_or_default(),
-        body_max_bytes: table.number(
-            "body_max_bytes",
-            65_536,
-            &size(1_048_576, "an API request has a few hundred"),
-        ),
-        hook_body_max_bytes: table.number(
-            "hook_body_max_bytes",
-            4_194_304,
-            // Meta: a payload has up to 3 MB (<https://developers.facebook.com/docs/whatsapp/cloud-api/guides/set-up-webhooks>,
-            // read 2026-11-22).
-            &size(
-                67_108_864,
-                "Meta sends up to 3 MB, and each is held in memory",
-            ),
-        ),
         request_timeout_ms: table.number(
             "request_timeout_ms",
             30_000,

@@ -217,25 +217,7 @@ fn account(
                 "Meta takes a-z, 0-9 and _, such as \"login_otp\"",
             )
         });
-    let language = match table.text("template_language") {
-        None => Some("en".to_owned()),
-        Some((text, at)) => {
-            let instead = if text.contains('-') && is_template_language(&text.replace('-', "_")) {
-                format!("write \"{}\"", text.replace('-', "_"))
-            } else {
-                "write it as Meta does, such as \"en\", \"nl\" or \"pt_BR\"".into()
-            };
-            let fits = is_template_language(&text);
-            checked(
-                reading,
-                text,
-                &at,
-                fits,
-                "is no language of a template",
-                &instead,
-            )
-        }
-    };
+    let languages = languages(reading, &mut table);
     let provider = match provider {
         Some(WHATSAPP_CLOUD) => cloud(reading, &mut table, seen).map(WhatsappProvider::Cloud),
         Some(_) => {
@@ -248,12 +230,72 @@ fn account(
         }
     };
     table.finish();
+    let (template_language, template_languages) = languages?;
     Some(WhatsappAccount {
         id: id?,
         provider: provider?,
         template: template?,
-        template_language: language?,
+        template_language,
+        template_languages,
     })
+}
+
+/// The language to fall back on, and all in which the template is approved: that one alone where no list is given.
+fn languages(reading: &Reading, table: &mut Table<'_>) -> Option<(String, Vec<String>)> {
+    let (at, given) = (table.at("template_language"), table.has("template_language"));
+    let default = match table.text("template_language") {
+        Some((text, at)) => template_language(reading, text, &at),
+        None if given => None,
+        None => Some("en".to_owned()),
+    };
+    let (list_at, list_given) = (table.at("template_languages"), table.has("template_languages"));
+    let items = match table.list("template_languages") {
+        Some(items) => items,
+        None if list_given => return None,
+        None => return default.map(|default| (default.clone(), vec![default])),
+    };
+    if items.is_empty() {
+        let instead = "name the languages in which Meta has approved the template, or remove it";
+        reading.problem(&list_at, "is empty", instead);
+        return None;
+    }
+    let given = items.len();
+    let mut approved: Vec<String> = Vec::with_capacity(given);
+    for item in items {
+        let Some((text, at)) = item.text() else {
+            continue;
+        };
+        match template_language(reading, text, &at) {
+            Some(code) if approved.contains(&code) => {
+                reading.problem(&at, "is in the list before", "remove one of the two");
+            }
+            Some(code) => approved.push(code),
+            None => {}
+        }
+    }
+    let default = default?;
+    if approved.len() < given {
+        return None;
+    }
+    if !approved.contains(&default) {
+        reading.problem(
+            &at,
+            format!("is `{default}`, which is not among template_languages"),
+            format!("write one of {}, or add it there", approved.join(", ")),
+        );
+        return None;
+    }
+    Some((default, approved))
+}
+
+fn template_language(reading: &Reading, text: String, at: &At) -> Option<String> {
+    let instead = if text.contains('-') && is_template_language(&text.replace('-', "_")) {
+        format!("write \"{}\"", text.replace('-', "_"))
+    } else {
+        "write it as Meta does, such as \"en\", \"nl\" or \"pt_BR\"".into()
+    };
+    let fits = is_template_language(&text);
+    checked(reading, text, at, fits, "is no language of a template", &instead)
 }
 
 fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<WhatsappCloud> {

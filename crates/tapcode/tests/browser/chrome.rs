@@ -30,7 +30,10 @@ impl Drop for Service {
         // A browser that its driver was not told to close is in the driver's process group.
         if let Some(id) = self.child.id() {
             let group = format!("-{id}");
-            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+            let _ = std::process::Command::new("kill")
+                .args(["-KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 }
@@ -72,7 +75,9 @@ impl Chrome {
             .context("chromedriver cannot be started")?;
         let lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         let service = Service { child };
-        let port = tokio::time::timeout(PATIENCE, port(lines)).await.context("chromedriver does not say its port")??;
+        let port = tokio::time::timeout(PATIENCE, port(lines))
+            .await
+            .context("chromedriver does not say its port")??;
 
         let mut capabilities = DesiredCapabilities::chrome();
         capabilities.set_binary(&chromium)?;
@@ -89,7 +94,10 @@ impl Chrome {
             capabilities.add_arg(argument)?;
         }
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await?;
-        Ok(Self { driver, _service: service })
+        Ok(Self {
+            driver,
+            _service: service,
+        })
     }
 }
 
@@ -121,7 +129,10 @@ pub async fn until(driver: &WebDriver, what: &str, expression: &str) -> Result<V
         Ok(seen) => seen.with_context(|| format!("waiting for {what}")),
         Err(_) => {
             let page = driver.execute("return document.body.innerText", vec![]).await?;
-            bail!("waited {PATIENCE:?} in vain for {what}; the page says:\n{}", page.json().as_str().unwrap_or_default())
+            bail!(
+                "waited {PATIENCE:?} in vain for {what}; the page says:\n{}",
+                page.json().as_str().unwrap_or_default()
+            )
         }
     }
 }
@@ -134,7 +145,12 @@ pub async fn now(driver: &WebDriver, expression: &str) -> Result<Value> {
 /// The shown element with a test id.
 pub async fn element(driver: &WebDriver, within: &str, test_id: &str) -> Result<WebElement> {
     let selector = format!("{within} [data-testid=\"{test_id}\"]");
-    Ok(driver.query(By::Css(selector)).wait(PATIENCE, LOOK).and_displayed().first().await?)
+    Ok(driver
+        .query(By::Css(selector))
+        .wait(PATIENCE, LOOK)
+        .and_displayed()
+        .first()
+        .await?)
 }
 
 /// Lets the page read the clipboard, as somebody does who says yes to the browser's question.

@@ -40,16 +40,27 @@ impl Dev {
             .env("TAPCODE__SERVICES__0__NAME", "acme")
             .env("TAPCODE__SERVICES__0__BRAND", "Acme")
             .env("TAPCODE__SERVICES__0__WORKFLOW__0__WAIT_MS", WAIT_MS.to_string())
-            .envs(numbers.iter().enumerate().map(|(at, number)| (format!("TAPCODE__SANDBOX__NUMBERS__{at}"), number)))
+            .envs(
+                numbers
+                    .iter()
+                    .enumerate()
+                    .map(|(at, number)| (format!("TAPCODE__SANDBOX__NUMBERS__{at}"), number)),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
         let mut lines = BufReader::new(server.stdout.take().expect("its output is piped")).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("the server is never ready")??;
+        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+            .await
+            .context("the server is never ready")??;
         let ready: Value = serde_json::from_str(&line.context("the server ended at once")?)?;
         let origin = ready["url"].as_str().context("an address")?.to_owned();
-        Ok(Self { origin, server, _folder: folder })
+        Ok(Self {
+            origin,
+            server,
+            _folder: folder,
+        })
     }
 
     /// The address of the page.
@@ -63,23 +74,33 @@ impl Dev {
             loop {
                 let snapshot = self.snapshot().await?;
                 let phones = snapshot["phones"].as_array().cloned().unwrap_or_default();
-                if phones.iter().any(|phone| phone["number"] == number && is_so(&phone["network"])) {
+                if phones
+                    .iter()
+                    .any(|phone| phone["number"] == number && is_so(&phone["network"]))
+                {
                     return Ok(());
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, asking).await.context("the network never became as wanted")?
+        tokio::time::timeout(PATIENCE, asking)
+            .await
+            .context("the network never became as wanted")?
     }
 
     /// The first event of the page's stream.
     async fn snapshot(&self) -> Result<Value> {
-        let mut answer = reqwest::get(format!("{}/phone/stream", self.origin)).await?.error_for_status()?;
+        let mut answer = reqwest::get(format!("{}/phone/stream", self.origin))
+            .await?
+            .error_for_status()?;
         let mut text = String::new();
         while let Some(chunk) = answer.chunk().await? {
             text.push_str(std::str::from_utf8(&chunk)?);
             if let Some((first, _)) = text.split_once("\n\n") {
-                let data = first.lines().find_map(|line| line.strip_prefix("data: ")).context("an event has data")?;
+                let data = first
+                    .lines()
+                    .find_map(|line| line.strip_prefix("data: "))
+                    .context("an event has data")?;
                 return Ok(serde_json::from_str(data)?);
             }
         }
@@ -89,9 +110,16 @@ impl Dev {
     /// Asks the server to stop, as a service manager does; a page that is still open must not keep it.
     pub async fn stop(mut self) {
         let id = self.server.id().expect("it runs").to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill is there");
+        let told = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .await
+            .expect("kill is there");
         assert!(told.success());
-        let ended = tokio::time::timeout(PATIENCE, self.server.wait()).await.expect("it stops").expect("it was ours");
+        let ended = tokio::time::timeout(PATIENCE, self.server.wait())
+            .await
+            .expect("it stops")
+            .expect("it was ours");
         assert!(ended.success(), "{ended}");
     }
 }

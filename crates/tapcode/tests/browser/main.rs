@@ -28,17 +28,30 @@ fn card(number: &str) -> String {
 
 /// The text of the first element that a selector finds, once there is one.
 async fn text(driver: &WebDriver, selector: &str) -> Result<String> {
-    let found = until(driver, selector, &format!("document.querySelector({selector:?})?.textContent")).await?;
+    let found = until(
+        driver,
+        selector,
+        &format!("document.querySelector({selector:?})?.textContent"),
+    )
+    .await?;
     Ok(found.as_str().unwrap_or_default().to_owned())
 }
 
 async fn count(driver: &WebDriver, selector: &str) -> Result<u64> {
-    Ok(now(driver, &format!("document.querySelectorAll({selector:?}).length")).await?.as_u64().unwrap_or_default())
+    Ok(now(driver, &format!("document.querySelectorAll({selector:?}).length"))
+        .await?
+        .as_u64()
+        .unwrap_or_default())
 }
 
 async fn open(driver: &WebDriver, dev: &Dev) -> Result<()> {
     driver.goto(dev.page()).await?;
-    until(driver, "the live stream", "document.getElementById('live').dataset.state === 'live'").await?;
+    until(
+        driver,
+        "the live stream",
+        "document.getElementById('live').dataset.state === 'live'",
+    )
+    .await?;
     Ok(())
 }
 
@@ -48,7 +61,12 @@ async fn send_code(driver: &WebDriver, number: &str) -> Result<()> {
     field.clear().await?;
     field.send_keys(number).await?;
     element(driver, "", "begin-send").await?.click().await?;
-    until(driver, "the verification", "/^Verification vrf_\\w+ begun/.test(document.getElementById('begin-result').textContent)").await?;
+    until(
+        driver,
+        "the verification",
+        "/^Verification vrf_\\w+ begun/.test(document.getElementById('begin-result').textContent)",
+    )
+    .await?;
     Ok(())
 }
 
@@ -65,7 +83,10 @@ async fn add_phone(driver: &WebDriver, number: &str) -> Result<()> {
 /// The code on a phone, where a channel has brought it.
 async fn code_on(driver: &WebDriver, number: &str, channel: &str) -> Result<String> {
     let code = text(driver, &format!("{} [data-testid=\"bubble-{channel}\"] strong", card(number))).await?;
-    ensure!(code.len() == 6 && code.bytes().all(|c| c.is_ascii_digit()), "a code of six digits in bold");
+    ensure!(
+        code.len() == 6 && code.bytes().all(|c| c.is_ascii_digit()),
+        "a code of six digits in bold"
+    );
     Ok(code)
 }
 
@@ -79,7 +100,12 @@ async fn check(driver: &WebDriver, number: &str, code: &str, says: &str) -> Resu
 
 async fn result(driver: &WebDriver, number: &str, says: &str) -> Result<()> {
     let selector = format!("{} [data-testid=\"check-result\"]", card(number));
-    until(driver, says, &format!("document.querySelector({selector:?}).textContent === {says:?}")).await?;
+    until(
+        driver,
+        says,
+        &format!("document.querySelector({selector:?}).textContent === {says:?}"),
+    )
+    .await?;
     Ok(())
 }
 
@@ -91,7 +117,10 @@ async fn decision(driver: &WebDriver, number: &str, title: &str) -> Result<(Stri
          .map((e) => ({{ why: e.querySelector('[data-part=\"why\"]').textContent, at: Date.parse(e.querySelector('time').dateTime) }}))[0]"
     );
     let found = until(driver, title, &find).await?;
-    Ok((found["why"].as_str().unwrap_or_default().to_owned(), found["at"].as_i64().unwrap_or_default()))
+    Ok((
+        found["why"].as_str().unwrap_or_default().to_owned(),
+        found["at"].as_i64().unwrap_or_default(),
+    ))
 }
 
 async fn has_decision(driver: &WebDriver, title_begins: &str) -> Result<bool> {
@@ -111,21 +140,43 @@ async fn a_code_is_copied_and_pasted_back() {
         allow_clipboard(&driver, &dev.origin).await?;
         send_code(&driver, SECOND).await?;
         let code = code_on(&driver, SECOND, "whatsapp").await?;
-        let bubble = text(&driver, &format!("{} [data-testid=\"bubble-whatsapp\"] [data-part=\"text\"]", card(SECOND))).await?;
-        ensure!(bubble.starts_with(&code) && bubble.contains("do not share"), "the template's words, the security line with them: {bubble}");
-        let footer = text(&driver, &format!("{} [data-testid=\"bubble-whatsapp\"] [data-part=\"footer\"]", card(SECOND))).await?;
+        let bubble = text(
+            &driver,
+            &format!("{} [data-testid=\"bubble-whatsapp\"] [data-part=\"text\"]", card(SECOND)),
+        )
+        .await?;
+        ensure!(
+            bubble.starts_with(&code) && bubble.contains("do not share"),
+            "the template's words, the security line with them: {bubble}"
+        );
+        let footer = text(
+            &driver,
+            &format!("{} [data-testid=\"bubble-whatsapp\"] [data-part=\"footer\"]", card(SECOND)),
+        )
+        .await?;
         ensure!(footer.contains('5'), "the expiry in the footer: {footer}");
 
         element(&driver, &card(SECOND), "copy-code").await?.click().await?;
-        until(&driver, "the button to say so", "document.querySelector('[data-testid=\"copy-code\"]').textContent.trim() === 'Copied'").await?;
+        until(
+            &driver,
+            "the button to say so",
+            "document.querySelector('[data-testid=\"copy-code\"]').textContent.trim() === 'Copied'",
+        )
+        .await?;
         ensure!(clipboard(&driver).await? == code, "the code is on the clipboard");
 
-        element(&driver, &card(SECOND), "check-code").await?.send_keys(Key::Control + "v").await?;
+        element(&driver, &card(SECOND), "check-code")
+            .await?
+            .send_keys(Key::Control + "v")
+            .await?;
         element(&driver, &card(SECOND), "check-send").await?.click().await?;
         result(&driver, SECOND, VALID).await?;
         let (why, _) = decision(&driver, SECOND, "Approved").await?;
         ensure!(why.contains("WhatsApp"), "{why}");
-        ensure!(!has_decision(&driver, "Fell back").await?, "there was nothing to fall back from");
+        ensure!(
+            !has_decision(&driver, "Fell back").await?,
+            "there was nothing to fall back from"
+        );
         ensure!(count(&driver, "[data-testid=\"bubble-sms\"]").await? == 0, "no SMS");
 
         // A page that is opened afterwards shows the same, and still knows which verification the code belongs to.
@@ -148,14 +199,25 @@ async fn silence_on_whatsapp_falls_back_to_sms_after_the_wait() {
         dev.until_network(SECOND, |network| network["deliver"] == "never").await?;
 
         send_code(&driver, SECOND).await?;
-        until(&driver, "what the phone does not show", "document.querySelector('.pane-whatsapp .hint')?.textContent === 'A message never arrived'").await?;
+        until(
+            &driver,
+            "what the phone does not show",
+            "document.querySelector('.pane-whatsapp .hint')?.textContent === 'A message never arrived'",
+        )
+        .await?;
         let code = code_on(&driver, SECOND, "sms").await?;
-        ensure!(count(&driver, "[data-testid=\"bubble-whatsapp\"]").await? == 0, "nothing on WhatsApp");
+        ensure!(
+            count(&driver, "[data-testid=\"bubble-whatsapp\"]").await? == 0,
+            "nothing on WhatsApp"
+        );
         let (why, fell_back) = decision(&driver, SECOND, "Fell back to SMS").await?;
         ensure!(why.starts_with("no delivered or read within 2 s of queueing"), "{why}");
         let (_, queued) = decision(&driver, SECOND, "Queued on WhatsApp").await?;
         let waited = fell_back - queued;
-        ensure!((i64::from(dev::WAIT_MS)..i64::from(dev::WAIT_MS) + 1_500).contains(&waited), "waited {waited} ms");
+        ensure!(
+            (i64::from(dev::WAIT_MS)..i64::from(dev::WAIT_MS) + 1_500).contains(&waited),
+            "waited {waited} ms"
+        );
         check(&driver, SECOND, &code, VALID).await
     })
     .await;
@@ -176,7 +238,10 @@ async fn a_number_without_whatsapp_gets_its_sms_at_once() {
         let (why, fell_back) = decision(&driver, SECOND, "Fell back to SMS").await?;
         ensure!(why.contains("131026"), "{why}");
         let (_, queued) = decision(&driver, SECOND, "Queued on WhatsApp").await?;
-        ensure!(fell_back - queued < i64::from(dev::WAIT_MS), "did not wait for what was known");
+        ensure!(
+            fell_back - queued < i64::from(dev::WAIT_MS),
+            "did not wait for what was known"
+        );
         check(&driver, SECOND, &code, VALID).await
     })
     .await;
@@ -192,10 +257,21 @@ async fn two_phones_side_by_side_have_codes_of_their_own() {
         send_code(&driver, THIRD).await?;
         let first = code_on(&driver, SECOND, "whatsapp").await?;
         let second = code_on(&driver, THIRD, "whatsapp").await?;
-        ensure!(first != second, "two verifications, two codes (one run in a million may fail)");
-        let place = |number: &str| format!("(({{ x, y, right }}) => [x, y, right])(document.querySelector({:?}).getBoundingClientRect())", card(number));
+        ensure!(
+            first != second,
+            "two verifications, two codes (one run in a million may fail)"
+        );
+        let place = |number: &str| {
+            format!(
+                "(({{ x, y, right }}) => [x, y, right])(document.querySelector({:?}).getBoundingClientRect())",
+                card(number)
+            )
+        };
         let (left, right) = (now(&driver, &place(SECOND)).await?, now(&driver, &place(THIRD)).await?);
-        ensure!(left[1] == right[1] && left[2].as_f64() <= right[0].as_f64(), "side by side: {left} and {right}");
+        ensure!(
+            left[1] == right[1] && left[2].as_f64() <= right[0].as_f64(),
+            "side by side: {left} and {right}"
+        );
         check(&driver, SECOND, &second, "Not valid: that is not the code. 4 checks left.").await?;
         check(&driver, THIRD, &second, VALID).await?;
         check(&driver, SECOND, &first, VALID).await?;
@@ -222,11 +298,20 @@ async fn the_pictures_story_can_be_told() {
         if std::env::var_os("UPDATE_DOCS").is_some() {
             let screen = json!({ "width": 1280, "height": 960, "deviceScaleFactor": 1, "mobile": false });
             driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", screen).await?;
-            driver.execute("document.activeElement.blur(); scrollTo(0, 0)", vec![]).await?;
-            until(&driver, "the end of every movement", "document.getAnimations().every((a) => a.playState !== 'running')").await?;
+            driver
+                .execute("document.activeElement.blur(); scrollTo(0, 0)", vec![])
+                .await?;
+            until(
+                &driver,
+                "the end of every movement",
+                "document.getAnimations().every((a) => a.playState !== 'running')",
+            )
+            .await?;
             let images = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/images");
             std::fs::create_dir_all(images)?;
-            driver.screenshot(std::path::Path::new(&format!("{images}/phone.png"))).await?;
+            driver
+                .screenshot(std::path::Path::new(&format!("{images}/phone.png")))
+                .await?;
         }
         Ok(())
     })
@@ -281,17 +366,35 @@ async fn a_keyboard_is_enough() {
         decision(&driver, FIRST, "Read on WhatsApp").await?;
         tab_to(&driver, "copy-code").await?;
         press(&driver, Key::Space).await?;
-        until(&driver, "the button to say so", "document.querySelector('[data-testid=\"copy-code\"]').textContent.trim() === 'Copied'").await?;
+        until(
+            &driver,
+            "the button to say so",
+            "document.querySelector('[data-testid=\"copy-code\"]').textContent.trim() === 'Copied'",
+        )
+        .await?;
         ensure!(clipboard(&driver).await? == code, "the code is on the clipboard");
-        ensure!(now(&driver, "document.activeElement.dataset.testid").await? == "copy-code", "focus stays where it was");
+        ensure!(
+            now(&driver, "document.activeElement.dataset.testid").await? == "copy-code",
+            "focus stays where it was"
+        );
         tab_to(&driver, "check-code").await?;
-        driver.action_chain().key_down(Key::Control).send_keys("v").key_up(Key::Control).perform().await?;
+        driver
+            .action_chain()
+            .key_down(Key::Control)
+            .send_keys("v")
+            .key_up(Key::Control)
+            .perform()
+            .await?;
         press(&driver, Key::Enter).await?;
         result(&driver, FIRST, VALID).await?;
         // Everything else can be reached as well, and what has the focus shows it.
         for control in ["network-whatsapp", "network-deliver", "network-delay"] {
             tab_to(&driver, control).await?;
-            let ring = now(&driver, "getComputedStyle(document.activeElement).outlineStyle + getComputedStyle(document.activeElement).boxShadow").await?;
+            let ring = now(
+                &driver,
+                "getComputedStyle(document.activeElement).outlineStyle + getComputedStyle(document.activeElement).boxShadow",
+            )
+            .await?;
             ensure!(ring != "nonenone", "{control} shows that it has the focus");
         }
         Ok(())
@@ -341,13 +444,19 @@ async fn a_screen_reader_is_told_what_everything_is() {
             ("combobox", "Show decisions about"),
             ("log", "New messages"),
         ] {
-            ensure!(told.iter().any(|t| t.0 == role && t.1 == name), "no {role} named {name} among {told:?}");
+            ensure!(
+                told.iter().any(|t| t.0 == role && t.1 == name),
+                "no {role} named {name} among {told:?}"
+            );
         }
         for role in ["button", "textbox", "combobox", "switch", "spinbutton", "link"] {
             ensure!(!told.iter().any(|t| t.0 == role && t.1.is_empty()), "a {role} without a name");
         }
         let said = text(&driver, "#announcer").await?;
-        ensure!(said.contains(SECOND) && said.contains("WhatsApp message"), "a new message is announced: {said}");
+        ensure!(
+            said.contains(SECOND) && said.contains("WhatsApp message"),
+            "a new message is announced: {said}"
+        );
         Ok(())
     })
     .await;

@@ -28,7 +28,7 @@ const KINDS = ["begin", "send", "receipt", "fallback", "check", "expire", "refus
 const DELIVERY_HELP = {
   normal: "WhatsApp messages arrive and their receipts come back at once.",
   never: "WhatsApp accepts the message, but it never arrives and no receipt comes. SMS still arrives.",
-  late: "The WhatsApp message arrives 15 s late, when the fallback to SMS has begun.",
+  late: "The WhatsApp message itself comes late, 15 s after it was sent, and its receipts with it. SMS is not late.",
   duplicate: "Every WhatsApp receipt comes twice. The second one must change nothing.",
   provider_down: "Every call for WhatsApp fails and sends nothing. SMS still arrives.",
 };
@@ -441,7 +441,7 @@ async function check(card) {
     card.part.code.value = "";
     return outcome(card.part.result, "good", `Valid. The verification is ${body.status}.`);
   }
-  const left = Number.isInteger(body.checks_left) ? ` ${body.checks_left} ${body.checks_left === 1 ? "check" : "checks"} left.` : "";
+  const left = body.status === "pending" && Number.isInteger(body.checks_left) ? ` ${body.checks_left} ${body.checks_left === 1 ? "check" : "checks"} left.` : "";
   outcome(card.part.result, "bad", `Not valid: ${REASONS[body.reason] ?? body.reason ?? body.status}.${left}`);
   card.part.code.select();
 }
