@@ -487,7 +487,7 @@ impl Run<'_> {
                 let message = message_ref(verification, attempt);
                 let attempt = &mut verification.attempts[attempt];
                 // A retry that could not start before something else takes over is no retry.
-                let retry_before = still_useful.then(|| attempt.fallback_at.unwrap_or(verification.expires_at));
+                let retry_before = still_useful.then(|| attempt.fallback_at.unwrap_or(verification.expires_at).min(verification.expires_at));
                 settle(&mut attempt.delivery, message, outcome, retry_before, now, &mut decisions);
                 self.claim_waiting(at, &mut decisions);
                 self.fall_back_if_due(at, &mut decisions);

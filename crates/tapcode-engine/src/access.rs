@@ -51,7 +51,10 @@ impl Caller {
 
 /// Keys read lately.
 #[derive(Default)]
-pub(crate) struct KeyCache(Mutex<HashMap<[u8; 32], (Option<Caller>, Timestamp)>>);
+pub(crate) struct KeyCache(Mutex<KeysByDigest>);
+
+/// The caller of a key, and when it was read.
+type KeysByDigest = HashMap<[u8; 32], (Option<Caller>, Timestamp)>;
 
 impl fmt::Debug for KeyCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,10 +89,9 @@ impl Engine {
         let now = self.now();
         {
             let cache = self.inner.key_cache.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((caller, read_at)) = cache.get(&digest) {
-                if now.millis_since(*read_at) < KEY_BELIEVED_MS {
-                    return Ok(caller.clone());
-                }
+            let known = cache.get(&digest).filter(|(_, read_at)| now.millis_since(*read_at) < KEY_BELIEVED_MS);
+            if let Some((caller, _)) = known {
+                return Ok(caller.clone());
             }
         }
         let caller = self.inner.store.key(&digest).await?.filter(|k| k.revoked_at.is_none()).map(|k| Caller {

@@ -123,9 +123,9 @@ impl Engine {
         outcome
     }
 
-    /// Writes an outcome down and takes the receipts that came before it, trying again while the store is unavailable.
-    /// After [`CALL_ANSWER_MS`] the claim counts as unclear anyway, and the outcome can no longer change what is done; what
-    /// waits for the message is kept, and asked for, for [`PARKED_MS`].
+    /// Writes an outcome down and takes the receipts that came before it, trying again while the store is unavailable: for
+    /// as long as those are kept, or, once the engine stops, as long as the claim does not count as unclear anyway. How many
+    /// try is bounded by the calls that were under way when the store went: without it nothing new is claimed.
     async fn write_outcome(&self, key: RecipientKey, id: MessageId, sender: &str, outcome: SendOutcome) {
         let (outcome, handle) = self.without_provider_name(sender, outcome);
         let handles: Vec<_> = handle
@@ -147,7 +147,7 @@ impl Engine {
             }
             match done {
                 Ok(()) => return,
-                Err(error) if self.now() < began.plus_millis(if written && !self.inner.stop.is_cancelled() { PARKED_MS } else { CALL_ANSWER_MS }) => {
+                Err(error) if self.now() < began.plus_millis(if self.inner.stop.is_cancelled() { CALL_ANSWER_MS } else { PARKED_MS }) => {
                     tracing::warn!(message.id = %id, error = %chain(&error), "an outcome could not be written yet");
                     self.inner.clock.sleep(wait_ms).await;
                     wait_ms = (wait_ms * 2).min(REWRITE_LAST_MS);

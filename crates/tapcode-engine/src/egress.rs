@@ -36,6 +36,7 @@ impl Egress {
     ///
     /// # Errors
     /// When the machine's certificates cannot be loaded.
+    #[expect(clippy::disallowed_methods, reason = "this is the room that owns the HTTP client")]
     pub fn new() -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

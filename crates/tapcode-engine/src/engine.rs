@@ -133,6 +133,7 @@ pub struct Remember<'a> {
 
 /// What became of an input.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is returned once and taken apart at once; a box would only cost an allocation")]
 pub enum Applied {
     /// It was decided now.
     Now {

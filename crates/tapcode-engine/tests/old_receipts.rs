@@ -52,7 +52,11 @@ impl Recorder for TooOld {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let is_it = key.name() == "tapcode_receipts_too_old_total";
-        if is_it { Counter::from_arc(Arc::clone(&self.0)) } else { Counter::noop() }
+        if is_it {
+            Counter::from_arc(Arc::clone(&self.0))
+        } else {
+            Counter::noop()
+        }
     }
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
         Gauge::noop()
@@ -83,9 +87,17 @@ async fn story(dropped: &AtomicU64) {
     });
     let sent_at = clock.now();
     let tell = async |id: &str, at: Option<Timestamp>| {
-        let receipt = Receipt { reference: None, provider_message_id: id.into(), kind: ReceiptKind::Delivered, at };
+        let receipt = Receipt {
+            reference: None,
+            provider_message_id: id.into(),
+            kind: ReceiptKind::Delivered,
+            at,
+        };
         engine.receive(SENDER, receipt).await.unwrap();
-        let parked = store.parked(SENDER, &engine.keyring().provider_handle(SENDER, id)).await.unwrap();
+        let parked = store
+            .parked(SENDER, &engine.keyring().provider_handle(SENDER, id))
+            .await
+            .unwrap();
         (!parked.is_empty(), dropped.load(Ordering::Relaxed))
     };
 
@@ -94,7 +106,11 @@ async fn story(dropped: &AtomicU64) {
     assert_eq!(tell("seven days to the millisecond", Some(sent_at)).await, (true, 0));
     clock.pass(1);
     assert_eq!(tell("older", Some(sent_at)).await, (false, 1));
-    assert_eq!(tell("older", Some(sent_at)).await, (false, 2), "a replay is counted too, and changes nothing");
+    assert_eq!(
+        tell("older", Some(sent_at)).await,
+        (false, 2),
+        "a replay is counted too, and changes nothing"
+    );
     assert_eq!(tell("timeless", None).await, (true, 2));
     // A provider whose clock runs ahead of ours tells of no old news.
     assert_eq!(tell("tomorrow's", Some(clock.now().plus_millis(86_400_000))).await, (true, 2));

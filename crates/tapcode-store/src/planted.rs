@@ -86,8 +86,14 @@ bugs! {
 
 /// Bugs that random histories must find too.
 const FOUND_BY_HISTORIES: &[Bug] = &[
-    Bug::IgnoresVersions, Bug::WritesEntriesOnConflict, Bug::AnsweredKeysMayRepeat, Bug::DueForEver, Bug::MixesSenders,
-    Bug::FirstSnapshotStays, Bug::LogTurnsCommitsRound, Bug::SweepsHistoryByTheClock,
+    Bug::IgnoresVersions,
+    Bug::WritesEntriesOnConflict,
+    Bug::AnsweredKeysMayRepeat,
+    Bug::DueForEver,
+    Bug::MixesSenders,
+    Bug::FirstSnapshotStays,
+    Bug::LogTurnsCommitsRound,
+    Bug::SweepsHistoryByTheClock,
 ];
 
 #[test]
@@ -101,12 +107,21 @@ fn every_planted_bug_is_caught_by_its_law() {
             escaped.push((bug, name));
         }
     }
-    assert!(escaped.is_empty(), "{} of {} bugs escaped: {escaped:?}", escaped.len(), PLANTED.len());
+    assert!(
+        escaped.is_empty(),
+        "{} of {} bugs escaped: {escaped:?}",
+        escaped.len(),
+        PLANTED.len()
+    );
 }
 
 #[test]
 fn every_law_has_a_bug_that_it_catches() {
-    let idle: Vec<&str> = LAWS.iter().map(|law| law.name).filter(|name| PLANTED.iter().all(|(_, law)| law != name)).collect();
+    let idle: Vec<&str> = LAWS
+        .iter()
+        .map(|law| law.name)
+        .filter(|name| PLANTED.iter().all(|(_, law)| law != name))
+        .collect();
     assert!(idle.is_empty(), "nobody has seen these fail: {idle:?}");
 }
 
@@ -114,7 +129,10 @@ fn every_law_has_a_bug_that_it_catches() {
 fn random_histories_find_bugs_too() {
     for bug in FOUND_BY_HISTORIES {
         let make = || async { (Arc::new(Faulty::new(*bug)) as Arc<dyn Store>, ()) };
-        assert!(catch_unwind(AssertUnwindSafe(|| model::compare(make))).is_err(), "{bug:?} escaped");
+        assert!(
+            catch_unwind(AssertUnwindSafe(|| model::compare(make))).is_err(),
+            "{bug:?} escaped"
+        );
     }
 }
 
@@ -138,7 +156,11 @@ struct Notes {
 
 impl Faulty {
     fn new(bug: Bug) -> Self {
-        Self { inner: MemoryStore::new(), bug, notes: Mutex::default() }
+        Self {
+            inner: MemoryStore::new(),
+            bug,
+            notes: Mutex::default(),
+        }
     }
 
     fn is(&self, bug: Bug) -> bool {
@@ -149,11 +171,36 @@ impl Faulty {
         self.inner.load(&key).await.unwrap().map(|found| found.version)
     }
 
+    /// Whether the commit's idempotency key is known, expired or not.
+    async fn remembers(&self, commit: &Commit) -> bool {
+        let Some(new) = &commit.remembered else { return false };
+        self.inner
+            .remembered(&new.key, Timestamp::from_millis(0))
+            .await
+            .unwrap()
+            .is_some()
+    }
+
+    fn looks_again(&self, sender: &str, provider_message_id: &str) -> bool {
+        !self
+            .notes
+            .lock()
+            .unwrap()
+            .looked_at
+            .insert(format!("{sender} {provider_message_id}"))
+    }
+
     /// A commit about a document that never is, with the parts of another.
     fn aside(&self, parts: Commit) -> Commit {
         let mut notes = self.notes.lock().unwrap();
         notes.others += 1;
-        Commit { key: RecipientKey((u128::MAX - notes.others).to_be_bytes()), expected: None, next: None, due_at: None, ..parts }
+        Commit {
+            key: RecipientKey((u128::MAX - notes.others).to_be_bytes()),
+            expected: None,
+            next: None,
+            due_at: None,
+            ..parts
+        }
     }
 
     async fn write(&self, commit: Commit) -> Result<(), StoreError> {
@@ -161,7 +208,13 @@ impl Faulty {
     }
 
     async fn commit_one(&self, mut commit: Commit) -> Result<(), StoreError> {
-        let bare = |c: &Commit| Commit { handles: vec![], snapshots: vec![], entries: vec![], remembered: None, ..c.clone() };
+        let bare = |c: &Commit| Commit {
+            handles: vec![],
+            snapshots: vec![],
+            entries: vec![],
+            remembered: None,
+            ..c.clone()
+        };
         match self.bug {
             Bug::DropsHandles => commit.handles.clear(),
             Bug::DropsEntries => commit.entries.clear(),
@@ -178,26 +231,20 @@ impl Faulty {
                 commit.expected = commit.expected.map(|v| Version(v.0.saturating_sub(gone)));
             }
             Bug::DropsWhatHasNoDocument if commit.expected.is_none() && commit.next.is_none() => commit = bare(&commit),
-            Bug::AnsweredKeysMayRepeat => {
-                if let Some(new) = &commit.remembered {
-                    if self.inner.remembered(&new.key, Timestamp::from_millis(0)).await.unwrap().is_some() {
-                        commit.remembered = None;
-                    }
-                }
-            }
-            Bug::RemembersForEver => {
-                if let Some(new) = &commit.remembered {
-                    if self.inner.remembered(&new.key, Timestamp::from_millis(0)).await.unwrap().is_some() {
-                        return Err(StoreError::Conflict);
-                    }
-                }
-            }
+            Bug::AnsweredKeysMayRepeat if self.remembers(&commit).await => commit.remembered = None,
+            Bug::RemembersForEver if self.remembers(&commit).await => return Err(StoreError::Conflict),
             Bug::DueForEver if commit.next.is_some() => commit.due_at = commit.due_at.or(Some(crate::suite::samples::at(1))),
             Bug::MixesSenders => commit.handles.iter_mut().for_each(|h| h.sender = "".into()),
             Bug::FirstHandleWins => {
                 let mut new = Vec::new();
                 for handle in commit.handles {
-                    if self.inner.find(&handle.sender, &handle.provider_message_id).await.unwrap().is_none() {
+                    if self
+                        .inner
+                        .find(&handle.sender, &handle.provider_message_id)
+                        .await
+                        .unwrap()
+                        .is_none()
+                    {
                         new.push(handle);
                     }
                 }
@@ -235,10 +282,34 @@ impl Faulty {
         let rest = bare(&given);
         let (key, deleted_at) = (given.key, given.next.is_none().then_some(given.expected).flatten());
         match (self.bug, &result) {
-            (Bug::WritesEntriesOnConflict, Err(_)) => self.write(self.aside(Commit { entries: given.entries, ..rest })).await?,
-            (Bug::WritesSnapshotsOnConflict, Err(_)) => self.write(self.aside(Commit { snapshots: given.snapshots, ..rest })).await?,
-            (Bug::WritesHandlesOnConflict, Err(_)) => self.write(self.aside(Commit { handles: given.handles, ..rest })).await?,
-            (Bug::RemembersOnConflict, Err(_)) => self.write(self.aside(Commit { remembered: given.remembered, ..rest })).await?,
+            (Bug::WritesEntriesOnConflict, Err(_)) => {
+                self.write(self.aside(Commit {
+                    entries: given.entries,
+                    ..rest
+                }))
+                .await?
+            }
+            (Bug::WritesSnapshotsOnConflict, Err(_)) => {
+                self.write(self.aside(Commit {
+                    snapshots: given.snapshots,
+                    ..rest
+                }))
+                .await?
+            }
+            (Bug::WritesHandlesOnConflict, Err(_)) => {
+                self.write(self.aside(Commit {
+                    handles: given.handles,
+                    ..rest
+                }))
+                .await?
+            }
+            (Bug::RemembersOnConflict, Err(_)) => {
+                self.write(self.aside(Commit {
+                    remembered: given.remembered,
+                    ..rest
+                }))
+                .await?
+            }
             (Bug::KeepsTheVersionOfWhatWasDeleted, Ok(())) => {
                 if let Some(version) = deleted_at {
                     *self.notes.lock().unwrap().deleted_at.entry(key).or_default() += version.0;
@@ -292,9 +363,19 @@ impl Store for Faulty {
         self.inner.find(sender, provider_message_id).await
     }
 
-    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
+    async fn park(
+        &self,
+        sender: &str,
+        provider_message_id: &str,
+        kind: &ReceiptKind,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         let result = self.inner.park(sender, provider_message_id, kind, until).await;
-        if self.is(Bug::ParksAnyNumber) || self.is(Bug::ParksAnyNumberForOneMessage) { Ok(()) } else { result }
+        if self.is(Bug::ParksAnyNumber) || self.is(Bug::ParksAnyNumberForOneMessage) {
+            Ok(())
+        } else {
+            result
+        }
     }
 
     async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
@@ -302,11 +383,7 @@ impl Store for Faulty {
         match self.bug {
             Bug::ParksRepeats => kinds.extend(kinds.clone()),
             Bug::ParkedInReverse => kinds.reverse(),
-            Bug::LookingTakesWhatIsParked => {
-                if !self.notes.lock().unwrap().looked_at.insert(format!("{sender} {provider_message_id}")) {
-                    kinds.clear();
-                }
-            }
+            Bug::LookingTakesWhatIsParked if self.looks_again(sender, provider_message_id) => kinds.clear(),
             _ => {}
         }
         Ok(kinds)
@@ -333,7 +410,12 @@ impl Store for Faulty {
     async fn browse(&self, browse: &Browse) -> Result<Page, StoreError> {
         let mut browse = browse.clone();
         match self.bug {
-            Bug::BrowsesOtherModes => browse.scope = Scope { mode: Mode::Live, ..browse.scope },
+            Bug::BrowsesOtherModes => {
+                browse.scope = Scope {
+                    mode: Mode::Live,
+                    ..browse.scope
+                }
+            }
             Bug::BrowsesAnyNumber => browse.key = None,
             Bug::BrowsesAnyStatus => browse.status = None,
             Bug::BrowsesAnyPurpose => browse.purpose = None,
@@ -343,7 +425,13 @@ impl Store for Faulty {
         }
         let mut page = self.inner.browse(&browse).await?;
         while self.is(Bug::BrowsesWithoutBound) && page.snapshots.is_empty() && page.next.is_some() {
-            page = self.inner.browse(&Browse { cursor: page.next, ..browse.clone() }).await?;
+            page = self
+                .inner
+                .browse(&Browse {
+                    cursor: page.next,
+                    ..browse.clone()
+                })
+                .await?;
         }
         if let Some(next) = &mut page.next {
             if self.is(Bug::PagesOverlap) {
@@ -359,7 +447,11 @@ impl Store for Faulty {
     }
 
     async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
-        let after = if self.is(Bug::ReadsAPlaceTwice) { after.map(|place| Place(place.0 - 1)) } else { after };
+        let after = if self.is(Bug::ReadsAPlaceTwice) {
+            after.map(|place| Place(place.0 - 1))
+        } else {
+            after
+        };
         let (base, hidden) = {
             let notes = self.notes.lock().unwrap();
             (notes.swept_up_to, notes.hidden.clone())
@@ -373,18 +465,41 @@ impl Store for Faulty {
     async fn newest(&self) -> Result<Option<Place>, StoreError> {
         let base = self.notes.lock().unwrap().swept_up_to;
         let newest = self.inner.newest().await?.map(|place| Place(place.0 - base));
-        Ok(if self.is(Bug::NewestOfAnEmptyLog) { newest.or(Some(Place(0))) } else { newest })
+        Ok(if self.is(Bug::NewestOfAnEmptyLog) {
+            newest.or(Some(Place(0)))
+        } else {
+            newest
+        })
     }
 
     async fn timeline(&self, id: SubjectId, limit: usize) -> Result<Vec<Entry>, StoreError> {
         if self.is(Bug::TimelinesMix) {
-            return Ok(self.inner.entries(None, limit).await?.into_iter().map(|(_, entry)| entry).collect());
+            return Ok(self
+                .inner
+                .entries(None, limit)
+                .await?
+                .into_iter()
+                .map(|(_, entry)| entry)
+                .collect());
         }
-        self.inner.timeline(id, if self.is(Bug::TimelineWithoutLimit) { usize::MAX } else { limit }).await
+        self.inner
+            .timeline(
+                id,
+                if self.is(Bug::TimelineWithoutLimit) {
+                    usize::MAX
+                } else {
+                    limit
+                },
+            )
+            .await
     }
 
     async fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<Remembered>, StoreError> {
-        let now = if self.is(Bug::GivesExpiredAnswers) { Timestamp::from_millis(0) } else { now };
+        let now = if self.is(Bug::GivesExpiredAnswers) {
+            Timestamp::from_millis(0)
+        } else {
+            now
+        };
         self.inner.remembered(key, now).await
     }
 
@@ -426,7 +541,11 @@ impl Store for Faulty {
     async fn ping(&self) -> Result<(), StoreError> {
         if self.is(Bug::AskingLeavesATrace) {
             let entries = vec![crate::suite::samples::entry(1, Timestamp::from_millis(1), None)];
-            self.write(self.aside(Commit { entries, ..crate::suite::samples::first(1) })).await?;
+            self.write(self.aside(Commit {
+                entries,
+                ..crate::suite::samples::first(1)
+            }))
+            .await?;
         }
         self.inner.ping().await
     }

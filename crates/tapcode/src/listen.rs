@@ -248,10 +248,13 @@ mod tests {
         rest(&mut stream).await
     }
 
+    /// Longer than every limit of a connection together, by the clock that may be paused.
+    const ENDS: Duration = Duration::from_secs(300);
+
     async fn rest(stream: &mut TcpStream) -> String {
         let mut answer = String::new();
         // A reset is as much an end as a close.
-        let _ended = stream.read_to_string(&mut answer).await;
+        let _ended = tokio::time::timeout(ENDS, stream.read_to_string(&mut answer)).await.expect("the connection ends");
         answer
     }
 
@@ -287,20 +290,18 @@ mod tests {
         assert!(after_ms <= u128::from(BOUNDS.answer_ms) + 1_000, "{after_ms}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_connection_beyond_the_bound_waits_for_a_place() {
         let listening = listening(echo(), Bounds { connections_max: 1, ..BOUNDS }).await;
-        let mut first = TcpStream::connect(listening.address).await.unwrap();
-        first.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-        let mut byte = [0; 1];
-        first.read_exact(&mut byte).await.unwrap();
-        let second = tokio::spawn(said(listening.address, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"));
-        // The first answer again, on the only place: the second connection has had every chance to be served before it.
-        first.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
-        assert!(!second.is_finished());
-        let answers = rest(&mut first).await;
-        assert_eq!(answers.matches("here").count(), 2);
-        assert!(second.await.unwrap().ends_with("here"));
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let first = TcpStream::connect(listening.address).await.unwrap();
+        let mut second = TcpStream::connect(listening.address).await.unwrap();
+        second.write_all(request).await.unwrap();
+        // The clock only moves on once everybody else has nothing left to do.
+        let soon = Duration::from_millis(HEAD_MS / 2);
+        assert!(tokio::time::timeout(soon, second.readable()).await.is_err(), "it was served beside the first");
+        drop(first);
+        assert!(rest(&mut second).await.ends_with("here"));
     }
 
     #[tokio::test]
@@ -316,9 +317,13 @@ mod tests {
         // The server has asked for the body: the request is under way.
         let mut asked = vec![0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
         under_way.read_exact(&mut asked).await.unwrap();
+        let from = Instant::now();
         listening.stop.cancel();
         rest(&mut idle).await;
+        assert!(from.elapsed() < Duration::from_millis(DRAIN_MS), "an idle connection was waited for");
+        let until = Instant::now() + Duration::from_secs(5);
         while TcpStream::connect(listening.address).await.is_ok() {
+            assert!(Instant::now() < until, "new connections are still taken");
             tokio::task::yield_now().await;
         }
         under_way.write_all(b"done").await.unwrap();

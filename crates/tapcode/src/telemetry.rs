@@ -29,8 +29,11 @@ pub fn start_logging(log: Log) -> anyhow::Result<()> {
     let level = log.level.as_str();
     let others = if matches!(log.level, tapcode::config::LogLevel::Trace) { "trace" } else if level == "error" { "error" } else { "warn" };
     let rooms = ["tapcode", "tapcode_core", "tapcode_engine", "tapcode_providers", "tapcode_server", "tapcode_store"];
-    let directives: Vec<String> =
-        std::iter::once(others.to_owned()).chain(rooms.iter().map(|room| format!("{room}={level}"))).collect();
+    let directives: Vec<String> = std::iter::once(others.to_owned())
+        .chain(rooms.iter().map(|room| format!("{room}={level}")))
+        // It writes the numbers that it reads, and has nothing else to say.
+        .chain(std::iter::once("rlibphonenumber=off".to_owned()))
+        .collect();
     let filter = EnvFilter::try_new(directives.join(",")).context("the log's filter")?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match log.format {

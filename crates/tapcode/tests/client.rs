@@ -77,8 +77,15 @@ async fn a_problem_is_told_as_its_detail() {
     let terminal = Terminal::new();
     let refused = terminal.type_in("send 0611398058");
     assert_eq!(refused.status.code(), Some(1));
-    assert!(stderr(&refused).contains("+31611398058"), "{}", stderr(&refused));
+    let told = stderr(&refused);
+    assert!(told.starts_with("tapcode: ") && told.contains("+31611398058") && told.lines().count() == 1, "{told}");
     assert_eq!(stdout(&refused), "");
+    let two_mistakes = stderr(&terminal.type_in("send 0611398058 --purpose A,B"));
+    assert!(two_mistakes.contains("\n  /to ") && two_mistakes.contains("\n  /purpose "), "{two_mistakes}");
+    assert!(terminal.type_in("send +31611398058").status.success());
+    let too_soon = stderr(&terminal.type_in("send +31611398058"));
+    let seconds = too_soon.lines().nth(1).and_then(|line| line.trim().strip_prefix("try again in ")?.strip_suffix(" s")?.parse().ok());
+    assert!(seconds.is_some_and(|seconds: u64| (50..=60).contains(&seconds)), "{too_soon}");
     let refused = terminal.type_in("send 0611398058 --json");
     assert_eq!(refused.status.code(), Some(1));
     let problem: Value = serde_json::from_str(&stderr(&refused)).unwrap();

@@ -495,6 +495,12 @@ impl Ledger {
                 hold(CALLS, nothing_sent, || format!("retry on {input:?}"))?;
                 hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || "more retries than there may be".into())?;
                 hold(CALLS, !self.messages[at].facts.any(), || format!("retry after {:?}", self.messages[at].facts))?;
+                if let Some(v) = self.messages[at].verification {
+                    let of = &self.verifications[v];
+                    let fallback = self.messages[at].fallback_due.filter(|_| of.attempts.last() == Some(&at) && of.given_up.is_none());
+                    let before = fallback.unwrap_or(of.expires_at).min(of.expires_at);
+                    hold(FALLBACK, *retry_at < before && !self.arrived(v), || format!("a retry at {retry_at:?} in front of {before:?}"))?;
+                }
                 self.see("retry");
                 let known = &mut self.messages[at];
                 known.retries += 1;

@@ -250,6 +250,14 @@ fn retried_once_then_the_next_route() {
 }
 
 #[test]
+fn a_retry_that_could_not_start_before_the_fallback_is_none() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.at(100).failed(0, FailureClass::RetryHere { after_ms: 9_900 }, "130429");
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+}
+
+#[test]
 fn no_fallback_in_silence_when_the_identity_changed() {
     let mut story = Story::new();
     let verification = story.begin_seed();

@@ -78,8 +78,18 @@ impl fmt::Debug for Carrier {
     }
 }
 
-static WHATSAPP: Manifest = Manifest { id: "sim_whatsapp", channels: &[Channel::Whatsapp], receipts: true, sources: &[] };
-static SMS: Manifest = Manifest { id: "sim_sms", channels: &[Channel::Sms], receipts: true, sources: &[] };
+static WHATSAPP: Manifest = Manifest {
+    id: "sim_whatsapp",
+    channels: &[Channel::Whatsapp],
+    receipts: true,
+    sources: &[],
+};
+static SMS: Manifest = Manifest {
+    id: "sim_sms",
+    channels: &[Channel::Sms],
+    receipts: true,
+    sources: &[],
+};
 
 #[async_trait]
 impl SessionProvider for Carrier {
@@ -106,7 +116,11 @@ impl SessionProvider for Carrier {
             self.world.sessions.lock().unwrap().push((Arc::clone(&self.life), receipts));
         }
         stop.cancelled().await;
-        self.world.sessions.lock().unwrap().retain(|(life, _)| !Arc::ptr_eq(life, &self.life));
+        self.world
+            .sessions
+            .lock()
+            .unwrap()
+            .retain(|(life, _)| !Arc::ptr_eq(life, &self.life));
         self.life.goes_on().await;
     }
 }
@@ -144,9 +158,15 @@ impl Carrier {
         }
         if fate == Fate::Hung && world.plant == Some(Plant::ResendOnTimeout) {
             world.pause(1_000).await;
-            let again = Call { at: world.now(), fate: Fate::Accepted, ..world.calls.lock().unwrap()[index].clone() };
+            let again = Call {
+                at: world.now(),
+                fate: Fate::Accepted,
+                ..world.calls.lock().unwrap()[index].clone()
+            };
             world.calls.lock().unwrap().push(again);
-            return SendOutcome::Accepted { provider_message_id: id.into() };
+            return SendOutcome::Accepted {
+                provider_message_id: id.into(),
+            };
         }
         if fate == Fate::Hung {
             std::future::pending::<()>().await;
@@ -155,18 +175,26 @@ impl Carrier {
         self.life.goes_on().await;
         world.calls.lock().unwrap()[index].answered_at = Some(world.now());
         match fate {
-            Fate::Accepted | Fate::Hung => SendOutcome::Accepted { provider_message_id: id.into() },
-            Fate::Reset => SendOutcome::Unclear { detail: "the connection broke".into() },
-            Fate::Refused(class) => {
-                SendOutcome::Failed { failure: Failure::new(class, "131026", "cannot be reached here"), provider_message_id: None }
-            }
+            Fate::Accepted | Fate::Hung => SendOutcome::Accepted {
+                provider_message_id: id.into(),
+            },
+            Fate::Reset => SendOutcome::Unclear {
+                detail: "the connection broke".into(),
+            },
+            Fate::Refused(class) => SendOutcome::Failed {
+                failure: Failure::new(class, "131026", "cannot be reached here"),
+                provider_message_id: None,
+            },
             Fate::Held => SendOutcome::Failed {
                 failure: Failure::new(FailureClass::NextRoute, "held", "held for quality assessment"),
                 provider_message_id: Some(id.into()),
             },
             Fate::TryAgain => {
                 let class = FailureClass::RetryHere { after_ms: 300 };
-                SendOutcome::Failed { failure: Failure::new(class, "429", "too many at once"), provider_message_id: None }
+                SendOutcome::Failed {
+                    failure: Failure::new(class, "429", "too many at once"),
+                    provider_message_id: None,
+                }
             }
         }
     }
@@ -210,24 +238,39 @@ impl Way {
             0..=1 => told.extend([(0, MessageStatus::Sent), (0, MessageStatus::Delivered)]),
             2..=5 => {
                 let delivered = dice.between(200, 3_000);
-                told.extend([(dice.between(0, 1_500), MessageStatus::Sent), (delivered, MessageStatus::Delivered)]);
+                told.extend([
+                    (dice.between(0, 1_500), MessageStatus::Sent),
+                    (delivered, MessageStatus::Delivered),
+                ]);
                 if dice.chance(500) {
                     told.push((delivered + dice.below(4_000), MessageStatus::Read));
                 }
             }
             // Around the deadlines and long after them.
-            6..=7 => told.extend([(dice.between(0, 500), MessageStatus::Sent), (dice.between(3_000, 30_000), MessageStatus::Delivered)]),
-            8 => told.extend([(dice.between(0, 500), MessageStatus::Sent), (dice.between(60_000, 90_000), MessageStatus::Delivered)]),
+            6..=7 => told.extend([
+                (dice.between(0, 500), MessageStatus::Sent),
+                (dice.between(3_000, 30_000), MessageStatus::Delivered),
+            ]),
+            8 => told.extend([
+                (dice.between(0, 500), MessageStatus::Sent),
+                (dice.between(60_000, 90_000), MessageStatus::Delivered),
+            ]),
             9 => told.push((dice.between(0, 5_000), MessageStatus::Failed)),
-            10 => told.extend([(dice.between(0, 3_000), MessageStatus::Failed), (dice.between(0, 6_000), MessageStatus::Delivered)]),
+            10 => told.extend([
+                (dice.between(0, 3_000), MessageStatus::Failed),
+                (dice.between(0, 6_000), MessageStatus::Delivered),
+            ]),
             _ => {
                 if dice.chance(500) {
                     told.push((dice.below(2_000), MessageStatus::Sent));
                 }
             }
         }
-        let again: Vec<_> = told.iter().filter_map(|(at, status)| dice.chance(200).then(|| (at + dice.below(5_000), *status))).collect();
-        told.extend(again);
+        for (at, status) in told.clone() {
+            if dice.chance(200) {
+                told.push((at + dice.below(5_000), status));
+            }
+        }
         Self { with_reference, told }
     }
 
@@ -303,11 +346,11 @@ pub async fn tell(
                 let mut living = sessions.iter().filter(|(life, _)| !life.dead.is_cancelled());
                 living.next().map(|(_, sender)| sender.clone())
             };
-            if let Some(session) = session {
-                if session.send(receipt()).await.is_ok() {
-                    world.note(|| format!("told: {status:?} of {} ({id})", reference.message));
-                    return;
-                }
+            if let Some(session) = session
+                && session.send(receipt()).await.is_ok()
+            {
+                world.note(|| format!("told: {status:?} of {} ({id})", reference.message));
+                return;
             }
             world.pause(500).await;
         },

@@ -33,7 +33,14 @@ struct Dump<'a> {
 
 /// Everything that was not as the laws say.
 pub async fn check(world: &World) -> Vec<String> {
-    let log: Vec<Entry> = world.kept.entries(None, usize::MAX).await.unwrap().into_iter().map(|(_, entry)| entry).collect();
+    let log: Vec<Entry> = world
+        .kept
+        .entries(None, usize::MAX)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(_, entry)| entry)
+        .collect();
     let mut verifications = BTreeMap::new();
     for id in log.iter().filter_map(|e| e.verification).collect::<BTreeSet<_>>() {
         let snapshot = world.kept.snapshot(SubjectId::Verification(id)).await.unwrap();
@@ -47,7 +54,10 @@ pub async fn check(world: &World) -> Vec<String> {
     let mut places = BTreeMap::new();
     let mut documents = BTreeMap::new();
     for policy in &SERVICES {
-        let scope = Scope { service: ServiceName::parse(policy.name).unwrap(), mode: Mode::Live };
+        let scope = Scope {
+            service: ServiceName::parse(policy.name).unwrap(),
+            mode: Mode::Live,
+        };
         for n in 0..NUMBERS.len() {
             let key = world.keyring.recipient_key(&scope, &number(n, 0));
             places.insert(key, (policy, n));
@@ -87,17 +97,27 @@ impl Dump<'_> {
 
     /// Everything that was decided about a verification, in the order of commits.
     fn decisions(&self, id: VerificationId) -> impl Iterator<Item = (&Entry, &Decision)> {
-        self.log.iter().filter(move |e| e.verification == Some(id)).flat_map(|e| e.decisions.iter().map(move |d| (e, d)))
+        self.log
+            .iter()
+            .filter(move |e| e.verification == Some(id))
+            .flat_map(|e| e.decisions.iter().map(move |d| (e, d)))
     }
 
     fn code_of(&self, v: &Verification) -> Option<String> {
         let messages: BTreeSet<_> = v.attempts.iter().map(|a| a.id).collect();
-        self.calls.iter().find(|c| messages.contains(&c.message)).and_then(|c| c.code.clone())
+        self.calls
+            .iter()
+            .find(|c| messages.contains(&c.message))
+            .and_then(|c| c.code.clone())
     }
 
     /// The latest moment that something due at `due` may have been left undone: faults and leaps move it.
     fn by(&self, due: Timestamp, grace_ms: u64) -> Timestamp {
-        let mut by = if self.world.weather.is_calm() { due } else { due.max(self.healed_at) };
+        let mut by = if self.world.weather.is_calm() {
+            due
+        } else {
+            due.max(self.healed_at)
+        };
         for (from, to) in &self.leaps {
             if *from <= by.plus_millis(grace_ms) && by < *to {
                 by = *to;
@@ -112,7 +132,19 @@ impl Dump<'_> {
         let mut evaluated: BTreeMap<VerificationId, Vec<(u16, &Op)>> = BTreeMap::new();
         let mut valid: BTreeMap<VerificationId, Vec<&Op>> = BTreeMap::new();
         for op in &self.history {
-            let (Asked::Check { typed, bound, .. }, Got::Checked { id, reason, status, checks_used, .. }) = (&op.asked, &op.got) else { continue };
+            let (
+                Asked::Check { typed, bound, .. },
+                Got::Checked {
+                    id,
+                    reason,
+                    status,
+                    checks_used,
+                    ..
+                },
+            ) = (&op.asked, &op.got)
+            else {
+                continue;
+            };
             let Some((snapshot, v)) = self.verifications.get(id) else {
                 wrong.push(format!("law 4: {id} was answered and is not in the store"));
                 continue;
@@ -135,8 +167,12 @@ impl Dump<'_> {
                         wrong.push(format!("law 3: {id} was approved at {:?}, outside of {op:?}", v.finished_at));
                     }
                     let place = self.places.get(&snapshot.key).map(|(policy, n)| (policy.name, *n));
-                    if place != Some((op.service, op.number)) || (matches!(op.asked, Asked::Check { id: None, .. }) && v.purpose.as_str() != op.purpose) {
-                        wrong.push(format!("law 3: {id} was approved for another service, number or purpose: {op:?}"));
+                    if place != Some((op.service, op.number))
+                        || (matches!(op.asked, Asked::Check { id: None, .. }) && v.purpose.as_str() != op.purpose)
+                    {
+                        wrong.push(format!(
+                            "law 3: {id} was approved for another service, number or purpose: {op:?}"
+                        ));
                     }
                 }
                 Some(CheckReason::IncorrectCode | CheckReason::BindingMismatch) => {
@@ -154,20 +190,37 @@ impl Dump<'_> {
             }
         }
         for (id, ops) in &evaluated {
-            let Some((snapshot, v)) = self.verifications.get(id) else { continue };
+            let Some((snapshot, v)) = self.verifications.get(id) else {
+                continue;
+            };
             let max = self.policy(snapshot).max_checks;
             if ops.len() > usize::from(max) {
-                wrong.push(format!("law 1: {} guesses of {id} were evaluated, {max} are allowed", ops.len()));
+                wrong.push(format!(
+                    "law 1: {} guesses of {id} were evaluated, {max} are allowed",
+                    ops.len()
+                ));
             }
             let distinct: BTreeSet<u16> = ops.iter().map(|(used, _)| *used).collect();
             if distinct.len() != ops.len() {
-                wrong.push(format!("law 1: two answers of {id} tell of the same guess: {:?}", ops.iter().map(|(used, _)| used).collect::<Vec<_>>()));
+                wrong.push(format!(
+                    "law 1: two answers of {id} tell of the same guess: {:?}",
+                    ops.iter().map(|(used, _)| used).collect::<Vec<_>>()
+                ));
             }
             if usize::from(v.checks_used) < ops.len() || distinct.last().is_some_and(|last| *last > v.checks_used) {
-                wrong.push(format!("law 1: {} guesses of {id} were answered, {} are kept", ops.len(), v.checks_used));
+                wrong.push(format!(
+                    "law 1: {} guesses of {id} were answered, {} are kept",
+                    ops.len(),
+                    v.checks_used
+                ));
             }
-            for (used, op) in ops.iter().filter(|(_, op)| matches!(op.got, Got::Checked { reason: Some(_), .. })) {
-                let kept = self.decisions(*id).any(|(_, d)| matches!(d, Decision::CheckFailed { checks_left, .. } if *checks_left == max.saturating_sub(*used)));
+            for (used, op) in ops
+                .iter()
+                .filter(|(_, op)| matches!(op.got, Got::Checked { reason: Some(_), .. }))
+            {
+                let kept = self.decisions(*id).any(
+                    |(_, d)| matches!(d, Decision::CheckFailed { checks_left, .. } if *checks_left == max.saturating_sub(*used)),
+                );
                 if !kept {
                     wrong.push(format!("law 1: a failed check was answered and is not kept: {op:?}"));
                 }
@@ -185,9 +238,10 @@ impl Dump<'_> {
             let Some((snapshot, v)) = entry.verification.and_then(|id| self.verifications.get(&id)) else {
                 // An unlocking is written without a verification: whose, only the masked number tells.
                 if entry.decisions.contains(&Decision::Unlocked) {
-                    let whose = self.places.iter().find(|(_, (p, n))| {
-                        p.name == entry.scope.service.as_str() && number(*n, 0).masked() == entry.masked
-                    });
+                    let whose = self
+                        .places
+                        .iter()
+                        .find(|(_, (p, n))| p.name == entry.scope.service.as_str() && number(*n, 0).masked() == entry.masked);
                     locks.extend(whose.map(|(key, _)| (*key, Lock::Open)));
                 }
                 continue;
@@ -200,18 +254,27 @@ impl Dump<'_> {
                     Decision::CheckFailed { .. } => {
                         *row += 1;
                         if locked {
-                            wrong.push(format!("law 2: a guess at {} was evaluated while its number was locked", v.id));
+                            wrong.push(format!(
+                                "law 2: a guess at {} was evaluated while its number was locked",
+                                v.id
+                            ));
                         }
-                        let expected = *row % policy.lock_after == 0 || *row >= policy.lock_for_good_after;
+                        let expected = row.is_multiple_of(policy.lock_after) || *row >= policy.lock_for_good_after;
                         let came = entry.decisions.iter().any(|d| matches!(d, Decision::Locked { .. }));
                         if expected && !came {
                             wrong.push(format!("law 2: {row} failures in a row at {} and no lock", v.id));
                         }
                     }
-                    Decision::Ended { status: Status::Approved, .. } => *row = 0,
+                    Decision::Ended {
+                        status: Status::Approved,
+                        ..
+                    } => *row = 0,
                     Decision::Locked { until: Some(until) } => drop(locks.insert(key, Lock::Until(*until))),
                     Decision::Locked { until: None } => drop(locks.insert(key, Lock::UntilOperator)),
-                    Decision::Queued { cause: SendCause::Begun | SendCause::Requested, .. } if locked => {
+                    Decision::Queued {
+                        cause: SendCause::Begun | SendCause::Requested,
+                        ..
+                    } if locked => {
                         wrong.push(format!("law 8: {} was sent while its number was locked", v.id));
                     }
                     _ => {}
@@ -219,10 +282,14 @@ impl Dump<'_> {
             }
         }
         for ((key, purpose), row) in &rows {
-            let kept = self.documents[key].as_ref().and_then(|d| d.failures.iter().find(|f| f.purpose.as_str() == *purpose));
+            let kept = self.documents[key]
+                .as_ref()
+                .and_then(|d| d.failures.iter().find(|f| f.purpose.as_str() == *purpose));
             let kept = kept.map_or(0, |f| f.in_a_row);
             if kept != *row {
-                wrong.push(format!("law 2: {row} failures in a row were logged for {key:?} {purpose}, {kept} are kept"));
+                wrong.push(format!(
+                    "law 2: {row} failures in a row were logged for {key:?} {purpose}, {kept} are kept"
+                ));
             }
             let (policy, n) = self.places[key];
             let of_row = |op: &&Op| {
@@ -235,12 +302,20 @@ impl Dump<'_> {
             let maybe_success = |op: &&Op| !op.got.is_known() || matches!(op.got, Got::Checked { reason: None, .. });
             let since = self.history.iter().filter(of_row).filter(maybe_success).map(|op| op.to).max();
             let seen = self.history.iter().filter(of_row).filter(|op| {
-                let failed = matches!(&op.got, Got::Checked { reason: Some(CheckReason::IncorrectCode | CheckReason::BindingMismatch), .. });
+                let failed = matches!(
+                    &op.got,
+                    Got::Checked {
+                        reason: Some(CheckReason::IncorrectCode | CheckReason::BindingMismatch),
+                        ..
+                    }
+                );
                 failed && since.is_none_or(|since| op.from > since)
             });
             let seen = seen.count();
             if usize::from(kept) < seen {
-                wrong.push(format!("law 2: {seen} failures in a row were answered for {key:?} {purpose}, {kept} are kept"));
+                wrong.push(format!(
+                    "law 2: {seen} failures in a row were answered for {key:?} {purpose}, {kept} are kept"
+                ));
             }
         }
         self.wrong.extend(wrong);
@@ -250,17 +325,35 @@ impl Dump<'_> {
     fn ends(&mut self) {
         let mut wrong = Vec::new();
         for (id, (snapshot, v)) in &self.verifications {
-            let began = self.decisions(*id).filter(|(_, d)| matches!(d, Decision::Began { .. })).count();
-            let ended: Vec<_> = self.decisions(*id).filter_map(|(_, d)| if let Decision::Ended { status, .. } = d { Some(*status) } else { None }).collect();
+            let began = self
+                .decisions(*id)
+                .filter(|(_, d)| matches!(d, Decision::Began { .. }))
+                .count();
+            let ended: Vec<_> = self
+                .decisions(*id)
+                .filter_map(|(_, d)| {
+                    if let Decision::Ended { status, .. } = d {
+                        Some(*status)
+                    } else {
+                        None
+                    }
+                })
+                .collect();
             if began != 1 {
                 wrong.push(format!("law 10: {id} began {began} times in the log"));
             }
             if !v.status.is_final() {
                 wrong.push(format!("law 4: {id} has no end"));
             } else if ended != [v.status] {
-                wrong.push(format!("law 10: {id} is {:?} and the log tells of the ends {ended:?}", v.status));
+                wrong.push(format!(
+                    "law 10: {id} is {:?} and the log tells of the ends {ended:?}",
+                    v.status
+                ));
             }
-            let by = self.by(id.made_at().plus_millis(TTL_MS), if self.world.weather.is_calm() { 1_000 } else { 60_000 });
+            let by = self.by(
+                id.made_at().plus_millis(TTL_MS),
+                if self.world.weather.is_calm() { 1_000 } else { 60_000 },
+            );
             if v.finished_at.is_none_or(|at| at > by) {
                 wrong.push(format!("law 4: {id} ended at {:?}, later than {by:?}", v.finished_at));
             }
@@ -312,7 +405,11 @@ impl Dump<'_> {
             }
         }
         let claims = |message: MessageId| {
-            self.log.iter().flat_map(|e| &e.decisions).filter(|d| matches!(d, Decision::Claimed { message: m } if m.id == message)).count()
+            self.log
+                .iter()
+                .flat_map(|e| &e.decisions)
+                .filter(|d| matches!(d, Decision::Claimed { message: m } if m.id == message))
+                .count()
         };
         for (message, calls) in &by_message {
             for pair in calls.windows(2) {
@@ -334,12 +431,22 @@ impl Dump<'_> {
                 let Decision::Claimed { message } = decision else { continue };
                 let calls = by_message.get(&message.id).map_or(0, Vec::len);
                 if weather.crash == 0 && weather.unknown == 0 && calls != claims(message.id) {
-                    wrong.push(format!("law 6: {} was claimed {} times and called {calls} times, though nothing died", message.id, claims(message.id)));
+                    wrong.push(format!(
+                        "law 6: {} was claimed {} times and called {calls} times, though nothing died",
+                        message.id,
+                        claims(message.id)
+                    ));
                 }
             }
         }
         for (id, (_, v)) in &self.verifications {
-            let codes: BTreeSet<_> = v.attempts.iter().filter_map(|a| by_message.get(&a.id)).flatten().filter_map(|c| c.code.as_deref()).collect();
+            let codes: BTreeSet<_> = v
+                .attempts
+                .iter()
+                .filter_map(|a| by_message.get(&a.id))
+                .flatten()
+                .filter_map(|c| c.code.as_deref())
+                .collect();
             if codes.len() > 1 {
                 wrong.push(format!("law 3: {id} was sent {} codes", codes.len()));
             }
@@ -348,13 +455,17 @@ impl Dump<'_> {
             for (_, decision) in self.decisions(*id) {
                 match decision {
                     Decision::Ended { .. } => over = true,
-                    Decision::Claimed { message } if over => wrong.push(format!("law 6: {} of {id} was claimed after its end", message.id)),
+                    Decision::Claimed { message } if over => {
+                        wrong.push(format!("law 6: {} of {id} was claimed after its end", message.id))
+                    }
                     Decision::Queued { message, cause } => {
                         if over {
                             wrong.push(format!("law 6: {} of {id} was queued after its end", message.id));
                         }
                         let step = v.attempts.iter().find(|a| a.id == message.id).map(|a| a.step);
-                        if matches!(cause, SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. }) && !automatic.insert(step) {
+                        if matches!(cause, SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. })
+                            && !automatic.insert(step)
+                        {
                             wrong.push(format!("law 5: {id} fell back to step {step:?} twice"));
                         }
                     }
@@ -362,7 +473,11 @@ impl Dump<'_> {
                 }
             }
         }
-        let known: BTreeSet<MessageId> = self.verifications.values().flat_map(|(_, v)| v.attempts.iter().map(|a| a.id)).collect();
+        let known: BTreeSet<MessageId> = self
+            .verifications
+            .values()
+            .flat_map(|(_, v)| v.attempts.iter().map(|a| a.id))
+            .collect();
         for call in self.calls.iter().filter(|c| c.code.is_some() && !known.contains(&c.message)) {
             wrong.push(format!("law 11: {} was sent and no verification knows it", call.message));
         }
@@ -376,17 +491,27 @@ impl Dump<'_> {
         for (id, (_, v)) in &self.verifications {
             let finished = v.finished_at.unwrap_or(Timestamp::from_millis(i64::MAX));
             let given_up = self.decisions(*id).any(|(_, d)| matches!(d, Decision::NoFallback(_)));
-            let arrived_by = |at: Timestamp| v.attempts.iter().filter_map(|a| [a.delivery.delivered_at, a.delivery.read_at].into_iter().flatten().min()).any(|arrived| arrived < at);
+            let arrived_by = |at: Timestamp| {
+                v.attempts
+                    .iter()
+                    .filter_map(|a| [a.delivery.delivered_at, a.delivery.read_at].into_iter().flatten().min())
+                    .any(|arrived| arrived < at)
+            };
             for (n, attempt) in v.attempts.iter().enumerate() {
                 let (cause, input) = self
                     .decisions(*id)
                     .find_map(|(entry, d)| match d {
-                        Decision::Queued { message, cause } if message.id == attempt.id => Some((cause.clone(), entry.input.clone())),
+                        Decision::Queued { message, cause } if message.id == attempt.id => {
+                            Some((cause.clone(), entry.input.clone()))
+                        }
                         _ => None,
                     })
                     .unzip();
                 let queued = attempt.delivery.queued_at;
-                let automatic = matches!(cause, Some(SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. }));
+                let automatic = matches!(
+                    cause,
+                    Some(SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. })
+                );
                 if automatic {
                     let before = &v.attempts[n - 1];
                     let silent = matches!(cause, Some(SendCause::FellBackOnSilence { .. }));
@@ -395,7 +520,9 @@ impl Dump<'_> {
                         let about = v.attempts[..n].iter().find(|a| a.id == t.message);
                         // Without a reference it leads here once the provider's id is known, and a timer looks for it.
                         let looked = silent && input == Some(InputRecord::Tick);
-                        let leads = about.is_some_and(|a| t.with_reference || (looked && a.delivery.accepted_at.is_some_and(|at| at < queued)));
+                        let leads = about.is_some_and(|a| {
+                            t.with_reference || (looked && a.delivery.accepted_at.is_some_and(|at| at < queued))
+                        });
                         let swept = !t.with_reference && self.leaps.iter().any(|(_, to)| *to >= t.at);
                         arrived && leads && !swept && t.taken_at.is_some_and(|at| at < queued)
                     });
@@ -408,7 +535,10 @@ impl Dump<'_> {
                         wrong.push(format!("law 6: {id} fell back to {} before its wait was over", attempt.id));
                     }
                     if cause == Some(SendCause::FellBackOnFailure) && before.delivery.failed_at.is_none_or(|at| at > queued) {
-                        wrong.push(format!("law 6: {id} fell back to {} on a failure that is not known", attempt.id));
+                        wrong.push(format!(
+                            "law 6: {id} fell back to {} on a failure that is not known",
+                            attempt.id
+                        ));
                     }
                     if finished < queued {
                         wrong.push(format!("law 6: {id} fell back to {} after its end", attempt.id));
@@ -416,17 +546,31 @@ impl Dump<'_> {
                 }
                 let furthest = v.attempts[..=n].iter().map(|a| a.step).max().unwrap_or(0);
                 let has_next = v.plan.step(furthest + 1).is_some();
-                let left_at = v.attempts.get(n + 1).map_or(finished, |next| next.delivery.queued_at.min(finished));
+                let left_at = v
+                    .attempts
+                    .get(n + 1)
+                    .map_or(finished, |next| next.delivery.queued_at.min(finished));
                 let due = queued.plus_millis(v.plan.step(attempt.step).map_or(0, |s| u64::from(s.wait_ms)));
                 let by = self.by(due, grace_ms);
                 if has_next && !given_up && left_at > by && !arrived_by(by) {
-                    wrong.push(format!("law 6: {id} did not fall back from {} by {by:?}; it went on at {left_at:?}", attempt.id));
+                    wrong.push(format!(
+                        "law 6: {id} did not fall back from {} by {by:?}; it went on at {left_at:?}",
+                        attempt.id
+                    ));
                 }
                 if let Some(failed) = attempt.delivery.failed_at {
-                    let forbids = attempt.delivery.failure.as_ref().is_some_and(|f| f.class == FailureClass::NoFallback);
+                    let forbids = attempt
+                        .delivery
+                        .failure
+                        .as_ref()
+                        .is_some_and(|f| f.class == FailureClass::NoFallback);
                     let arrived = arrived_by(failed.plus_millis(1));
-                    if has_next && !given_up && !forbids && !arrived && left_at > failed {
-                        wrong.push(format!("law 6: {id} did not fall back at once when {} failed at {failed:?}, but went on at {left_at:?}", attempt.id));
+                    let in_time = failed < id.made_at().plus_millis(TTL_MS);
+                    if has_next && !given_up && !forbids && !arrived && in_time && left_at > failed {
+                        wrong.push(format!(
+                            "law 6: {id} did not fall back at once when {} failed at {failed:?}, but went on at {left_at:?}",
+                            attempt.id
+                        ));
                     }
                 }
             }
@@ -444,15 +588,27 @@ impl Dump<'_> {
             for attempt in &v.attempts {
                 let channel = v.plan.step(attempt.step).map(|s| s.route.channel);
                 let d = &attempt.delivery;
-                let facts = [(MessageStatus::Sent, d.sent_at), (MessageStatus::Delivered, d.delivered_at), (MessageStatus::Read, d.read_at)];
-                let about = |status| self.told.iter().filter(move |t| t.message == attempt.id && t.status == status);
+                let facts = [
+                    (MessageStatus::Sent, d.sent_at),
+                    (MessageStatus::Delivered, d.delivered_at),
+                    (MessageStatus::Read, d.read_at),
+                ];
+                let about = |status| {
+                    self.told
+                        .iter()
+                        .filter(move |t| t.message == attempt.id && t.status == status)
+                };
                 for (status, at) in facts {
                     let told = about(status).any(|t| !t.forged && Some(t.channel) == channel && at.is_some_and(|at| t.at <= at));
                     if at.is_some() && !told {
                         wrong.push(format!("law 7: {} of {id} is {status:?} and nobody told so", attempt.id));
                     }
                 }
-                for told in self.told.iter().filter(|t| t.message == attempt.id && !t.forged && Some(t.channel) == channel) {
+                for told in self
+                    .told
+                    .iter()
+                    .filter(|t| t.message == attempt.id && !t.forged && Some(t.channel) == channel)
+                {
                     let known = match told.status {
                         MessageStatus::Sent => d.sent_at,
                         MessageStatus::Delivered => d.delivered_at,
@@ -465,12 +621,18 @@ impl Dump<'_> {
                         Channel::Sms => (self.world.weather.crash == 0).then_some(told.at),
                     };
                     let Some(heard) = heard else { continue };
-                    let forgotten = v.finished_at.is_some_and(|end| self.by(heard, 5_000) >= end.plus_millis(FINISHED_KEPT_MS));
+                    let forgotten = v
+                        .finished_at
+                        .is_some_and(|end| self.by(heard, 5_000) >= end.plus_millis(FINISHED_KEPT_MS));
                     // A node that dies between writing a provider's id down and taking what waited for it leaves a
                     // receipt behind; `fallbacks` checks that no silence is concluded from that.
                     let leads = told.with_reference || (self.world.weather.crash == 0 && self.leads(told, attempt.id).await);
                     let swept = !told.with_reference && self.leaps.iter().any(|(_, to)| *to >= told.at);
-                    if known.is_none() && leads && !forgotten && !swept {
+                    // A node that stops while the store is mostly away has only so long for what it still holds.
+                    let hardly = self.world.weather.refused >= 300 || self.world.weather.outages;
+                    let in_hand = !told.with_reference || told.channel == Channel::Sms;
+                    let given_up = hardly && in_hand && self.world.stops.lock().unwrap().iter().any(|at| *at >= told.at);
+                    if known.is_none() && leads && !forgotten && !swept && !given_up {
                         wrong.push(format!(
                             "law 7: {:?} of {} ({id}, {}) was taken at {heard:?} and is not known, with reference: {}",
                             told.status, attempt.id, told.channel, told.with_reference
@@ -486,19 +648,32 @@ impl Dump<'_> {
     async fn leads(&self, told: &Told, message: MessageId) -> bool {
         let sender = sender_name(told.channel, if told.channel == Channel::Whatsapp { 1 } else { 42 });
         let handle = self.world.keyring.provider_handle(&sender, &told.provider_message_id);
-        self.world.kept.find(&sender, &handle).await.unwrap().is_some_and(|(_, found)| found == message)
+        self.world
+            .kept
+            .find(&sender, &handle)
+            .await
+            .unwrap()
+            .is_some_and(|(_, found)| found == message)
     }
 
     /// Law 8, by what reached the phones and what callers were told.
     fn limits(&mut self) {
         let mut wrong = Vec::new();
         for (key, (policy, n)) in &self.places {
-            let sent: BTreeSet<MessageId> = self.calls.iter().filter(|c| c.key == *key && c.code.is_some()).map(|c| c.message).collect();
+            let sent: BTreeSet<MessageId> = self
+                .calls
+                .iter()
+                .filter(|c| c.key == *key && c.code.is_some())
+                .map(|c| c.message)
+                .collect();
             let times: Vec<Timestamp> = sent.iter().map(MessageId::made_at).collect();
             for at in &times {
                 let within = times.iter().filter(|t| **t <= *at && at.millis_since(**t) < HOUR_MS).count();
                 if within > usize::from(policy.sends) {
-                    wrong.push(format!("law 8: {within} messages within an hour to {key:?} of {}", policy.name));
+                    wrong.push(format!(
+                        "law 8: {within} messages within an hour to {key:?} of {}",
+                        policy.name
+                    ));
                 }
             }
             let begun: Vec<&Op> = self
@@ -528,17 +703,37 @@ impl Dump<'_> {
             }
         }
         for (key, ops) in by_key {
-            let answered: Vec<_> = ops.iter().filter_map(|op| if let Got::Begun { id, new, .. } = op.got { Some((id, new, *op)) } else { None }).collect();
+            let answered: Vec<_> = ops
+                .iter()
+                .filter_map(|op| {
+                    if let Got::Begun { id, new, .. } = op.got {
+                        Some((id, new, *op))
+                    } else {
+                        None
+                    }
+                })
+                .collect();
             for pair in answered.windows(2) {
                 if (pair[0].0, pair[0].1) != (pair[1].0, pair[1].1) {
-                    wrong.push(format!("idempotency: key {key} got two answers: {:?} and {:?}", pair[0].2, pair[1].2));
+                    wrong.push(format!(
+                        "idempotency: key {key} got two answers: {:?} and {:?}",
+                        pair[0].2, pair[1].2
+                    ));
                 }
             }
             let first = answered.iter().map(|(_, _, op)| op.to).min();
-            for op in ops.iter().filter(|op| matches!(op.got, Got::Refused(_) | Got::NotFound) && first.is_some_and(|first| op.from >= first)) {
+            for op in ops
+                .iter()
+                .filter(|op| matches!(op.got, Got::Refused(_) | Got::NotFound) && first.is_some_and(|first| op.from >= first))
+            {
                 wrong.push(format!("idempotency: key {key} was answered and then not: {op:?}"));
             }
-            if answered.iter().filter(|(_, _, op)| matches!(op.got, Got::Begun { again: false, .. })).count() > 1 {
+            if answered
+                .iter()
+                .filter(|(_, _, op)| matches!(op.got, Got::Begun { again: false, .. }))
+                .count()
+                > 1
+            {
                 wrong.push(format!("idempotency: key {key} had its effect twice"));
             }
         }
@@ -554,8 +749,14 @@ impl Dump<'_> {
                     wrong.push(format!("an answer that belongs nowhere: {op:?}"));
                 }
             }
-            let (Asked::Get { id } | Asked::Cancel { id } | Asked::Resend { id, .. } | Asked::Check { id: Some(id), .. }) = &op.asked else { continue };
-            let Some((snapshot, _)) = self.verifications.get(id) else { continue };
+            let (Asked::Get { id } | Asked::Cancel { id } | Asked::Resend { id, .. } | Asked::Check { id: Some(id), .. }) =
+                &op.asked
+            else {
+                continue;
+            };
+            let Some((snapshot, _)) = self.verifications.get(id) else {
+                continue;
+            };
             let own = snapshot.scope.service.as_str() == op.service;
             let known = op.got.is_known() && !matches!(op.got, Got::NotFound | Got::Other(_));
             if !own && known {
@@ -577,29 +778,60 @@ impl Dump<'_> {
             let claimed = entry.decisions.iter().any(|d| matches!(d, Decision::Claimed { .. }));
             for decision in &entry.decisions {
                 let what = match decision {
-                    Decision::Queued { cause: SendCause::FellBackOnFailure, .. } => "fallback on failure",
-                    Decision::Queued { cause: SendCause::FellBackOnSilence { .. }, .. } => "fallback on silence",
-                    Decision::Queued { cause: SendCause::Requested, .. } => "resend",
+                    Decision::Queued {
+                        cause: SendCause::FellBackOnFailure,
+                        ..
+                    } => "fallback on failure",
+                    Decision::Queued {
+                        cause: SendCause::FellBackOnSilence { .. },
+                        ..
+                    } => "fallback on silence",
+                    Decision::Queued {
+                        cause: SendCause::Requested,
+                        ..
+                    } => "resend",
                     Decision::Queued { .. } if !claimed => "put off while its sender was busy",
                     Decision::RetryAt { .. } => "retry where nothing was sent",
                     Decision::Withdrawn { .. } => "withdrawn before its call",
-                    Decision::Message { status: M::Unclear, .. } if entry.input == InputRecord::Tick => "unclear, because no answer was written down",
+                    Decision::Message { status: M::Unclear, .. } if entry.input == InputRecord::Tick => {
+                        "unclear, because no answer was written down"
+                    }
                     Decision::Message { status: M::Unclear, .. } => "unclear by the call's own answer",
                     Decision::ReceiptRepeated { .. } => "a receipt twice",
                     Decision::Alert { .. } => "an alert",
                     Decision::NoFallback(NoFallback::HourlyLimit) => "no fallback: hourly limit",
                     Decision::NoFallback(NoFallback::FailureForbids) => "no fallback: the failure forbids it",
-                    Decision::Ended { status: Status::Approved, .. } => "ended: approved",
-                    Decision::Ended { status: Status::Expired, .. } => "ended: expired",
-                    Decision::Ended { status: Status::Canceled, .. } => "ended: canceled",
-                    Decision::Ended { status: Status::Failed, .. } => "ended: failed",
-                    Decision::Ended { status: Status::MaxChecksReached, .. } => "ended: no check left",
+                    Decision::Ended {
+                        status: Status::Approved,
+                        ..
+                    } => "ended: approved",
+                    Decision::Ended {
+                        status: Status::Expired, ..
+                    } => "ended: expired",
+                    Decision::Ended {
+                        status: Status::Canceled,
+                        ..
+                    } => "ended: canceled",
+                    Decision::Ended {
+                        status: Status::Failed, ..
+                    } => "ended: failed",
+                    Decision::Ended {
+                        status: Status::MaxChecksReached,
+                        ..
+                    } => "ended: no check left",
                     Decision::Locked { until: Some(_) } => "locked for a while",
                     Decision::Locked { until: None } => "locked until an operator",
                     Decision::Unlocked => "unlocked",
-                    Decision::CheckNotEvaluated { reason: CheckReason::AlreadyUsed } => "checked after use",
-                    Decision::CheckNotEvaluated { reason: CheckReason::Expired } => "checked after expiry",
-                    Decision::CheckFailed { reason: CheckReason::BindingMismatch, .. } => "the right code for another transaction",
+                    Decision::CheckNotEvaluated {
+                        reason: CheckReason::AlreadyUsed,
+                    } => "checked after use",
+                    Decision::CheckNotEvaluated {
+                        reason: CheckReason::Expired,
+                    } => "checked after expiry",
+                    Decision::CheckFailed {
+                        reason: CheckReason::BindingMismatch,
+                        ..
+                    } => "the right code for another transaction",
                     Decision::Refused(Refusal::NotPending { .. }) => "refused: not pending",
                     _ => continue,
                 };
@@ -613,7 +845,9 @@ impl Dump<'_> {
             }
         }
         for call in &self.calls {
-            let early = self.told.iter().any(|t| t.message == call.message && call.answered_at.is_some_and(|at| t.taken_at.is_some_and(|taken| taken < at)));
+            let early = self.told.iter().any(|t| {
+                t.message == call.message && call.answered_at.is_some_and(|at| t.taken_at.is_some_and(|taken| taken < at))
+            });
             if early {
                 world.saw("a receipt before the answer");
             }

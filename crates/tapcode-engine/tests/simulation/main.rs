@@ -23,7 +23,7 @@ use tapcode_engine::contract::store::Store;
 use world::{NODES, TTL_MS, World};
 
 /// Worlds of a run, unless `TAPCODE_SIM_SEEDS` says otherwise.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1_000;
 /// Every so manieth world is run twice.
 const TWICE_EVERY: u64 = 100;
 /// Worlds in which a planted bug must be caught.
@@ -38,19 +38,36 @@ struct Over {
 }
 
 fn run(seed: u64, plant: Option<Plant>) -> Over {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     let over = runtime.block_on(async {
         let world = World::new(seed, plant);
         let mut wrong = live(&world).await;
         for (place, entry) in world.kept.entries(None, usize::MAX).await.unwrap() {
-            let about = entry.verification.map(|id| id.to_string()).or(entry.message.map(|id| id.to_string())).unwrap_or_default();
-            world.note(|| format!("log {} at {:?}: {about} {:?} -> {:?}", place.0, entry.at, entry.input, entry.decisions));
+            let about = entry
+                .verification
+                .map(|id| id.to_string())
+                .or(entry.message.map(|id| id.to_string()))
+                .unwrap_or_default();
+            world.note(|| {
+                format!(
+                    "log {} at {:?}: {about} {:?} -> {:?}",
+                    place.0, entry.at, entry.input, entry.decisions
+                )
+            });
         }
         wrong.extend(check::check(&world).await);
         // The nodes hold the world and the world holds the nodes.
         world.nodes.lock().unwrap().clear();
         world.sessions.lock().unwrap().clear();
-        Over { wrong, trace: world.trace(), seen: world.seen() }
+        Over {
+            wrong,
+            trace: world.trace(),
+            seen: world.seen(),
+        }
     });
     drop(runtime);
     over
@@ -102,7 +119,7 @@ async fn chaos(world: Arc<World>) {
                 world.store_away.store(false, Ordering::Relaxed);
             }
             1 if world.weather.leaps => {
-                let leap = world.roll(|d| d.between(30_000, 2_400_000));
+                let leap = world.roll(|d| d.between(30_000, 5_400_000));
                 world.leap(leap);
             }
             2 if world.weather.crash > 0 => {
@@ -121,6 +138,7 @@ async fn stop_gracefully(world: &Arc<World>) {
     let Some(node) = world.node() else { return };
     world.note(|| format!("node {}.{} stops", node.life.slot, node.life.number));
     world.nodes.lock().unwrap()[node.life.slot] = None;
+    world.stops.lock().unwrap().push(world.now());
     let from = tokio::time::Instant::now();
     tokio::select! {
         biased;
@@ -128,7 +146,14 @@ async fn stop_gracefully(world: &Arc<World>) {
         () = node.engine.stop() => {}
         () = world.pause(STOP_MS * world.weather.stretch) => world.stop_overran(node.life.number),
     }
-    world.note(|| format!("node {}.{} has stopped after {} ms", node.life.slot, node.life.number, from.elapsed().as_millis()));
+    world.note(|| {
+        format!(
+            "node {}.{} has stopped after {} ms",
+            node.life.slot,
+            node.life.number,
+            from.elapsed().as_millis()
+        )
+    });
     world.saw("a node stopped gracefully");
     node.life.dead.cancel();
     world.start(node.life.slot);
@@ -140,7 +165,10 @@ fn asked(name: &str) -> Option<u64> {
 }
 
 fn tell(seed: u64, over: &Over) -> String {
-    let mut text = format!("seed {seed}: {} of the laws' sentences broken (replay: TAPCODE_SIM_SEED={seed})\n", over.wrong.len());
+    let mut text = format!(
+        "seed {seed}: {} of the laws' sentences broken (replay: TAPCODE_SIM_SEED={seed})\n",
+        over.wrong.len()
+    );
     for wrong in over.wrong.iter().take(3) {
         text.push_str("  ");
         text.push_str(wrong);
@@ -234,8 +262,18 @@ fn the_laws_hold_in_every_world() {
         if seed % TWICE_EVERY == 0 {
             let again = run(seed, None);
             let differs = over.trace.iter().zip(&again.trace).position(|(one, two)| one != two);
-            assert_eq!(differs, None, "seed {seed} is not the same history twice: {:?} and {:?}", differs.map(|at| &over.trace[at]), differs.map(|at| &again.trace[at]));
-            assert_eq!(over.trace.len(), again.trace.len(), "seed {seed} is not the same history twice");
+            assert_eq!(
+                differs,
+                None,
+                "seed {seed} is not the same history twice: {:?} and {:?}",
+                differs.map(|at| &over.trace[at]),
+                differs.map(|at| &again.trace[at])
+            );
+            assert_eq!(
+                over.trace.len(),
+                again.trace.len(),
+                "seed {seed} is not the same history twice"
+            );
         }
     }
     let seconds = began.elapsed().as_secs_f64();
@@ -245,7 +283,12 @@ fn the_laws_hold_in_every_world() {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = seeds as f64 / seconds;
     println!("{seeds} worlds in {seconds:.1} s, {rate:.1} a second");
-    assert!(broken.is_empty(), "{} of {seeds} worlds broke a law\n{}", broken.len(), broken[..broken.len().min(40)].join("\n"));
+    assert!(
+        broken.is_empty(),
+        "{} of {seeds} worlds broke a law\n{}",
+        broken.len(),
+        broken[..broken.len().min(40)].join("\n")
+    );
     if seeds >= SEEDS {
         let never: Vec<_> = SOMETIMES.iter().filter(|what| !seen.contains_key(*what)).collect();
         assert!(never.is_empty(), "no world reached {never:?}");
@@ -261,17 +304,26 @@ fn every_planted_bug_is_caught() {
         let seeds = only.map_or(0..SEEDS_PER_PLANT, |seed| seed..seed + 1);
         let first = seeds.into_iter().find_map(|seed| {
             let over = run(seed, Some(plant));
-            let seen = over.wrong.into_iter().find(|wrong| plant.breaks().iter().any(|law| wrong.starts_with(law)));
+            let seen = over
+                .wrong
+                .into_iter()
+                .find(|wrong| plant.breaks().iter().any(|law| wrong.starts_with(law)));
             seen.map(|wrong| (seed, wrong))
         });
         match first {
             Some((seed, wrong)) => {
                 caught += 1;
-                println!("{plant:?}: caught by seed {seed}: {}", &wrong[..wrong.floor_char_boundary(160)]);
+                println!(
+                    "{plant:?}: caught by seed {seed}: {}",
+                    &wrong[..wrong.floor_char_boundary(160)]
+                );
             }
             None => missed.push(plant),
         }
     }
     println!("caught {caught} of {}", Plant::ALL.len());
-    assert!(only.is_some() || missed.is_empty(), "not caught within {SEEDS_PER_PLANT} worlds: {missed:?}");
+    assert!(
+        only.is_some() || missed.is_empty(),
+        "not caught within {SEEDS_PER_PLANT} worlds: {missed:?}"
+    );
 }

@@ -101,10 +101,20 @@ pub fn on_load(plant: Plant, own: &Own, loaded: &mut Option<Versioned<Recipient>
     }
 }
 
-pub async fn commit(plant: Plant, world: &Arc<World>, life: &Arc<Life>, own: &Mutex<Own>, batch: Vec<Commit>) -> Vec<Result<(), StoreError>> {
+pub async fn commit(
+    plant: Plant,
+    world: &Arc<World>,
+    life: &Arc<Life>,
+    own: &Mutex<Own>,
+    batch: Vec<Commit>,
+) -> Vec<Result<(), StoreError>> {
     let mut results = Vec::with_capacity(batch.len());
     for mut commit in batch {
-        let before = world.kept.load(&commit.key).await.expect("the store in memory is always there");
+        let before = world
+            .kept
+            .load(&commit.key)
+            .await
+            .expect("the store in memory is always there");
         {
             let mut own = own.lock().unwrap();
             own.keys.insert(commit.key);
@@ -124,7 +134,12 @@ pub async fn commit(plant: Plant, world: &Arc<World>, life: &Arc<Life>, own: &Mu
             _ => spoil(plant, world, before.map(|b| b.value), &mut commit),
         }
         if plant == Plant::WrittenLater {
-            let current = world.kept.load(&commit.key).await.expect("the store in memory is always there").map(|b| b.version);
+            let current = world
+                .kept
+                .load(&commit.key)
+                .await
+                .expect("the store in memory is always there")
+                .map(|b| b.version);
             if current != commit.expected {
                 results.push(Err(StoreError::Conflict));
                 continue;
@@ -148,7 +163,8 @@ fn spoil(plant: Plant, world: &Arc<World>, before: Option<Recipient>, commit: &m
     let decided = |what: fn(&Decision) -> bool| commit.entries.iter().flat_map(|e| &e.decisions).any(what);
     match plant {
         Plant::CounterRolledBack => {
-            let failed = decided(|d| matches!(d, Decision::CheckFailed { .. })) && !decided(|d| matches!(d, Decision::Ended { .. }));
+            let failed =
+                decided(|d| matches!(d, Decision::CheckFailed { .. })) && !decided(|d| matches!(d, Decision::Ended { .. }));
             if let (true, Some(before), Some(next)) = (failed && world.roll(|d| d.chance(300)), before, &mut commit.next) {
                 *next = before;
                 commit.snapshots.clear();
@@ -156,7 +172,15 @@ fn spoil(plant: Plant, world: &Arc<World>, before: Option<Recipient>, commit: &m
             }
         }
         Plant::CounterResetByResend => {
-            if decided(|d| matches!(d, Decision::Queued { cause: SendCause::Requested, .. })) {
+            if decided(|d| {
+                matches!(
+                    d,
+                    Decision::Queued {
+                        cause: SendCause::Requested,
+                        ..
+                    }
+                )
+            }) {
                 every_verification(commit, |v| v.checks_used = 0);
             }
         }
@@ -175,14 +199,17 @@ fn spoil(plant: Plant, world: &Arc<World>, before: Option<Recipient>, commit: &m
         }
         Plant::EndsNotLogged => {
             if world.roll(|d| d.chance(200)) {
-                commit.entries.retain(|e| !e.decisions.iter().any(|d| matches!(d, Decision::Ended { .. })));
+                commit
+                    .entries
+                    .retain(|e| !e.decisions.iter().any(|d| matches!(d, Decision::Ended { .. })));
             }
         }
         Plant::ClaimsForgotten => {
             if decided(|d| matches!(d, Decision::Claimed { .. })) {
                 every_verification(commit, |v| {
                     for attempt in &mut v.attempts {
-                        attempt.delivery.claimed_at = attempt.delivery.claimed_at.filter(|_| attempt.delivery.accepted_at.is_some());
+                        attempt.delivery.claimed_at =
+                            attempt.delivery.claimed_at.filter(|_| attempt.delivery.accepted_at.is_some());
                     }
                 });
             }

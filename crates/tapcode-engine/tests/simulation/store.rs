@@ -33,7 +33,11 @@ impl fmt::Debug for NodeStore {
 
 impl NodeStore {
     pub fn new(world: Arc<World>, life: Arc<Life>) -> Self {
-        Self { world, life, own: Mutex::default() }
+        Self {
+            world,
+            life,
+            own: Mutex::default(),
+        }
     }
 
     fn away(&self) -> bool {
@@ -44,7 +48,9 @@ impl NodeStore {
     async fn there(&self, place: &'static str) -> Result<(), StoreError> {
         self.world.seam(&self.life, place).await;
         let weather = &self.world.weather;
-        let (late, refused) = self.world.roll(|d| (d.below(weather.store_ms + 1), d.chance(weather.refused)));
+        let (late, refused) = self
+            .world
+            .roll(|d| (d.below(weather.store_ms + 1), d.chance(weather.refused)));
         self.world.pause(late).await;
         self.life.goes_on().await;
         if self.away() || (refused && !self.world.is_healed()) {
@@ -84,7 +90,12 @@ impl Store for NodeStore {
         if self.there("crash before a commit").await.is_err() {
             return none_known("the simulated store is away");
         }
-        let claims = |c: &Commit| c.entries.iter().flat_map(|e| &e.decisions).any(|d| matches!(d, Decision::Claimed { .. }));
+        let claims = |c: &Commit| {
+            c.entries
+                .iter()
+                .flat_map(|e| &e.decisions)
+                .any(|d| matches!(d, Decision::Claimed { .. }))
+        };
         let claimed = batch.iter().any(claims);
         let results = match self.world.plant {
             None => self.world.kept.commit(batch).await,
@@ -96,7 +107,12 @@ impl Store for NodeStore {
             }
         }
         let unknown = self.world.roll(|d| d.chance(self.world.weather.unknown));
-        self.back(if claimed { "crash between claim and call" } else { "crash after a commit" }).await;
+        self.back(if claimed {
+            "crash between claim and call"
+        } else {
+            "crash after a commit"
+        })
+        .await;
         if unknown && !self.world.is_healed() {
             self.world.saw("the store wrote and did not say so");
             return none_known("the simulated store's answer was lost");
@@ -111,7 +127,13 @@ impl Store for NodeStore {
         Ok(found)
     }
 
-    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
+    async fn park(
+        &self,
+        sender: &str,
+        provider_message_id: &str,
+        kind: &ReceiptKind,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         self.there("crash before parking").await?;
         if self.world.plant != Some(Plant::ReceiptsNotParked) {
             self.world.kept.park(sender, provider_message_id, kind, until).await?;

@@ -22,11 +22,25 @@ use crate::world::{NUMBERS, Node, Policy, SERVICES, World, number};
 /// What was asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
-    Begin { bound: bool, key: Option<u64> },
-    Resend { id: VerificationId, key: Option<u64> },
-    Check { id: Option<VerificationId>, typed: String, bound: bool },
-    Cancel { id: VerificationId },
-    Get { id: VerificationId },
+    Begin {
+        bound: bool,
+        key: Option<u64>,
+    },
+    Resend {
+        id: VerificationId,
+        key: Option<u64>,
+    },
+    Check {
+        id: Option<VerificationId>,
+        typed: String,
+        bound: bool,
+    },
+    Cancel {
+        id: VerificationId,
+    },
+    Get {
+        id: VerificationId,
+    },
     Plain,
     Unlock,
 }
@@ -34,9 +48,22 @@ pub enum Asked {
 /// What was answered.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Got {
-    Begun { id: VerificationId, new: bool, again: bool },
-    Checked { id: VerificationId, reason: Option<CheckReason>, status: Status, checks_used: u16, arrived: bool },
-    Stands { id: VerificationId, status: Status },
+    Begun {
+        id: VerificationId,
+        new: bool,
+        again: bool,
+    },
+    Checked {
+        id: VerificationId,
+        reason: Option<CheckReason>,
+        status: Status,
+        checks_used: u16,
+        arrived: bool,
+    },
+    Stands {
+        id: VerificationId,
+        status: Status,
+    },
     Plain,
     Unlocked,
     Refused(Refusal),
@@ -102,7 +129,12 @@ impl User {
                 }
             }
         };
-        world.note(|| format!("user {} {} {} {}: {asked:?} -> {got:?}", self.name, self.policy.name, self.number, self.purpose));
+        world.note(|| {
+            format!(
+                "user {} {} {} {}: {asked:?} -> {got:?}",
+                self.name, self.policy.name, self.number, self.purpose
+            )
+        });
         match &got {
             Got::Refused(Refusal::ResendTooSoon { .. }) => world.saw("refused: too soon"),
             Got::Refused(Refusal::HourlyLimit { .. }) => world.saw("refused: hourly limit"),
@@ -112,7 +144,15 @@ impl User {
             Got::Unavailable => world.saw("answered 503"),
             _ => {}
         }
-        let op = Op { service: self.policy.name, number: self.number, purpose: self.purpose, asked, from, to: world.now(), got: got.clone() };
+        let op = Op {
+            service: self.policy.name,
+            number: self.number,
+            purpose: self.purpose,
+            asked,
+            from,
+            to: world.now(),
+            got: got.clone(),
+        };
         world.history.lock().unwrap().push(op);
         got
     }
@@ -139,9 +179,17 @@ impl User {
                 client: None,
                 metadata: Vec::new(),
             };
-            let remember = digests.map(|(key, fingerprint)| Remember { key, fingerprint, render: &render });
+            let remember = digests.map(|(key, fingerprint)| Remember {
+                key,
+                fingerprint,
+                render: &render,
+            });
             Ok(match node.engine.begin(&self.policy.caller(), request, remember).await? {
-                Done::Now((view, new)) => Got::Begun { id: of_view(&view).0, new, again: false },
+                Done::Now((view, new)) => Got::Begun {
+                    id: of_view(&view).0,
+                    new,
+                    again: false,
+                },
                 Done::Before(rendered) => read_rendered(&rendered),
             })
         })
@@ -151,11 +199,21 @@ impl User {
     async fn resend(&self, id: VerificationId, channel: Option<Channel>, key: Option<u64>) -> Got {
         let digests = self.digests(key, &format!("resend {id} {channel:?}"));
         self.ask(Asked::Resend { id, key }, |node| async move {
-            let remember = digests.map(|(key, fingerprint)| Remember { key, fingerprint, render: &render });
-            Ok(match node.engine.resend(&self.policy.caller(), id, channel, remember).await? {
-                Done::Now(view) => Got::Begun { id: of_view(&view).0, new: false, again: false },
-                Done::Before(rendered) => read_rendered(&rendered),
-            })
+            let remember = digests.map(|(key, fingerprint)| Remember {
+                key,
+                fingerprint,
+                render: &render,
+            });
+            Ok(
+                match node.engine.resend(&self.policy.caller(), id, channel, remember).await? {
+                    Done::Now(view) => Got::Begun {
+                        id: of_view(&view).0,
+                        new: false,
+                        again: false,
+                    },
+                    Done::Before(rendered) => read_rendered(&rendered),
+                },
+            )
         })
         .await
     }
@@ -165,7 +223,10 @@ impl User {
         let keyring = &self.world.keyring;
         key.map(|key| {
             let scope = self.policy.name.as_bytes();
-            (keyring.digest(Digest::IdempotencyKey, &[scope, &key.to_be_bytes()]), keyring.digest(Digest::RequestBody, &[body.as_bytes()]))
+            (
+                keyring.digest(Digest::IdempotencyKey, &[scope, &key.to_be_bytes()]),
+                keyring.digest(Digest::RequestBody, &[body.as_bytes()]),
+            )
         })
     }
 
@@ -176,10 +237,20 @@ impl User {
             let caller = self.policy.caller();
             let Checked { reason, view } = match id {
                 Some(id) => node.engine.check(&caller, id, &text, binding).await?,
-                None => node.engine.check_number(&caller, &self.spelled(), &self.purpose(), &text, binding).await?,
+                None => {
+                    node.engine
+                        .check_number(&caller, &self.spelled(), &self.purpose(), &text, binding)
+                        .await?
+                }
             };
             let (id, status, checks_used, arrived) = of_view(&view);
-            Ok(Got::Checked { id, reason, status, checks_used, arrived })
+            Ok(Got::Checked {
+                id,
+                reason,
+                status,
+                checks_used,
+                arrived,
+            })
         })
         .await
     }
@@ -187,7 +258,10 @@ impl User {
     async fn cancel(&self, id: VerificationId) -> Got {
         self.ask(Asked::Cancel { id }, |node| async move {
             Ok(match node.engine.cancel(&self.policy.caller(), id, None).await? {
-                Done::Now(view) => Got::Stands { id, status: of_view(&view).1 },
+                Done::Now(view) => Got::Stands {
+                    id,
+                    status: of_view(&view).1,
+                },
                 Done::Before(_) => Got::Other("remembered without a key".into()),
             })
         })
@@ -197,7 +271,10 @@ impl User {
     async fn get(&self, id: VerificationId) -> Got {
         self.ask(Asked::Get { id }, |node| async move {
             let view = node.engine.verification(&self.policy.caller(), id).await?;
-            Ok(Got::Stands { id, status: of_view(&view).1 })
+            Ok(Got::Stands {
+                id,
+                status: of_view(&view).1,
+            })
         })
         .await
     }
@@ -205,9 +282,15 @@ impl User {
     async fn plain(&self) -> Got {
         let to = self.spelled();
         self.ask(Asked::Plain, |node| async move {
-            let route = Route { channel: Channel::Sms, sender: 42, provider: "sim_sms".into() };
+            let route = Route {
+                channel: Channel::Sms,
+                sender: 42,
+                provider: "sim_sms".into(),
+            };
             let content = Content::Text("Your table is free.".into());
-            node.engine.send_message(&self.policy.caller(), &to, route, &content, (1, false), None).await?;
+            node.engine
+                .send_message(&self.policy.caller(), &to, route, &content, (1, false), None)
+                .await?;
             Ok(Got::Plain)
         })
         .await
@@ -226,12 +309,19 @@ impl User {
     /// Somebody of the other service asks for this one's verification.
     async fn stranger(&self, id: VerificationId) {
         let other = SERVICES.iter().find(|s| s.name != self.policy.name).expect("there are two");
-        let stranger = Self { policy: other, ..self.clone() };
+        let stranger = Self {
+            policy: other,
+            ..self.clone()
+        };
         match self.world.roll(|d| d.below(4)) {
             0 => drop(stranger.get(id).await),
             1 => drop(stranger.cancel(id).await),
             2 => drop(stranger.resend(id, None, None).await),
-            _ => drop(stranger.check(Some(id), self.code_of(id).unwrap_or_else(|| "000000".into()), false).await),
+            _ => drop(
+                stranger
+                    .check(Some(id), self.code_of(id).unwrap_or_else(|| "000000".into()), false)
+                    .await,
+            ),
         }
     }
 
@@ -239,8 +329,13 @@ impl User {
     fn code_of(&self, id: VerificationId) -> Option<String> {
         let store_knows = self.messages_of(id);
         let calls = self.world.calls.lock().unwrap();
-        let arrived = calls.iter().rev().filter(|c| matches!(c.fate, Fate::Accepted | Fate::Hung | Fate::Reset));
-        arrived.filter(|c| store_knows.contains(&c.message)).find_map(|c| c.code.clone())
+        let arrived = calls
+            .iter()
+            .rev()
+            .filter(|c| matches!(c.fate, Fate::Accepted | Fate::Hung | Fate::Reset));
+        arrived
+            .filter(|c| store_knows.contains(&c.message))
+            .find_map(|c| c.code.clone())
     }
 
     /// Which messages are a verification's: a phone shows this by what was sent last to it.
@@ -285,7 +380,12 @@ impl User {
                 }
                 (Some(id), 34..=44) => self.storm(id, bound).await,
                 (Some(id), 45..=59) => {
-                    let (channel, key) = world.roll(|d| (d.pick(&[None, None, Some(Channel::Sms), Some(Channel::Whatsapp)]), d.chance(500).then(|| d.next())));
+                    let (channel, key) = world.roll(|d| {
+                        (
+                            d.pick(&[None, None, Some(Channel::Sms), Some(Channel::Whatsapp)]),
+                            d.chance(500).then(|| d.next()),
+                        )
+                    });
                     let got = self.resend(id, channel, key).await;
                     if !got.is_known() && key.is_some() {
                         self.resend(id, channel, key).await;
@@ -378,12 +478,25 @@ impl User {
     /// A receipt through a sender that never carried the message; with the planted bug, as if it had.
     async fn foreign_receipt(&self, id: VerificationId) {
         let world = &self.world;
-        let Some(message) = self.messages_of(id).first().copied() else { return };
+        let Some(message) = self.messages_of(id).first().copied() else {
+            return;
+        };
         let scope = self.policy.caller().scope().expect("a caller of a service");
-        let reference = Reference { key: world.keyring.recipient_key(&scope, &number(self.number, 0)), message };
+        let reference = Reference {
+            key: world.keyring.recipient_key(&scope, &number(self.number, 0)),
+            message,
+        };
         let first = self.policy.workflow[0].0;
-        let other = if first == Channel::Sms { Channel::Whatsapp } else { Channel::Sms };
-        let through = if world.plant == Some(Plant::ForgedReceipts) { first } else { other };
+        let other = if first == Channel::Sms {
+            Channel::Whatsapp
+        } else {
+            Channel::Sms
+        };
+        let through = if world.plant == Some(Plant::ForgedReceipts) {
+            first
+        } else {
+            other
+        };
         let world = Arc::clone(world);
         let forged = async move { carrier::tell(&world, through, reference, true, "forged", MessageStatus::Read, true).await };
         tokio::spawn(forged);
@@ -418,14 +531,26 @@ fn render(_: &Recipient, answer: &Answer, _: Timestamp) -> Rendered {
 }
 
 fn read_rendered((status, body): &Rendered) -> Got {
-    let id = std::str::from_utf8(body).ok().and_then(|text| VerificationId::parse(text).ok());
-    id.map_or_else(|| Got::Other("an unreadable remembered answer".into()), |id| Got::Begun { id, new: *status == 201, again: true })
+    let id = std::str::from_utf8(body)
+        .ok()
+        .and_then(|text| VerificationId::parse(text).ok());
+    id.map_or_else(
+        || Got::Other("an unreadable remembered answer".into()),
+        |id| Got::Begun {
+            id,
+            new: *status == 201,
+            again: true,
+        },
+    )
 }
 
 /// The result of a future that never waits.
 fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
-    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+    match future
+        .as_mut()
+        .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    {
         std::task::Poll::Ready(done) => Some(done),
         std::task::Poll::Pending => None,
     }

@@ -68,14 +68,46 @@ impl Weather {
     }
 
     fn of(dice: &mut Dice) -> Self {
-        let calm = Self { refused: 0, unknown: 0, crash: 0, store_ms: 2, gone: 0, leaps: false, calls: 64, stretch: 2, outages: false };
+        let calm = Self {
+            refused: 0,
+            unknown: 0,
+            crash: 0,
+            store_ms: 2,
+            gone: 0,
+            leaps: false,
+            calls: 64,
+            stretch: 2,
+            outages: false,
+        };
         match dice.below(8) {
             // Nothing goes wrong: here every deadline is held to the moment.
-            0 => Self { calls: dice.pick(&[1, 64]), leaps: dice.chance(300), ..calm },
-            1 => Self { crash: dice.pick(&[5, 20, 60]), calls: dice.pick(&[1, 64]), ..calm },
-            2 => Self { refused: dice.pick(&[20, 100, 300]), unknown: dice.pick(&[0, 50]), store_ms: 5, ..calm },
-            3 => Self { unknown: dice.pick(&[50, 200]), gone: 100, ..calm },
-            4 => Self { gone: 300, store_ms: 8, calls: 2, ..calm },
+            0 => Self {
+                calls: dice.pick(&[1, 64]),
+                leaps: dice.chance(300),
+                ..calm
+            },
+            1 => Self {
+                crash: dice.pick(&[5, 20, 60]),
+                calls: dice.pick(&[1, 64]),
+                ..calm
+            },
+            2 => Self {
+                refused: dice.pick(&[20, 100, 300]),
+                unknown: dice.pick(&[0, 50]),
+                store_ms: 5,
+                ..calm
+            },
+            3 => Self {
+                unknown: dice.pick(&[50, 200]),
+                gone: 100,
+                ..calm
+            },
+            4 => Self {
+                gone: 300,
+                store_ms: 8,
+                calls: 2,
+                ..calm
+            },
             _ => Self {
                 refused: dice.pick(&[0, 10, 50]),
                 unknown: dice.pick(&[0, 20, 50]),
@@ -137,6 +169,8 @@ pub struct World {
     pub healed_at: Mutex<Option<Timestamp>>,
     pub store_away: AtomicBool,
     overran: Mutex<Vec<u64>>,
+    /// When a node began to stop gracefully.
+    pub stops: Mutex<Vec<Timestamp>>,
     seen: Mutex<BTreeMap<&'static str, u64>>,
     trace: Mutex<Vec<String>>,
 }
@@ -171,6 +205,7 @@ impl World {
             healed_at: Mutex::default(),
             store_away: AtomicBool::new(false),
             overran: Mutex::default(),
+            stops: Mutex::default(),
             seen: Mutex::default(),
             trace: Mutex::default(),
         })
@@ -207,7 +242,10 @@ impl World {
 
     /// Writes into the trace: what a seed is replayed for, and what two runs of one seed must agree on.
     pub fn note(&self, what: impl FnOnce() -> String) {
-        self.trace.lock().unwrap().push(format!("{} {}", self.now().as_millis() - DAWN_MS, what()));
+        self.trace
+            .lock()
+            .unwrap()
+            .push(format!("{} {}", self.now().as_millis() - DAWN_MS, what()));
     }
 
     pub fn trace(&self) -> Vec<String> {
@@ -229,7 +267,12 @@ impl World {
     }
 
     pub fn saw_stop_overrun(&self) -> Vec<String> {
-        self.overran.lock().unwrap().iter().map(|life| format!("stopping: life {life} did not stop within its time")).collect()
+        self.overran
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|life| format!("stopping: life {life} did not stop within its time"))
+            .collect()
     }
 
     /// A place where a node waits for something outside: it may die here.
@@ -247,7 +290,13 @@ impl World {
         self.note(|| format!("node {}.{} dies: {place}", life.slot, life.number));
         life.dead.cancel();
         self.nodes.lock().unwrap()[life.slot] = None;
-        let after = self.roll(|d| if d.chance(300) { d.between(5_000, 40_000) } else { d.between(10, 3_000) });
+        let after = self.roll(|d| {
+            if d.chance(300) {
+                d.between(5_000, 40_000)
+            } else {
+                d.between(10, 3_000)
+            }
+        });
         let (world, slot) = (Arc::clone(self), life.slot);
         tokio::spawn(async move {
             world.pause(after).await;
@@ -261,11 +310,18 @@ impl World {
             return;
         }
         let number = self.lives.fetch_add(1, Ordering::Relaxed);
-        let life = Arc::new(Life { slot, number, dead: CancellationToken::new() });
+        let life = Arc::new(Life {
+            slot,
+            number,
+            dead: CancellationToken::new(),
+        });
         self.note(|| format!("node {slot}.{number} starts"));
         let engine = Engine::new(Parts {
             store: Arc::new(NodeStore::new(Arc::clone(self), Arc::clone(&life))),
-            clock: Arc::new(NodeClock { world: Arc::clone(self), life: Arc::clone(&life) }),
+            clock: Arc::new(NodeClock {
+                world: Arc::clone(self),
+                life: Arc::clone(&life),
+            }),
             entropy: Arc::new(WorldEntropy(Arc::clone(self))),
             keyring: Keyring::new(&[7; 32]),
             egress: egress(),
@@ -285,13 +341,20 @@ impl World {
 
     fn directory(self: &Arc<Self>, life: &Arc<Life>) -> Directory {
         let sender = |channel, id, deadline_ms| {
-            let carrier = Carrier { world: Arc::clone(self), life: Arc::clone(life), channel };
+            let carrier = Carrier {
+                world: Arc::clone(self),
+                life: Arc::clone(life),
+                channel,
+            };
             let mut sender = Sender::new(channel, id, Provider::Session(Arc::new(carrier)));
             sender.calls = Arc::new(tokio::sync::Semaphore::new(self.weather.calls));
             sender.deadline_ms = deadline_ms;
             sender
         };
-        Directory::new(SERVICES.iter().map(|s| s.service()).collect(), vec![sender(Channel::Whatsapp, 1, 4_000), sender(Channel::Sms, 42, 6_000)])
+        Directory::new(
+            SERVICES.iter().map(|s| s.service()).collect(),
+            vec![sender(Channel::Whatsapp, 1, 4_000), sender(Channel::Sms, 42, 6_000)],
+        )
     }
 }
 
@@ -351,7 +414,15 @@ impl Policy {
             code_ttl_ms: TTL_MS,
             limits: self.limits(),
             own_codes: false,
-            workflow: self.workflow.iter().map(|(channel, wait)| WorkflowStep { channel: *channel, sender: None, wait_ms: Some(*wait) }).collect(),
+            workflow: self
+                .workflow
+                .iter()
+                .map(|(channel, wait)| WorkflowStep {
+                    channel: *channel,
+                    sender: None,
+                    wait_ms: Some(*wait),
+                })
+                .collect(),
             workflows: Vec::new(),
             test_numbers: Vec::new(),
         }
@@ -385,7 +456,9 @@ pub fn number(of: usize, spelling: usize) -> Number {
 /// No world calls anybody over HTTP; the certificates are read once for all of them.
 fn egress() -> Egress {
     static EGRESS: OnceLock<Egress> = OnceLock::new();
-    EGRESS.get_or_init(|| Egress::new().expect("the machine's certificates load")).clone()
+    EGRESS
+        .get_or_init(|| Egress::new().expect("the machine's certificates load"))
+        .clone()
 }
 
 /// The world's clock as a node reads it: its waits are late, and a dead node's never end.

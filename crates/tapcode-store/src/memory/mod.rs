@@ -11,8 +11,8 @@ use tapcode_core::id::{KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    ApiKey, BROWSE_ROWS_MAX, Browse, Commit, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page, Place, REMEMBERED_MS, Remembered, Snapshot,
-    Store, StoreError, Subject, SubjectId, Sweep, Version, Versioned,
+    ApiKey, BROWSE_ROWS_MAX, Browse, Commit, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page, Place, REMEMBERED_MS, Remembered,
+    Snapshot, Store, StoreError, Subject, SubjectId, Sweep, Version, Versioned,
 };
 
 use crate::limits::Full;
@@ -81,7 +81,8 @@ impl State {
         // Nothing was written so far, and nothing is refused from here on.
         self.replace(&commit);
         for handle in commit.handles {
-            self.handles.insert((handle.sender, handle.provider_message_id), (commit.key, handle.message));
+            self.handles
+                .insert((handle.sender, handle.provider_message_id), (commit.key, handle.message));
         }
         for snapshot in commit.snapshots {
             match &snapshot.subject {
@@ -105,7 +106,14 @@ impl State {
         }
         if let Some(document) = commit.next.clone() {
             let version = Version(commit.expected.map_or(1, |v| v.0 + 1));
-            self.recipients.insert(commit.key, Row { document, version, due_at: commit.due_at });
+            self.recipients.insert(
+                commit.key,
+                Row {
+                    document,
+                    version,
+                    due_at: commit.due_at,
+                },
+            );
             if let Some(at) = commit.due_at {
                 self.due.insert((at, commit.key));
             }
@@ -125,8 +133,10 @@ impl State {
         }
         self.parked.retain(|_, receipts| !receipts.is_empty());
         self.parked_count = self.parked.values().map(Vec::len).sum();
-        self.handles.retain(|_, (_, message)| !take(message.made_at() < sweep.history_before));
-        self.verifications.retain(|id, s| !take(id.made_at() < sweep.history_before && is_past(s, sweep.history_before)));
+        self.handles
+            .retain(|_, (_, message)| !take(message.made_at() < sweep.history_before));
+        self.verifications
+            .retain(|id, s| !take(id.made_at() < sweep.history_before && is_past(s, sweep.history_before)));
         self.messages.retain(|id, _| !take(id.made_at() < sweep.history_before));
         self.log.retain(|_, entry| !take(entry.at < sweep.history_before));
         sweep.limit - left
@@ -142,7 +152,9 @@ fn is_past(snapshot: &Snapshot, before: Timestamp) -> bool {
 }
 
 fn is_wanted(snapshot: &Snapshot, browse: &Browse) -> bool {
-    let Subject::Verification(verification) = &snapshot.subject else { return false };
+    let Subject::Verification(verification) = &snapshot.subject else {
+        return false;
+    };
     let made_at = verification.id.made_at();
     snapshot.scope == browse.scope
         && browse.key.is_none_or(|key| snapshot.key == key)
@@ -155,7 +167,10 @@ fn is_wanted(snapshot: &Snapshot, browse: &Browse) -> bool {
 #[async_trait]
 impl Store for MemoryStore {
     async fn load(&self, key: &RecipientKey) -> Result<Option<Versioned<Recipient>>, StoreError> {
-        Ok(self.state().recipients.get(key).map(|row| Versioned { value: row.document.clone(), version: row.version }))
+        Ok(self.state().recipients.get(key).map(|row| Versioned {
+            value: row.document.clone(),
+            version: row.version,
+        }))
     }
 
     async fn commit(&self, batch: Vec<Commit>) -> Vec<Result<(), StoreError>> {
@@ -164,10 +179,20 @@ impl Store for MemoryStore {
     }
 
     async fn find(&self, sender: &str, provider_message_id: &str) -> Result<Option<(RecipientKey, MessageId)>, StoreError> {
-        Ok(self.state().handles.get(&(sender.into(), provider_message_id.into())).copied())
+        Ok(self
+            .state()
+            .handles
+            .get(&(sender.into(), provider_message_id.into()))
+            .copied())
     }
 
-    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
+    async fn park(
+        &self,
+        sender: &str,
+        provider_message_id: &str,
+        kind: &ReceiptKind,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         let state = &mut *self.state();
         let name = (sender.into(), provider_message_id.into());
         let waiting = state.parked.get_mut(&name);
@@ -178,7 +203,11 @@ impl Store for MemoryStore {
         if state.parked_count >= PARKED_MAX {
             return Err(StoreError::unavailable(Full::Parked));
         }
-        if state.parked.get(&name).is_some_and(|receipts| receipts.len() >= PARKED_PER_MESSAGE_MAX) {
+        if state
+            .parked
+            .get(&name)
+            .is_some_and(|receipts| receipts.len() >= PARKED_PER_MESSAGE_MAX)
+        {
             return Err(StoreError::unavailable(Full::ParkedForOneMessage));
         }
         state.parked.entry(name).or_default().push((kind.clone(), until));
@@ -189,11 +218,20 @@ impl Store for MemoryStore {
     async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
         let state = self.state();
         let receipts = state.parked.get(&(sender.into(), provider_message_id.into()));
-        Ok(receipts.map(|all| all.iter().map(|(kind, _)| kind.clone()).collect()).unwrap_or_default())
+        Ok(receipts
+            .map(|all| all.iter().map(|(kind, _)| kind.clone()).collect())
+            .unwrap_or_default())
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RecipientKey>, StoreError> {
-        Ok(self.state().due.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, key)| *key).collect())
+        Ok(self
+            .state()
+            .due
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .take(limit)
+            .map(|(_, key)| *key)
+            .collect())
     }
 
     async fn scheduled(&self) -> Result<u64, StoreError> {
@@ -211,9 +249,16 @@ impl Store for MemoryStore {
 
     async fn browse(&self, browse: &Browse) -> Result<Page, StoreError> {
         let state = self.state();
-        let mut page = Page { snapshots: Vec::new(), next: None };
+        let mut page = Page {
+            snapshots: Vec::new(),
+            next: None,
+        };
         let mut last = None;
-        let older = state.verifications.iter().rev().filter(|(id, _)| browse.cursor.is_none_or(|cursor| **id < cursor));
+        let older = state
+            .verifications
+            .iter()
+            .rev()
+            .filter(|(id, _)| browse.cursor.is_none_or(|cursor| **id < cursor));
         for (looked, (id, snapshot)) in older.enumerate() {
             if looked == BROWSE_ROWS_MAX {
                 page.next = last;
@@ -233,7 +278,13 @@ impl Store for MemoryStore {
 
     async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
         let from = after.map_or(Place(0), |place| Place(place.0.saturating_add(1)));
-        Ok(self.state().log.range(from..).take(limit).map(|(place, entry)| (*place, entry.clone())).collect())
+        Ok(self
+            .state()
+            .log
+            .range(from..)
+            .take(limit)
+            .map(|(place, entry)| (*place, entry.clone()))
+            .collect())
     }
 
     async fn newest(&self) -> Result<Option<Place>, StoreError> {

@@ -63,7 +63,11 @@ impl TryFrom<EntryV1> for Entry {
             metadata: record.metadata,
             client: record.client.map(TryInto::try_into).transpose()?.map(Box::new),
             input: record.input.try_into()?,
-            decisions: record.decisions.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            decisions: record
+                .decisions
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -85,12 +89,20 @@ impl From<&InputRecord> for InputRecordV1 {
     fn from(input: &InputRecord) -> Self {
         match input {
             InputRecord::Begin => Self::Begin,
-            InputRecord::Resend { channel } => Self::Resend { channel: channel.map(Word::number) },
+            InputRecord::Resend { channel } => Self::Resend {
+                channel: channel.map(Word::number),
+            },
             InputRecord::Check => Self::Check,
             InputRecord::Cancel => Self::Cancel,
             InputRecord::SendMessage => Self::SendMessage,
-            InputRecord::Outcome { message, said } => Self::Outcome { message: *message.as_bytes(), said: said_number(said) },
-            InputRecord::Receipt { message, status } => Self::Receipt { message: *message.as_bytes(), status: status.number() },
+            InputRecord::Outcome { message, said } => Self::Outcome {
+                message: *message.as_bytes(),
+                said: said_number(said),
+            },
+            InputRecord::Receipt { message, status } => Self::Receipt {
+                message: *message.as_bytes(),
+                status: status.number(),
+            },
             InputRecord::Tick => Self::Tick,
             InputRecord::Unlock => Self::Unlock,
         }
@@ -103,16 +115,20 @@ impl TryFrom<InputRecordV1> for InputRecord {
     fn try_from(record: InputRecordV1) -> Result<Self, Unreadable> {
         Ok(match record {
             InputRecordV1::Begin => Self::Begin,
-            InputRecordV1::Resend { channel } => Self::Resend { channel: channel.map(Word::from_number).transpose()? },
+            InputRecordV1::Resend { channel } => Self::Resend {
+                channel: channel.map(Word::from_number).transpose()?,
+            },
             InputRecordV1::Check => Self::Check,
             InputRecordV1::Cancel => Self::Cancel,
             InputRecordV1::SendMessage => Self::SendMessage,
-            InputRecordV1::Outcome { message, said: number } => {
-                Self::Outcome { message: MessageId::from_bytes(message), said: said(number)? }
-            }
-            InputRecordV1::Receipt { message, status } => {
-                Self::Receipt { message: MessageId::from_bytes(message), status: Word::from_number(status)? }
-            }
+            InputRecordV1::Outcome { message, said: number } => Self::Outcome {
+                message: MessageId::from_bytes(message),
+                said: said(number)?,
+            },
+            InputRecordV1::Receipt { message, status } => Self::Receipt {
+                message: MessageId::from_bytes(message),
+                status: Word::from_number(status)?,
+            },
             InputRecordV1::Tick => Self::Tick,
             InputRecordV1::Unlock => Self::Unlock,
         })
@@ -127,7 +143,10 @@ struct MessageRefV1 {
 
 impl From<&MessageRef> for MessageRefV1 {
     fn from(message: &MessageRef) -> Self {
-        Self { id: *message.id.as_bytes(), route: (&message.route).into() }
+        Self {
+            id: *message.id.as_bytes(),
+            route: (&message.route).into(),
+        }
     }
 }
 
@@ -135,7 +154,10 @@ impl TryFrom<MessageRefV1> for MessageRef {
     type Error = Unreadable;
 
     fn try_from(record: MessageRefV1) -> Result<Self, Unreadable> {
-        Ok(Self { id: MessageId::from_bytes(record.id), route: record.route.try_into()? })
+        Ok(Self {
+            id: MessageId::from_bytes(record.id),
+            route: record.route.try_into()?,
+        })
     }
 }
 
@@ -191,16 +213,24 @@ impl From<&Refusal> for RefusalV1 {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::UnknownVerification => Self::UnknownVerification,
-            Refusal::ResendTooSoon { retry_at } => Self::ResendTooSoon { retry_at: retry_at.as_millis() },
-            Refusal::HourlyLimit { retry_at } => Self::HourlyLimit { retry_at: retry_at.as_millis() },
-            Refusal::Locked { until } => Self::Locked { until: until.map(Timestamp::as_millis) },
+            Refusal::ResendTooSoon { retry_at } => Self::ResendTooSoon {
+                retry_at: retry_at.as_millis(),
+            },
+            Refusal::HourlyLimit { retry_at } => Self::HourlyLimit {
+                retry_at: retry_at.as_millis(),
+            },
+            Refusal::Locked { until } => Self::Locked {
+                until: until.map(Timestamp::as_millis),
+            },
             Refusal::NotPending { status } => Self::NotPending { status: status.number() },
             Refusal::PendingWithOtherCode => Self::PendingWithOtherCode,
             Refusal::PendingWithOtherBinding => Self::PendingWithOtherBinding,
             Refusal::ChannelNotInPlan => Self::ChannelNotInPlan,
             Refusal::TooManyPurposes => Self::TooManyPurposes,
             Refusal::TooManyPending => Self::TooManyPending,
-            Refusal::TooManyMessages { retry_at } => Self::TooManyMessages { retry_at: retry_at.as_millis() },
+            Refusal::TooManyMessages { retry_at } => Self::TooManyMessages {
+                retry_at: retry_at.as_millis(),
+            },
         }
     }
 }
@@ -211,35 +241,80 @@ impl TryFrom<RefusalV1> for Refusal {
     fn try_from(record: RefusalV1) -> Result<Self, Unreadable> {
         Ok(match record {
             RefusalV1::UnknownVerification => Self::UnknownVerification,
-            RefusalV1::ResendTooSoon { retry_at } => Self::ResendTooSoon { retry_at: Timestamp::from_millis(retry_at) },
-            RefusalV1::HourlyLimit { retry_at } => Self::HourlyLimit { retry_at: Timestamp::from_millis(retry_at) },
-            RefusalV1::Locked { until } => Self::Locked { until: until.map(Timestamp::from_millis) },
-            RefusalV1::NotPending { status } => Self::NotPending { status: Word::from_number(status)? },
+            RefusalV1::ResendTooSoon { retry_at } => Self::ResendTooSoon {
+                retry_at: Timestamp::from_millis(retry_at),
+            },
+            RefusalV1::HourlyLimit { retry_at } => Self::HourlyLimit {
+                retry_at: Timestamp::from_millis(retry_at),
+            },
+            RefusalV1::Locked { until } => Self::Locked {
+                until: until.map(Timestamp::from_millis),
+            },
+            RefusalV1::NotPending { status } => Self::NotPending {
+                status: Word::from_number(status)?,
+            },
             RefusalV1::PendingWithOtherCode => Self::PendingWithOtherCode,
             RefusalV1::PendingWithOtherBinding => Self::PendingWithOtherBinding,
             RefusalV1::ChannelNotInPlan => Self::ChannelNotInPlan,
             RefusalV1::TooManyPurposes => Self::TooManyPurposes,
             RefusalV1::TooManyPending => Self::TooManyPending,
-            RefusalV1::TooManyMessages { retry_at } => Self::TooManyMessages { retry_at: Timestamp::from_millis(retry_at) },
+            RefusalV1::TooManyMessages { retry_at } => Self::TooManyMessages {
+                retry_at: Timestamp::from_millis(retry_at),
+            },
         })
     }
 }
 
 #[derive(Serialize, Deserialize)]
 enum DecisionV1 {
-    Began { expires_at: TimeV1 },
-    Queued { message: MessageRefV1, cause: SendCauseV1 },
-    Claimed { message: MessageRefV1 },
-    RetryAt { message: MessageRefV1, at: TimeV1, failure: FailureV1 },
-    Message { message: MessageRefV1, status: u8, after_ms: u64, failure: Option<FailureV1> },
-    ReceiptRepeated { message: MessageRefV1, status: u8 },
-    Withdrawn { message: MessageRefV1 },
+    Began {
+        expires_at: TimeV1,
+    },
+    Queued {
+        message: MessageRefV1,
+        cause: SendCauseV1,
+    },
+    Claimed {
+        message: MessageRefV1,
+    },
+    RetryAt {
+        message: MessageRefV1,
+        at: TimeV1,
+        failure: FailureV1,
+    },
+    Message {
+        message: MessageRefV1,
+        status: u8,
+        after_ms: u64,
+        failure: Option<FailureV1>,
+    },
+    ReceiptRepeated {
+        message: MessageRefV1,
+        status: u8,
+    },
+    Withdrawn {
+        message: MessageRefV1,
+    },
     NoFallback(u8),
-    Alert { route: RouteV1, failure: FailureV1 },
-    CheckFailed { reason: u8, checks_left: u16 },
-    CheckNotEvaluated { reason: u8 },
-    Ended { status: u8, after_ms: u64, channel: Option<u8> },
-    Locked { until: Option<TimeV1> },
+    Alert {
+        route: RouteV1,
+        failure: FailureV1,
+    },
+    CheckFailed {
+        reason: u8,
+        checks_left: u16,
+    },
+    CheckNotEvaluated {
+        reason: u8,
+    },
+    Ended {
+        status: u8,
+        after_ms: u64,
+        channel: Option<u8>,
+    },
+    Locked {
+        until: Option<TimeV1>,
+    },
     Unlocked,
     Refused(RefusalV1),
 }
@@ -247,30 +322,57 @@ enum DecisionV1 {
 impl From<&Decision> for DecisionV1 {
     fn from(decision: &Decision) -> Self {
         match decision {
-            Decision::Began { expires_at } => Self::Began { expires_at: expires_at.as_millis() },
-            Decision::Queued { message, cause } => Self::Queued { message: message.into(), cause: cause.into() },
+            Decision::Began { expires_at } => Self::Began {
+                expires_at: expires_at.as_millis(),
+            },
+            Decision::Queued { message, cause } => Self::Queued {
+                message: message.into(),
+                cause: cause.into(),
+            },
             Decision::Claimed { message } => Self::Claimed { message: message.into() },
-            Decision::RetryAt { message, at, failure } => {
-                Self::RetryAt { message: message.into(), at: at.as_millis(), failure: failure.into() }
-            }
-            Decision::Message { message, status, after_ms, failure } => Self::Message {
+            Decision::RetryAt { message, at, failure } => Self::RetryAt {
+                message: message.into(),
+                at: at.as_millis(),
+                failure: failure.into(),
+            },
+            Decision::Message {
+                message,
+                status,
+                after_ms,
+                failure,
+            } => Self::Message {
                 message: message.into(),
                 status: status.number(),
                 after_ms: *after_ms,
                 failure: failure.as_ref().map(Into::into),
             },
-            Decision::ReceiptRepeated { message, status } => {
-                Self::ReceiptRepeated { message: message.into(), status: status.number() }
-            }
+            Decision::ReceiptRepeated { message, status } => Self::ReceiptRepeated {
+                message: message.into(),
+                status: status.number(),
+            },
             Decision::Withdrawn { message } => Self::Withdrawn { message: message.into() },
             Decision::NoFallback(reason) => Self::NoFallback(reason.number()),
-            Decision::Alert { route, failure } => Self::Alert { route: route.into(), failure: failure.into() },
-            Decision::CheckFailed { reason, checks_left } => Self::CheckFailed { reason: reason.number(), checks_left: *checks_left },
+            Decision::Alert { route, failure } => Self::Alert {
+                route: route.into(),
+                failure: failure.into(),
+            },
+            Decision::CheckFailed { reason, checks_left } => Self::CheckFailed {
+                reason: reason.number(),
+                checks_left: *checks_left,
+            },
             Decision::CheckNotEvaluated { reason } => Self::CheckNotEvaluated { reason: reason.number() },
-            Decision::Ended { status, after_ms, channel } => {
-                Self::Ended { status: status.number(), after_ms: *after_ms, channel: channel.map(Word::number) }
-            }
-            Decision::Locked { until } => Self::Locked { until: until.map(Timestamp::as_millis) },
+            Decision::Ended {
+                status,
+                after_ms,
+                channel,
+            } => Self::Ended {
+                status: status.number(),
+                after_ms: *after_ms,
+                channel: channel.map(Word::number),
+            },
+            Decision::Locked { until } => Self::Locked {
+                until: until.map(Timestamp::as_millis),
+            },
             Decision::Unlocked => Self::Unlocked,
             Decision::Refused(refusal) => Self::Refused(refusal.into()),
         }
@@ -282,32 +384,63 @@ impl TryFrom<DecisionV1> for Decision {
 
     fn try_from(record: DecisionV1) -> Result<Self, Unreadable> {
         Ok(match record {
-            DecisionV1::Began { expires_at } => Self::Began { expires_at: Timestamp::from_millis(expires_at) },
-            DecisionV1::Queued { message, cause } => Self::Queued { message: message.try_into()?, cause: cause.into() },
-            DecisionV1::Claimed { message } => Self::Claimed { message: message.try_into()? },
-            DecisionV1::RetryAt { message, at, failure } => {
-                Self::RetryAt { message: message.try_into()?, at: Timestamp::from_millis(at), failure: failure.into() }
-            }
-            DecisionV1::Message { message, status, after_ms, failure } => Self::Message {
+            DecisionV1::Began { expires_at } => Self::Began {
+                expires_at: Timestamp::from_millis(expires_at),
+            },
+            DecisionV1::Queued { message, cause } => Self::Queued {
+                message: message.try_into()?,
+                cause: cause.into(),
+            },
+            DecisionV1::Claimed { message } => Self::Claimed {
+                message: message.try_into()?,
+            },
+            DecisionV1::RetryAt { message, at, failure } => Self::RetryAt {
+                message: message.try_into()?,
+                at: Timestamp::from_millis(at),
+                failure: failure.into(),
+            },
+            DecisionV1::Message {
+                message,
+                status,
+                after_ms,
+                failure,
+            } => Self::Message {
                 message: message.try_into()?,
                 status: Word::from_number(status)?,
                 after_ms,
                 failure: failure.map(Into::into),
             },
-            DecisionV1::ReceiptRepeated { message, status } => {
-                Self::ReceiptRepeated { message: message.try_into()?, status: Word::from_number(status)? }
-            }
-            DecisionV1::Withdrawn { message } => Self::Withdrawn { message: message.try_into()? },
+            DecisionV1::ReceiptRepeated { message, status } => Self::ReceiptRepeated {
+                message: message.try_into()?,
+                status: Word::from_number(status)?,
+            },
+            DecisionV1::Withdrawn { message } => Self::Withdrawn {
+                message: message.try_into()?,
+            },
             DecisionV1::NoFallback(reason) => Self::NoFallback(Word::from_number(reason)?),
-            DecisionV1::Alert { route, failure } => Self::Alert { route: route.try_into()?, failure: failure.into() },
-            DecisionV1::CheckFailed { reason, checks_left } => Self::CheckFailed { reason: Word::from_number(reason)?, checks_left },
-            DecisionV1::CheckNotEvaluated { reason } => Self::CheckNotEvaluated { reason: Word::from_number(reason)? },
-            DecisionV1::Ended { status, after_ms, channel } => Self::Ended {
+            DecisionV1::Alert { route, failure } => Self::Alert {
+                route: route.try_into()?,
+                failure: failure.into(),
+            },
+            DecisionV1::CheckFailed { reason, checks_left } => Self::CheckFailed {
+                reason: Word::from_number(reason)?,
+                checks_left,
+            },
+            DecisionV1::CheckNotEvaluated { reason } => Self::CheckNotEvaluated {
+                reason: Word::from_number(reason)?,
+            },
+            DecisionV1::Ended {
+                status,
+                after_ms,
+                channel,
+            } => Self::Ended {
                 status: Word::from_number(status)?,
                 after_ms,
                 channel: channel.map(Word::from_number).transpose()?,
             },
-            DecisionV1::Locked { until } => Self::Locked { until: until.map(Timestamp::from_millis) },
+            DecisionV1::Locked { until } => Self::Locked {
+                until: until.map(Timestamp::from_millis),
+            },
             DecisionV1::Unlocked => Self::Unlocked,
             DecisionV1::Refused(refusal) => Self::Refused(refusal.try_into()?),
         })

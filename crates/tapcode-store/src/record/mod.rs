@@ -75,7 +75,11 @@ fn write(version: u8, record: &impl Serialize) -> Vec<u8> {
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     let (record, rest) = postcard::take_from_bytes(bytes).map_err(|_| Unreadable::Malformed)?;
-    if rest.is_empty() { Ok(record) } else { Err(Unreadable::Malformed) }
+    if rest.is_empty() {
+        Ok(record)
+    } else {
+        Err(Unreadable::Malformed)
+    }
 }
 
 macro_rules! stored {

@@ -38,7 +38,10 @@ pub(super) struct ScopeV1 {
 
 impl From<&Scope> for ScopeV1 {
     fn from(scope: &Scope) -> Self {
-        Self { service: scope.service.as_str().into(), mode: scope.mode.number() }
+        Self {
+            service: scope.service.as_str().into(),
+            mode: scope.mode.number(),
+        }
     }
 }
 
@@ -46,7 +49,10 @@ impl TryFrom<ScopeV1> for Scope {
     type Error = Unreadable;
 
     fn try_from(record: ScopeV1) -> Result<Self, Unreadable> {
-        Ok(Self { service: service(&record.service)?, mode: Word::from_number(record.mode)? })
+        Ok(Self {
+            service: service(&record.service)?,
+            mode: Word::from_number(record.mode)?,
+        })
     }
 }
 
@@ -92,7 +98,11 @@ impl From<&Recipient> for RecipientV1 {
             country: recipient.country.as_str().into(),
             sends: recipient.sends.iter().map(|at| at.as_millis()).collect(),
             requested_at: recipient.requested_at.map(Timestamp::as_millis),
-            failures: recipient.failures.iter().map(|f| (f.purpose.as_str().into(), f.in_a_row)).collect(),
+            failures: recipient
+                .failures
+                .iter()
+                .map(|f| (f.purpose.as_str().into(), f.in_a_row))
+                .collect(),
             lock: match recipient.lock {
                 Lock::Open => LockV1::Open,
                 Lock::Until(at) => LockV1::Until(at.as_millis()),
@@ -108,7 +118,12 @@ impl TryFrom<RecipientV1> for Recipient {
     type Error = Unreadable;
 
     fn try_from(record: RecipientV1) -> Result<Self, Unreadable> {
-        let failures = record.failures.iter().map(|(text, in_a_row)| Ok(Failures { purpose: purpose(text)?, in_a_row: *in_a_row }));
+        let failures = record.failures.iter().map(|(text, in_a_row)| {
+            Ok(Failures {
+                purpose: purpose(text)?,
+                in_a_row: *in_a_row,
+            })
+        });
         Ok(Self {
             scope: record.scope.try_into()?,
             number: record.number.map(Sealed),
@@ -122,7 +137,11 @@ impl TryFrom<RecipientV1> for Recipient {
                 LockV1::Until(at) => Lock::Until(Timestamp::from_millis(at)),
                 LockV1::UntilOperator => Lock::UntilOperator,
             },
-            verifications: record.verifications.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            verifications: record
+                .verifications
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
             messages: record.messages.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
@@ -160,8 +179,14 @@ struct LimitsV1 {
 
 #[derive(Serialize, Deserialize)]
 enum CodeSourceV1 {
-    Derived { length: u8 },
-    Own { sealed: Box<[u8]>, alphabet: u8, digest: [u8; 16] },
+    Derived {
+        length: u8,
+    },
+    Own {
+        sealed: Box<[u8]>,
+        alphabet: u8,
+        digest: [u8; 16],
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -187,8 +212,14 @@ struct AttemptV1 {
 impl From<&Verification> for VerificationV1 {
     fn from(verification: &Verification) -> Self {
         let began = verification.created_at;
-        let Limits { max_checks, resend_cooldown_ms, max_sends_per_hour, lock_after, lock_ms, lock_for_good_after } =
-            verification.limits;
+        let Limits {
+            max_checks,
+            resend_cooldown_ms,
+            max_sends_per_hour,
+            lock_after,
+            lock_ms,
+            lock_for_good_after,
+        } = verification.limits;
         Self {
             id: *verification.id.as_bytes(),
             purpose: verification.purpose.as_str().into(),
@@ -197,16 +228,40 @@ impl From<&Verification> for VerificationV1 {
             expires: since(verification.expires_at, began),
             finished: verification.finished_at.map(|at| since(at, began)),
             checks_used: verification.checks_used,
-            limits: LimitsV1 { max_checks, resend_cooldown_ms, max_sends_per_hour, lock_after, lock_ms, lock_for_good_after },
+            limits: LimitsV1 {
+                max_checks,
+                resend_cooldown_ms,
+                max_sends_per_hour,
+                lock_after,
+                lock_ms,
+                lock_for_good_after,
+            },
             code: match &verification.code {
                 CodeSource::Derived { length } => CodeSourceV1::Derived { length: *length },
-                CodeSource::Own { sealed, alphabet, digest } => {
-                    CodeSourceV1::Own { sealed: sealed.0.clone(), alphabet: alphabet.number(), digest: *digest }
-                }
+                CodeSource::Own {
+                    sealed,
+                    alphabet,
+                    digest,
+                } => CodeSourceV1::Own {
+                    sealed: sealed.0.clone(),
+                    alphabet: alphabet.number(),
+                    digest: *digest,
+                },
             },
-            binding: verification.binding.as_ref().map(|b| BindingV1 { digest: b.digest, sealed: b.sealed.0.clone() }),
+            binding: verification.binding.as_ref().map(|b| BindingV1 {
+                digest: b.digest,
+                sealed: b.sealed.0.clone(),
+            }),
             locale: verification.locale.clone(),
-            plan: verification.plan.steps().iter().map(|s| StepV1 { route: (&s.route).into(), wait_ms: s.wait_ms }).collect(),
+            plan: verification
+                .plan
+                .steps()
+                .iter()
+                .map(|s| StepV1 {
+                    route: (&s.route).into(),
+                    wait_ms: s.wait_ms,
+                })
+                .collect(),
             attempts: verification.attempts.iter().map(Into::into).collect(),
             client: verification.client.as_deref().map(Into::into),
             metadata: verification.metadata.clone(),
@@ -220,8 +275,20 @@ impl TryFrom<VerificationV1> for Verification {
 
     fn try_from(record: VerificationV1) -> Result<Self, Unreadable> {
         let began = Timestamp::from_millis(record.created_at);
-        let LimitsV1 { max_checks, resend_cooldown_ms, max_sends_per_hour, lock_after, lock_ms, lock_for_good_after } = record.limits;
-        let steps = record.plan.into_iter().map(|s| Ok(Step { route: s.route.try_into()?, wait_ms: s.wait_ms }));
+        let LimitsV1 {
+            max_checks,
+            resend_cooldown_ms,
+            max_sends_per_hour,
+            lock_after,
+            lock_ms,
+            lock_for_good_after,
+        } = record.limits;
+        let steps = record.plan.into_iter().map(|s| {
+            Ok(Step {
+                route: s.route.try_into()?,
+                wait_ms: s.wait_ms,
+            })
+        });
         let plan = Plan::new(steps.collect::<Result<_, Unreadable>>()?).ok_or(Unreadable::Content("plan"))?;
         let attempts: Vec<Attempt> = record.attempts.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
         // The core relies on both: there is a current attempt, and an attempt's step is in its plan.
@@ -236,14 +303,30 @@ impl TryFrom<VerificationV1> for Verification {
             expires_at: at(record.expires, began),
             finished_at: record.finished.map(|since| at(since, began)),
             checks_used: record.checks_used,
-            limits: Limits { max_checks, resend_cooldown_ms, max_sends_per_hour, lock_after, lock_ms, lock_for_good_after },
+            limits: Limits {
+                max_checks,
+                resend_cooldown_ms,
+                max_sends_per_hour,
+                lock_after,
+                lock_ms,
+                lock_for_good_after,
+            },
             code: match record.code {
                 CodeSourceV1::Derived { length } => CodeSource::Derived { length },
-                CodeSourceV1::Own { sealed, alphabet, digest } => {
-                    CodeSource::Own { sealed: Sealed(sealed), alphabet: Word::from_number(alphabet)?, digest }
-                }
+                CodeSourceV1::Own {
+                    sealed,
+                    alphabet,
+                    digest,
+                } => CodeSource::Own {
+                    sealed: Sealed(sealed),
+                    alphabet: Word::from_number(alphabet)?,
+                    digest,
+                },
             },
-            binding: record.binding.map(|b| Binding { digest: b.digest, sealed: Sealed(b.sealed) }),
+            binding: record.binding.map(|b| Binding {
+                digest: b.digest,
+                sealed: Sealed(b.sealed),
+            }),
             locale: record.locale,
             plan,
             attempts,
@@ -288,7 +371,11 @@ pub(super) struct RouteV1 {
 
 impl From<&Route> for RouteV1 {
     fn from(route: &Route) -> Self {
-        Self { channel: route.channel.number(), sender: route.sender, provider: route.provider.clone() }
+        Self {
+            channel: route.channel.number(),
+            sender: route.sender,
+            provider: route.provider.clone(),
+        }
     }
 }
 
@@ -296,7 +383,11 @@ impl TryFrom<RouteV1> for Route {
     type Error = Unreadable;
 
     fn try_from(record: RouteV1) -> Result<Self, Unreadable> {
-        Ok(Self { channel: Word::from_number(record.channel)?, sender: record.sender, provider: record.provider })
+        Ok(Self {
+            channel: Word::from_number(record.channel)?,
+            sender: record.sender,
+            provider: record.provider,
+        })
     }
 }
 
@@ -312,8 +403,22 @@ pub(super) struct ClientHintsV1 {
 
 impl From<&ClientHints> for ClientHintsV1 {
     fn from(hints: &ClientHints) -> Self {
-        let ClientHints { ip, user_agent, platform, app_hash, web_origin, whatsapp_installed } = hints.clone();
-        Self { ip, user_agent, platform: platform.map(Word::number), app_hash, web_origin, whatsapp_installed }
+        let ClientHints {
+            ip,
+            user_agent,
+            platform,
+            app_hash,
+            web_origin,
+            whatsapp_installed,
+        } = hints.clone();
+        Self {
+            ip,
+            user_agent,
+            platform: platform.map(Word::number),
+            app_hash,
+            web_origin,
+            whatsapp_installed,
+        }
     }
 }
 
@@ -321,9 +426,23 @@ impl TryFrom<ClientHintsV1> for ClientHints {
     type Error = Unreadable;
 
     fn try_from(record: ClientHintsV1) -> Result<Self, Unreadable> {
-        let ClientHintsV1 { ip, user_agent, platform, app_hash, web_origin, whatsapp_installed } = record;
+        let ClientHintsV1 {
+            ip,
+            user_agent,
+            platform,
+            app_hash,
+            web_origin,
+            whatsapp_installed,
+        } = record;
         let platform = platform.map(Word::from_number).transpose()?;
-        Ok(Self { ip, user_agent, platform, app_hash, web_origin, whatsapp_installed })
+        Ok(Self {
+            ip,
+            user_agent,
+            platform,
+            app_hash,
+            web_origin,
+            whatsapp_installed,
+        })
     }
 }
 
@@ -453,7 +572,11 @@ impl From<&Failure> for FailureV1 {
             FailureClass::OurMistake => FailureClassV1::OurMistake,
             FailureClass::NoFallback => FailureClassV1::NoFallback,
         };
-        Self { class, code: failure.code.clone(), detail: failure.detail.clone() }
+        Self {
+            class,
+            code: failure.code.clone(),
+            detail: failure.detail.clone(),
+        }
     }
 }
 
@@ -466,7 +589,11 @@ impl From<FailureV1> for Failure {
             FailureClassV1::OurMistake => FailureClass::OurMistake,
             FailureClassV1::NoFallback => FailureClass::NoFallback,
         };
-        Self { class, code: record.code, detail: record.detail }
+        Self {
+            class,
+            code: record.code,
+            detail: record.detail,
+        }
     }
 }
 

@@ -38,12 +38,19 @@ fn golden<T: Stored + PartialEq + Debug>(name: &str, expected: &[T]) {
     assert_eq!(read.len(), expected.len(), "{name} holds every sample");
     for (number, (read, expected)) in read.iter().zip(expected).enumerate() {
         assert_eq!(read, expected, "line {} of {name}", number + 1);
-        assert_eq!(T::from_bytes(&expected.to_bytes()).as_ref(), Ok(expected), "and the newest version reads back");
+        assert_eq!(
+            T::from_bytes(&expected.to_bytes()).as_ref(),
+            Ok(expected),
+            "and the newest version reads back"
+        );
     }
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 fn failures() -> Vec<Failure> {
@@ -68,7 +75,11 @@ fn hints() -> Vec<ClientHints> {
         web_origin: Some("https://example.com".into()),
         whatsapp_installed: Some(true),
     };
-    let of = |platform| ClientHints { platform, whatsapp_installed: Some(false), ..ClientHints::default() };
+    let of = |platform| ClientHints {
+        platform,
+        whatsapp_installed: Some(false),
+        ..ClientHints::default()
+    };
     vec![full, of(Some(Platform::Ios)), of(Some(Platform::Web)), ClientHints::default()]
 }
 
@@ -78,16 +89,30 @@ fn verifications() -> Vec<Verification> {
         let mut it = verification(n, at(n));
         it.status = status;
         it.finished_at = status.is_final().then_some(at(400_000));
-        it.limits = Limits { max_checks: 3, resend_cooldown_ms: 1, max_sends_per_hour: 9, lock_after: 8, lock_ms: 7, lock_for_good_after: 6 };
+        it.limits = Limits {
+            max_checks: 3,
+            resend_cooldown_ms: 1,
+            max_sends_per_hour: 9,
+            lock_after: 8,
+            lock_ms: 7,
+            lock_for_good_after: 6,
+        };
         it.client = hints().into_iter().nth(usize::try_from(n).unwrap()).map(Box::new);
         it.checks_used = 300;
         it.entries = 65_535;
         all.push(it);
     }
-    let own = |alphabet| CodeSource::Own { sealed: Sealed([1, 2, 3].into()), alphabet, digest: [4; 16] };
+    let own = |alphabet| CodeSource::Own {
+        sealed: Sealed([1, 2, 3].into()),
+        alphabet,
+        digest: [4; 16],
+    };
     all[0].code = own(Alphabet::Digits);
     all[1].code = own(Alphabet::Alphanumeric);
-    all[2].binding = Some(Binding { digest: [5; 32], sealed: Sealed([6, 7].into()) });
+    all[2].binding = Some(Binding {
+        digest: [5; 32],
+        sealed: Sealed([6, 7].into()),
+    });
     all[2].metadata = vec![];
     let delivery = &mut all[3].attempts[0].delivery;
     // A clock may have gone back meanwhile.
@@ -118,7 +143,16 @@ fn recipients() -> Vec<Recipient> {
     let plain = recipient(1, BEGIN);
     let mut full = recipient(2, at(5));
     full.lock = Lock::Until(at(3_600_000));
-    full.failures = vec![Failures { purpose: purpose("login"), in_a_row: 19 }, Failures { purpose: purpose("a.b:c"), in_a_row: 1 }];
+    full.failures = vec![
+        Failures {
+            purpose: purpose("login"),
+            in_a_row: 19,
+        },
+        Failures {
+            purpose: purpose("a.b:c"),
+            in_a_row: 1,
+        },
+    ];
     full.verifications = verifications();
     full.messages = vec![plain_message(7, at(7))];
     full.messages[0].payload = Some(Sealed([9; 5].into()));
@@ -135,7 +169,9 @@ fn recipients() -> Vec<Recipient> {
 
 fn snapshots() -> Vec<Snapshot> {
     let verifications = verifications().into_iter().map(|v| snapshot(key(1), scope("acme"), v));
-    verifications.chain([message_snapshot(key(2), scope("shop-2"), plain_message(1, at(1)))]).collect()
+    verifications
+        .chain([message_snapshot(key(2), scope("shop-2"), plain_message(1, at(1)))])
+        .collect()
 }
 
 fn refusals() -> Vec<Refusal> {
@@ -145,7 +181,9 @@ fn refusals() -> Vec<Refusal> {
         Refusal::HourlyLimit { retry_at: at(2) },
         Refusal::Locked { until: Some(at(3)) },
         Refusal::Locked { until: None },
-        Refusal::NotPending { status: Status::Approved },
+        Refusal::NotPending {
+            status: Status::Approved,
+        },
         Refusal::PendingWithOtherCode,
         Refusal::PendingWithOtherBinding,
         Refusal::ChannelNotInPlan,
@@ -156,7 +194,10 @@ fn refusals() -> Vec<Refusal> {
 }
 
 fn decisions() -> Vec<Decision> {
-    let message = || MessageRef { id: message_id(1, at(1)), route: plan().steps()[0].route.clone() };
+    let message = || MessageRef {
+        id: message_id(1, at(1)),
+        route: plan().steps()[0].route.clone(),
+    };
     let failure = || failures()[0].clone();
     let mut all = vec![Decision::Began { expires_at: at(1) }];
     for cause in [
@@ -166,10 +207,17 @@ fn decisions() -> Vec<Decision> {
         SendCause::FellBackOnSilence { waited_ms: 10_000 },
         SendCause::Plain,
     ] {
-        all.push(Decision::Queued { message: message(), cause });
+        all.push(Decision::Queued {
+            message: message(),
+            cause,
+        });
     }
     all.push(Decision::Claimed { message: message() });
-    all.push(Decision::RetryAt { message: message(), at: at(9), failure: failure() });
+    all.push(Decision::RetryAt {
+        message: message(),
+        at: at(9),
+        failure: failure(),
+    });
     for status in [
         MessageStatus::Queued,
         MessageStatus::Unclear,
@@ -179,14 +227,30 @@ fn decisions() -> Vec<Decision> {
         MessageStatus::Delivered,
         MessageStatus::Read,
     ] {
-        all.push(Decision::Message { message: message(), status, after_ms: 900, failure: Some(failure()) });
-        all.push(Decision::ReceiptRepeated { message: message(), status });
+        all.push(Decision::Message {
+            message: message(),
+            status,
+            after_ms: 900,
+            failure: Some(failure()),
+        });
+        all.push(Decision::ReceiptRepeated {
+            message: message(),
+            status,
+        });
     }
-    all.push(Decision::Message { message: message(), status: MessageStatus::Sent, after_ms: u64::MAX, failure: None });
+    all.push(Decision::Message {
+        message: message(),
+        status: MessageStatus::Sent,
+        after_ms: u64::MAX,
+        failure: None,
+    });
     all.push(Decision::Withdrawn { message: message() });
     all.push(Decision::NoFallback(NoFallback::HourlyLimit));
     all.push(Decision::NoFallback(NoFallback::FailureForbids));
-    all.extend(failures().into_iter().map(|failure| Decision::Alert { route: message().route, failure }));
+    all.extend(failures().into_iter().map(|failure| Decision::Alert {
+        route: message().route,
+        failure,
+    }));
     for reason in [
         CheckReason::IncorrectCode,
         CheckReason::Expired,
@@ -199,9 +263,17 @@ fn decisions() -> Vec<Decision> {
         all.push(Decision::CheckNotEvaluated { reason });
     }
     for status in Status::ALL {
-        all.push(Decision::Ended { status, after_ms: 1, channel: Some(Channel::Sms) });
+        all.push(Decision::Ended {
+            status,
+            after_ms: 1,
+            channel: Some(Channel::Sms),
+        });
     }
-    all.push(Decision::Ended { status: Status::Failed, after_ms: 1, channel: None });
+    all.push(Decision::Ended {
+        status: Status::Failed,
+        after_ms: 1,
+        channel: None,
+    });
     all.push(Decision::Locked { until: Some(at(1)) });
     all.push(Decision::Locked { until: None });
     all.push(Decision::Unlocked);
@@ -214,18 +286,26 @@ fn entries() -> Vec<Entry> {
     let mut inputs = vec![
         InputRecord::Begin,
         InputRecord::Resend { channel: None },
-        InputRecord::Resend { channel: Some(Channel::Whatsapp) },
+        InputRecord::Resend {
+            channel: Some(Channel::Whatsapp),
+        },
         InputRecord::Check,
         InputRecord::Cancel,
         InputRecord::SendMessage,
         InputRecord::Tick,
         InputRecord::Unlock,
-        InputRecord::Receipt { message, status: MessageStatus::Read },
+        InputRecord::Receipt {
+            message,
+            status: MessageStatus::Read,
+        },
     ];
     inputs.extend(["accepted", "failed", "unclear"].map(|said| InputRecord::Outcome { message, said }));
     let mut all: Vec<Entry> = (0..)
         .zip(inputs)
-        .map(|(n, input)| Entry { input, ..entry(n, at(n), (n % 2 == 0).then(|| verification(n, at(n)).id)) })
+        .map(|(n, input)| Entry {
+            input,
+            ..entry(n, at(n), (n % 2 == 0).then(|| verification(n, at(n)).id))
+        })
         .collect();
     all[0].decisions = decisions();
     all[1].client = Some(Box::new(hints().remove(0)));
@@ -236,12 +316,23 @@ fn entries() -> Vec<Entry> {
 
 fn receipts() -> Vec<ReceiptKind> {
     let plain = [ReceiptKind::Sent, ReceiptKind::Delivered, ReceiptKind::Read];
-    plain.into_iter().chain(failures().into_iter().map(ReceiptKind::Failed)).collect()
+    plain
+        .into_iter()
+        .chain(failures().into_iter().map(ReceiptKind::Failed))
+        .collect()
 }
 
 fn api_keys() -> Vec<ApiKey> {
     let all = vec![Right::Verify, Right::Messages, Right::Read, Right::Admin];
-    vec![api_key(1, at(1)), ApiKey { service: None, rights: all, revoked_at: Some(at(9)), ..api_key(2, at(2)) }]
+    vec![
+        api_key(1, at(1)),
+        ApiKey {
+            service: None,
+            rights: all,
+            revoked_at: Some(at(9)),
+            ..api_key(2, at(2))
+        },
+    ]
 }
 
 #[test]
@@ -255,7 +346,11 @@ fn every_record_of_version_1_still_reads() {
 
 #[test]
 fn a_document_takes_a_few_hundred_bytes() {
-    let sizes = [recipient(1, BEGIN).to_bytes().len(), snapshots()[6].to_bytes().len(), entry(1, BEGIN, None).to_bytes().len()];
+    let sizes = [
+        recipient(1, BEGIN).to_bytes().len(),
+        snapshots()[6].to_bytes().len(),
+        entry(1, BEGIN, None).to_bytes().len(),
+    ];
     println!("bytes of a document, a snapshot and an entry: {sizes:?}");
     assert!(sizes.iter().all(|size| *size < 400), "{sizes:?}");
 }
@@ -276,7 +371,10 @@ fn what_cannot_be_is_refused() {
     assert_eq!(refused, Err(Unreadable::Content("row of attempts")));
     let mut beyond_its_plan = recipient(1, BEGIN);
     beyond_its_plan.verifications[0].attempts[0].step = 2;
-    assert_eq!(Recipient::from_bytes(&beyond_its_plan.to_bytes()), Err(Unreadable::Content("row of attempts")));
+    assert_eq!(
+        Recipient::from_bytes(&beyond_its_plan.to_bytes()),
+        Err(Unreadable::Content("row of attempts"))
+    );
 }
 
 /// Whatever is read can be written and read again.

@@ -45,16 +45,36 @@ words!(Platform, "platform", Android = 1, Ios = 2, Web = 3);
 words!(Right, "right", Verify = 1, Messages = 2, Read = 3, Admin = 4);
 words!(NoFallback, "reason without fallback", HourlyLimit = 1, FailureForbids = 2);
 words!(
-    Status, "status of a verification",
-    Pending = 1, Approved = 2, Expired = 3, Canceled = 4, MaxChecksReached = 5, Failed = 6, Blocked = 7
+    Status,
+    "status of a verification",
+    Pending = 1,
+    Approved = 2,
+    Expired = 3,
+    Canceled = 4,
+    MaxChecksReached = 5,
+    Failed = 6,
+    Blocked = 7
 );
 words!(
-    MessageStatus, "status of a message",
-    Queued = 1, Unclear = 2, Accepted = 3, Sent = 4, Failed = 5, Delivered = 6, Read = 7
+    MessageStatus,
+    "status of a message",
+    Queued = 1,
+    Unclear = 2,
+    Accepted = 3,
+    Sent = 4,
+    Failed = 5,
+    Delivered = 6,
+    Read = 7
 );
 words!(
-    CheckReason, "reason of a check",
-    IncorrectCode = 1, Expired = 2, TooManyChecks = 3, AlreadyUsed = 4, Canceled = 5, BindingMismatch = 6
+    CheckReason,
+    "reason of a check",
+    IncorrectCode = 1,
+    Expired = 2,
+    TooManyChecks = 3,
+    AlreadyUsed = 4,
+    Canceled = 5,
+    BindingMismatch = 6
 );
 
 /// The words that [`tapcode_core::entry::InputRecord::Outcome`] has for what a provider said, by their numbers from 1 on.
@@ -62,13 +82,18 @@ const SAID: [&str; 3] = ["accepted", "failed", "unclear"];
 
 /// The number of what a provider said; 0 for a word that is not known here.
 pub(crate) fn said_number(said: &str) -> u8 {
-    SAID.iter().position(|word| *word == said).and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
+    SAID.iter()
+        .position(|word| *word == said)
+        .and_then(|at| u8::try_from(at + 1).ok())
+        .unwrap_or(0)
 }
 
 /// What a provider said.
 pub(crate) fn said(number: u8) -> Result<&'static str, Unreadable> {
     let at = usize::from(number).checked_sub(1);
-    at.and_then(|at| SAID.get(at)).copied().ok_or(Unreadable::Number("word of a provider", number))
+    at.and_then(|at| SAID.get(at))
+        .copied()
+        .ok_or(Unreadable::Number("word of a provider", number))
 }
 
 #[cfg(test)]

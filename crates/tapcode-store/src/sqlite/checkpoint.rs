@@ -25,10 +25,11 @@ pub(super) struct Turnstile {
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     /// Pages in the write-ahead log after the last commit.
     pages: u32,
+    /// From how many pages on they are copied.
+    copy_from: u32,
     /// Counts commits, to tell idleness.
     commits: u64,
     /// The writer is within a transaction.
@@ -36,6 +37,19 @@ struct State {
     /// The writer is to wait.
     held: bool,
     stopped: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            pages: 0,
+            copy_from: COPY_FROM_PAGES,
+            commits: 0,
+            writing: false,
+            held: false,
+            stopped: false,
+        }
+    }
 }
 
 impl Turnstile {
@@ -46,14 +60,20 @@ impl Turnstile {
     /// The writer begins a transaction; it waits here while it is held.
     pub(super) fn enter(&self) {
         let state = self.state();
-        let mut state = self.changed.wait_while(state, |s| s.held).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .changed
+            .wait_while(state, |s| s.held)
+            .unwrap_or_else(PoisonError::into_inner);
         state.writing = true;
     }
 
     /// The writer has ended its transaction.
     pub(super) fn leave(&self) {
-        self.state().writing = false;
-        self.changed.notify_all();
+        let mut state = self.state();
+        state.writing = false;
+        if state.held || state.pages >= state.copy_from {
+            self.changed.notify_all();
+        }
     }
 
     /// The log has so many pages after a commit.
@@ -66,7 +86,11 @@ impl Turnstile {
     fn hold(&self) -> Held<'_> {
         let mut state = self.state();
         state.held = true;
-        drop(self.changed.wait_while(state, |s| s.writing && !s.stopped).unwrap_or_else(PoisonError::into_inner));
+        drop(
+            self.changed
+                .wait_while(state, |s| s.writing && !s.stopped)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         Held(self)
     }
 }
@@ -90,8 +114,13 @@ pub(super) struct Checkpointer {
 impl Checkpointer {
     pub(super) fn start(connection: Connection, turnstile: Arc<Turnstile>) -> std::io::Result<Self> {
         let shared = Arc::clone(&turnstile);
-        let thread = std::thread::Builder::new().name("sqlite-checkpoint".to_owned()).spawn(move || run(&connection, &shared))?;
-        Ok(Self { turnstile, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("sqlite-checkpoint".to_owned())
+            .spawn(move || run(&connection, &shared))?;
+        Ok(Self {
+            turnstile,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -110,16 +139,16 @@ fn run(connection: &Connection, turnstile: &Turnstile) {
     let mut seen = 0;
     loop {
         let state = turnstile.state();
-        let wanted = |s: &mut State| s.pages < COPY_FROM_PAGES && !s.stopped;
-        let (mut state, waited) =
-            turnstile.changed.wait_timeout_while(state, IDLE, wanted).unwrap_or_else(PoisonError::into_inner);
+        let quiet = |s: &mut State| s.pages < s.copy_from && !s.stopped;
+        let waited = turnstile.changed.wait_timeout_while(state, IDLE, quiet);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if state.stopped {
             return;
         }
         let idle = waited.timed_out() && state.commits == seen && state.pages > 0;
         seen = state.commits;
         let pages = state.pages;
-        if pages < COPY_FROM_PAGES && !idle {
+        if pages < state.copy_from && !idle {
             continue;
         }
         // Asked again only when the writer has told of more.
@@ -130,8 +159,16 @@ fn run(connection: &Connection, turnstile: &Turnstile) {
         } else {
             copy_all(connection, turnstile)
         };
+        // A log that could not start again is left to grow by as much once more before the next try.
+        let copied = matches!(done, Ok(Reach::All));
+        turnstile.state().copy_from = if copied {
+            COPY_FROM_PAGES
+        } else {
+            pages.saturating_add(COPY_FROM_PAGES)
+        };
         if let Err(error) = done {
-            warn!(error = &error as &dyn std::error::Error, "the write-ahead log could not be copied into the database, and grows");
+            let error: &dyn std::error::Error = &error;
+            warn!(error, "the write-ahead log could not be copied into the database, and grows");
             let state = turnstile.state();
             let paused = turnstile.changed.wait_timeout_while(state, PAUSE, |s| !s.stopped);
             drop(paused.unwrap_or_else(PoisonError::into_inner));
@@ -139,7 +176,7 @@ fn run(connection: &Connection, turnstile: &Turnstile) {
     }
 }
 
-fn copy_all(connection: &Connection, turnstile: &Turnstile) -> Result<(), rusqlite::Error> {
+fn copy_all(connection: &Connection, turnstile: &Turnstile) -> Result<Reach, rusqlite::Error> {
     for _ in 0..COPIES_BEFORE_HOLD {
         checkpoint(connection, "PASSIVE")?;
     }
@@ -147,12 +184,18 @@ fn copy_all(connection: &Connection, turnstile: &Turnstile) -> Result<(), rusqli
     checkpoint(connection, "RESTART")
 }
 
-/// A reader or another process in the way is no error: there is a next time.
-fn checkpoint(connection: &Connection, mode: &str) -> Result<(), rusqlite::Error> {
-    let result = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
-    match result {
-        Ok(_) => Ok(()),
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
+/// How far a checkpoint came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    All,
+    /// A reader or another process was in the way, which is no error.
+    Some,
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> Result<Reach, rusqlite::Error> {
+    match connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, bool>(0)) {
+        Ok(busy) => Ok(if busy { Reach::Some } else { Reach::All }),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(Reach::Some),
         Err(error) => Err(error),
     }
 }

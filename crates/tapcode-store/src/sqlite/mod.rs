@@ -57,7 +57,13 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { point_readers: 8, scan_readers: 2, reader_cache_kib: 2 * 1024, writer_cache_kib: 64 * 1024, pages_max: None }
+        Self {
+            point_readers: 8,
+            scan_readers: 2,
+            reader_cache_kib: 2 * 1024,
+            writer_cache_kib: 64 * 1024,
+            pages_max: None,
+        }
     }
 }
 
@@ -113,7 +119,10 @@ impl SqliteStore {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = Arc::clone(&self.scans_allowed).acquire_owned().await.map_err(StoreError::unavailable)?;
+        let permit = Arc::clone(&self.scans_allowed)
+            .acquire_owned()
+            .await
+            .map_err(StoreError::unavailable)?;
         let readers = Arc::clone(&self.scans);
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -140,7 +149,10 @@ impl From<ReadError> for StoreError {
         match error {
             ReadError::Sqlite(error) => Self::unavailable(error),
             ReadError::Row(inconsistency) => {
-                tracing::error!(error = &inconsistency as &dyn std::error::Error, "the store holds a row that cannot be read");
+                tracing::error!(
+                    error = &inconsistency as &dyn std::error::Error,
+                    "the store holds a row that cannot be read"
+                );
                 Self::unavailable(inconsistency)
             }
         }
@@ -153,7 +165,12 @@ fn record<T: Stored>(bytes: &[u8], table: &'static str, column: &'static str, id
 }
 
 fn unreadable(source: Unreadable, table: &'static str, column: &'static str, id: &dyn fmt::Debug) -> ReadError {
-    ReadError::Row(Inconsistency { table, column, id: format!("{id:?}").into(), source })
+    ReadError::Row(Inconsistency {
+        table,
+        column,
+        id: format!("{id:?}").into(),
+        source,
+    })
 }
 
 /// A blob of a fixed length.
@@ -169,7 +186,9 @@ fn rows_max(limit: usize) -> i64 {
 fn browse_rows(connection: &Connection, browse: &Browse) -> Result<Page, ReadError> {
     let from = Kind::Verification.from(browse.after.unwrap_or(Timestamp::from_millis(0)));
     let before = Kind::Verification.from(browse.before.unwrap_or(Timestamp::from_millis(i64::MAX)));
-    let to = browse.cursor.map_or(before, |cursor| before.min(subject_key(SubjectId::Verification(cursor))));
+    let to = browse
+        .cursor
+        .map_or(before, |cursor| before.min(subject_key(SubjectId::Verification(cursor))));
     let scope = scope_text(&browse.scope);
     // One number's rows are few; otherwise the service's rows are walked. Status and purpose are looked at row by row:
     // the page may be short, the walk is bounded.
@@ -197,14 +216,22 @@ fn browse_rows(connection: &Connection, browse: &Browse) -> Result<Page, ReadErr
     };
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![owner, from, to, BROWSE_ROWS_MAX + 1])?;
-    let mut page = Page { snapshots: Vec::new(), next: None };
+    let mut page = Page {
+        snapshots: Vec::new(),
+        next: None,
+    };
     let mut last: Option<SubjectKey> = None;
     let mut looked = 0;
     while let Some(row) = rows.next()? {
         let full = looked == BROWSE_ROWS_MAX;
         let wanted = row.get_ref(1)?.as_str().is_ok_and(|s| s == scope)
-            && browse.status.is_none_or(|status| row.get(2).is_ok_and(|number: u8| number == Status::number(status)))
-            && browse.purpose.as_ref().is_none_or(|purpose| row.get_ref(3).is_ok_and(|p| p.as_str() == Ok(purpose.as_str())));
+            && browse
+                .status
+                .is_none_or(|status| row.get(2).is_ok_and(|number: u8| number == Status::number(status)))
+            && browse
+                .purpose
+                .as_ref()
+                .is_none_or(|purpose| row.get_ref(3).is_ok_and(|p| p.as_str() == Ok(purpose.as_str())));
         if full || (wanted && page.snapshots.len() == browse.limit.max(1)) {
             page.next = last.map(|key| VerificationId::from_bytes(id_of(&key)));
             break;
@@ -212,7 +239,12 @@ fn browse_rows(connection: &Connection, browse: &Browse) -> Result<Page, ReadErr
         let key: SubjectKey = bytes(row, 0)?;
         if wanted {
             let id = VerificationId::from_bytes(id_of(&key));
-            page.snapshots.push(record(row.get_ref(4)?.as_blob().unwrap_or_default(), "history", "snapshot", &id)?);
+            page.snapshots.push(record(
+                row.get_ref(4)?.as_blob().unwrap_or_default(),
+                "history",
+                "snapshot",
+                &id,
+            )?);
         }
         last = Some(key);
         looked += 1;
@@ -234,7 +266,10 @@ impl Store for SqliteStore {
             let mut rows = statement.query([key.0])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let value = record(row.get_ref(1)?.as_blob().unwrap_or_default(), "recipients", "document", key)?;
-            Ok(Some(Versioned { value, version: Version(row.get(0)?) }))
+            Ok(Some(Versioned {
+                value,
+                version: Version(row.get(0)?),
+            }))
         })
     }
 
@@ -242,16 +277,19 @@ impl Store for SqliteStore {
         let count = batch.len();
         let work = Work::Commit(batch.into_iter().map(Write::from).collect());
         match self.writer.write(work).await {
-            Ok(Done::Committed(written)) => {
-                written.into_iter().map(|written| if written { Ok(()) } else { Err(StoreError::Conflict) }).collect()
-            }
+            Ok(Done::Committed(written)) => written
+                .into_iter()
+                .map(|written| if written { Ok(()) } else { Err(StoreError::Conflict) })
+                .collect(),
             Ok(_) => unreachable!("commits are answered as commits"),
             Err(error) => {
                 let shared: Arc<dyn std::error::Error + Send + Sync> = Arc::from(match error {
                     StoreError::Unavailable(source) => source,
                     conflict @ StoreError::Conflict => conflict.into(),
                 });
-                (0..count).map(|_| Err(StoreError::unavailable(Shared(Arc::clone(&shared))))).collect()
+                (0..count)
+                    .map(|_| Err(StoreError::unavailable(Shared(Arc::clone(&shared)))))
+                    .collect()
             }
         }
     }
@@ -267,7 +305,13 @@ impl Store for SqliteStore {
         })
     }
 
-    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
+    async fn park(
+        &self,
+        sender: &str,
+        provider_message_id: &str,
+        kind: &ReceiptKind,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         let work = Work::Park {
             sender: sender.into(),
             provider_message_id: provider_message_id.into(),
@@ -293,7 +337,12 @@ impl Store for SqliteStore {
             let mut kinds = Vec::new();
             while let Some(row) = rows.next()? {
                 let place: i64 = row.get(1)?;
-                kinds.push(record(row.get_ref(0)?.as_blob().unwrap_or_default(), "parked", "kind", &place)?);
+                kinds.push(record(
+                    row.get_ref(0)?.as_blob().unwrap_or_default(),
+                    "parked",
+                    "kind",
+                    &place,
+                )?);
             }
             Ok(kinds)
         })
@@ -308,7 +357,9 @@ impl Store for SqliteStore {
                  ORDER BY due_at, key
                  LIMIT ?2",
             )?;
-            let rows = statement.query_map(params![now.as_millis(), rows_max(limit)], |row| Ok(RecipientKey(bytes(row, 0)?)))?;
+            let rows = statement.query_map(params![now.as_millis(), rows_max(limit)], |row| {
+                Ok(RecipientKey(bytes(row, 0)?))
+            })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
@@ -328,7 +379,12 @@ impl Store for SqliteStore {
             let mut statement = connection.prepare_cached("SELECT snapshot FROM history WHERE id = ?1")?;
             let mut rows = statement.query([subject_key(id)])?;
             let Some(row) = rows.next()? else { return Ok(None) };
-            Ok(Some(record(row.get_ref(0)?.as_blob().unwrap_or_default(), "history", "snapshot", &id)?))
+            Ok(Some(record(
+                row.get_ref(0)?.as_blob().unwrap_or_default(),
+                "history",
+                "snapshot",
+                &id,
+            )?))
         })
     }
 
@@ -351,7 +407,10 @@ impl Store for SqliteStore {
             let mut entries = Vec::new();
             while let Some(row) = rows.next()? {
                 let place: u64 = row.get(0)?;
-                entries.push((Place(place), record(row.get_ref(1)?.as_blob().unwrap_or_default(), "log", "entry", &place)?));
+                entries.push((
+                    Place(place),
+                    record(row.get_ref(1)?.as_blob().unwrap_or_default(), "log", "entry", &place)?,
+                ));
             }
             Ok(entries)
         })
@@ -407,8 +466,12 @@ impl Store for SqliteStore {
     }
 
     async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        let work =
-            Work::PutKey { id: key.id, digest: key.digest, created_at: key.created_at.as_millis(), record: key.to_bytes() };
+        let work = Work::PutKey {
+            id: key.id,
+            digest: key.digest,
+            created_at: key.created_at.as_millis(),
+            record: key.to_bytes(),
+        };
         self.writer.write(work).await.map(drop)
     }
 
@@ -417,7 +480,12 @@ impl Store for SqliteStore {
             let mut statement = connection.prepare_cached("SELECT record FROM keys WHERE digest = ?1")?;
             let mut rows = statement.query([digest])?;
             let Some(row) = rows.next()? else { return Ok(None) };
-            Ok(Some(record(row.get_ref(0)?.as_blob().unwrap_or_default(), "keys", "record", &"of a digest")?))
+            Ok(Some(record(
+                row.get_ref(0)?.as_blob().unwrap_or_default(),
+                "keys",
+                "record",
+                &"of a digest",
+            )?))
         })
     }
 
@@ -427,7 +495,12 @@ impl Store for SqliteStore {
             let mut rows = statement.query([])?;
             let mut keys = Vec::new();
             while let Some(row) = rows.next()? {
-                keys.push(record(row.get_ref(0)?.as_blob().unwrap_or_default(), "keys", "record", &keys.len())?);
+                keys.push(record(
+                    row.get_ref(0)?.as_blob().unwrap_or_default(),
+                    "keys",
+                    "record",
+                    &keys.len(),
+                )?);
             }
             Ok(keys)
         })
@@ -443,7 +516,10 @@ impl Store for SqliteStore {
             };
             gone += rows;
             // A page holds about ten rows, so this keeps up with what was removed here and by commits.
-            let vacuum = Work::Vacuum { pages: VACUUM_PAGES, keep: FREE_PAGES_KEPT };
+            let vacuum = Work::Vacuum {
+                pages: VACUUM_PAGES,
+                keep: FREE_PAGES_KEPT,
+            };
             let Done::Vacuumed(pages) = self.writer.write(vacuum).await? else {
                 unreachable!("a vacuum is answered as a vacuum")
             };
@@ -460,9 +536,20 @@ impl Store for SqliteStore {
 }
 
 /// One reason for every commit of a batch.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
+#[derive(Clone, Debug)]
 struct Shared(Arc<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Shared {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -16,14 +16,25 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn open(path: &Path, options: &SqliteOptions, count: usize) -> Result<Self, OpenError> {
-        let free = (0..count.max(1)).map(|_| schema::open_reader(path, options)).collect::<Result<_, _>>()?;
-        Ok(Self { free: Mutex::new(free), returned: Condvar::new() })
+        let free = (0..count.max(1))
+            .map(|_| schema::open_reader(path, options))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            free: Mutex::new(free),
+            returned: Condvar::new(),
+        })
     }
 
     pub(super) fn take(&self) -> Reader<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.returned.wait_while(free, |free| free.is_empty()).unwrap_or_else(PoisonError::into_inner);
-        Reader { connection: free.pop(), readers: self }
+        let mut free = self
+            .returned
+            .wait_while(free, |free| free.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        Reader {
+            connection: free.pop(),
+            readers: self,
+        }
     }
 }
 
@@ -43,7 +54,11 @@ impl Deref for Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        self.readers.free.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
+        self.readers
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(self.connection.take());
         self.readers.returned.notify_one();
     }
 }

@@ -117,7 +117,10 @@ impl From<&Snapshot> for HistoryRow {
             scope: scope_text(&snapshot.scope),
             status: verification.map(|v| v.status.number()),
             purpose: verification.map(|v| v.purpose.as_str().into()),
-            finished_at: verification.filter(|v| v.status.is_final()).and_then(|v| v.finished_at).map(Timestamp::as_millis),
+            finished_at: verification
+                .filter(|v| v.status.is_final())
+                .and_then(|v| v.finished_at)
+                .map(Timestamp::as_millis),
             snapshot: snapshot.to_bytes(),
         }
     }
@@ -126,7 +129,14 @@ impl From<&Snapshot> for HistoryRow {
 impl From<&Entry> for LogRow {
     fn from(entry: &Entry) -> Self {
         // An entry is about a verification or about a plain message, never about both.
-        let subject = entry.verification.map(SubjectId::Verification).or(entry.message.map(SubjectId::Message));
-        Self { at: entry.at.as_millis(), subject: subject.map(subject_key), entry: entry.to_bytes() }
+        let subject = entry
+            .verification
+            .map(SubjectId::Verification)
+            .or(entry.message.map(SubjectId::Message));
+        Self {
+            at: entry.at.as_millis(),
+            subject: subject.map(subject_key),
+            entry: entry.to_bytes(),
+        }
     }
 }

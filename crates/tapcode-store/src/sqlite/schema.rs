@@ -13,6 +13,9 @@ const APPLICATION_ID: i32 = 0x5461_7043;
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
 /// How long a connection waits for another process, such as `tapcode keys create`, to finish writing.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long the checkpointer waits for readers to leave the write-ahead log, the writer being held meanwhile. A point
+/// read takes microseconds and a scan a few milliseconds.
+const READERS_LEAVE: Duration = Duration::from_millis(20);
 /// What the write-ahead log is cut to when it starts again, in bytes.
 const WAL_KEPT: i64 = 128 * 1024 * 1024;
 /// More than the statements that any connection uses.
@@ -101,7 +104,7 @@ pub(super) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connec
 /// A connection that only moves pages from the write-ahead log into the file.
 pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::ZERO)?;
+    connection.busy_timeout(READERS_LEAVE)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT, |_| Ok(()))?;

@@ -28,14 +28,23 @@ crate::store_suite!(make);
 
 /// Where a test that plays the other process finds its database.
 const CHILD: &str = "TAPCODE_STORE_TEST_CHILD";
-const EVERYTHING_PAST: Sweep = Sweep { now: at(1 << 45), history_before: at(1 << 45), limit: 1_000_000 };
+const EVERYTHING_PAST: Sweep = Sweep {
+    now: at(1 << 45),
+    history_before: at(1 << 45),
+    limit: 1_000_000,
+};
 
 /// This test program again, as another process that runs one test, on one database.
 fn child(test: &str, path: &Path) -> Command {
     // Beyond the limit a write fails, as on a full disk, instead of ending the process.
     let mut shell = Command::new("sh");
-    shell.args(["-c", r#"trap '' XFSZ; ulimit -S -f "$FILE_BLOCKS"; exec "$0" --exact "$1" --nocapture"#]);
-    shell.arg(std::env::current_exe().unwrap()).arg(format!("sqlite::tests::{test}"));
+    shell.args([
+        "-c",
+        r#"trap '' XFSZ; ulimit -S -f "$FILE_BLOCKS"; exec "$0" --exact "$1" --nocapture"#,
+    ]);
+    shell
+        .arg(std::env::current_exe().unwrap())
+        .arg(format!("sqlite::tests::{test}"));
     shell.env(CHILD, path).env("FILE_BLOCKS", "unlimited").stdin(Stdio::null());
     shell
 }
@@ -50,8 +59,16 @@ async fn is_begun(store: &dyn Store, n: u64) -> bool {
     let id = SubjectId::Verification(verification_id(n, BEGIN));
     assert_eq!(store.snapshot(id).await.unwrap().is_some(), written, "{n}");
     assert_eq!(store.timeline(id, 10).await.unwrap().len(), usize::from(written), "{n}");
-    assert_eq!(store.find("whatsapp:1", &format!("wamid.{n}")).await.unwrap().is_some(), written, "{n}");
-    assert_eq!(store.remembered(&remembered(n, BEGIN).key, BEGIN).await.unwrap().is_some(), written, "{n}");
+    assert_eq!(
+        store.find("whatsapp:1", &format!("wamid.{n}")).await.unwrap().is_some(),
+        written,
+        "{n}"
+    );
+    assert_eq!(
+        store.remembered(&remembered(n, BEGIN).key, BEGIN).await.unwrap().is_some(),
+        written,
+        "{n}"
+    );
     written
 }
 
@@ -63,7 +80,10 @@ async fn commit(store: &dyn Store, commit: Commit) -> Result<(), StoreError> {
 async fn what_was_said_to_be_written_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("killed.db");
-    let mut writer = child("a_writer_that_is_killed", &path).stdout(Stdio::piped()).spawn().unwrap();
+    let mut writer = child("a_writer_that_is_killed", &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut said = Vec::new();
     // The test harness prints lines of its own.
     let numbers = BufReader::new(writer.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -119,7 +139,10 @@ async fn a_store_that_is_dropped_has_written_what_was_waiting() {
     }
     store.put_key(&api_key(1, at(1))).await.unwrap();
     drop(store);
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(left, ["dropped.db"], "a store that was closed is one file");
     let store = SqliteStore::open(&path).unwrap();
     for n in 0..50 {
@@ -132,7 +155,10 @@ async fn a_store_that_is_dropped_has_written_what_was_waiting() {
 #[tokio::test]
 async fn a_full_database_says_so_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let options = SqliteOptions { pages_max: Some(200), ..SqliteOptions::default() };
+    let options = SqliteOptions {
+        pages_max: Some(200),
+        ..SqliteOptions::default()
+    };
     let path = folder.path().join("full.db");
     let store = SqliteStore::open_in(&path, &options).unwrap();
     let mut written = 0;
@@ -144,15 +170,22 @@ async fn a_full_database_says_so_and_goes_on_when_there_is_room() {
             break failed;
         }
         written += 10;
+        assert!(written < 10_000, "the limit is never met");
     };
     assert_eq!(refused.len(), 10, "nothing of the batch counts");
-    assert!(refused.iter().all(|error| matches!(error, StoreError::Unavailable(_))), "{refused:?}");
+    assert!(
+        refused.iter().all(|error| matches!(error, StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
     assert!(written > 100, "{written} fitted");
     for n in 0..written + 10 {
         assert_eq!(is_begun(&store, n).await, n < written, "{n}");
     }
     let again = store.commit((written..written + 10).map(|n| begin(n, BEGIN)).collect()).await;
-    assert!(again.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_)))), "it stays full: {again:?}");
+    assert!(
+        again.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_)))),
+        "it stays full: {again:?}"
+    );
     assert!(store.sweep(&EVERYTHING_PAST).await.unwrap() > 100, "room can be made");
     commit(&store, begin(written, BEGIN)).await.expect("there is room again");
     store.ping().await.unwrap();
@@ -165,7 +198,11 @@ fn a_full_disk_says_so_and_goes_on_when_there_is_room() {
     // 512-byte blocks: 1 MiB for each file, of which the write-ahead log needs more first.
     let output = writer.env("FILE_BLOCKS", "2048").output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("recovered"), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && told.contains("recovered"),
+        "{told}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// The other process of [`a_full_disk_says_so_and_goes_on_when_there_is_room`]; by itself it has nothing to do.
@@ -189,10 +226,15 @@ async fn a_writer_on_a_full_disk() {
     for n in 0..written {
         assert!(is_begun(&store, n).await, "{n} was answered and can still be read");
     }
-    let lifted = Command::new("prlimit").args(["--pid", &std::process::id().to_string(), "--fsize=unlimited:"]).status().unwrap();
+    let lifted = Command::new("prlimit")
+        .args(["--pid", &std::process::id().to_string(), "--fsize=unlimited:"])
+        .status()
+        .unwrap();
     assert!(lifted.success());
     for n in 0..200 {
-        commit(&store, begin(1_000_000 + n, BEGIN)).await.expect("the same store works again");
+        commit(&store, begin(1_000_000 + n, BEGIN))
+            .await
+            .expect("the same store works again");
     }
     drop(store);
     let store = SqliteStore::open(&path).unwrap();
@@ -221,7 +263,10 @@ async fn two_processes_may_write_at_once() {
         let cli = SqliteStore::open(&path).unwrap();
         cli.put_key(&api_key(n, at(n.into()))).await.unwrap();
         drop(cli);
-        assert!(server.key(&[n; 32]).await.unwrap().is_some(), "the server sees key {n} at once");
+        assert!(
+            server.key(&[n; 32]).await.unwrap().is_some(),
+            "the server sees key {n} at once"
+        );
     }
     writing.join_all().await;
     assert_eq!(server.keys().await.unwrap().len(), 20);
@@ -237,12 +282,18 @@ async fn a_row_that_cannot_be_read_is_told_of_and_harms_no_other() {
         commit(&store, begin(n, BEGIN)).await.unwrap();
     }
     let damage = Connection::open(&path).unwrap();
-    damage.execute("UPDATE recipients SET document = x'0102ff' WHERE key = ?1", [key(1).0]).unwrap();
-    damage.execute("UPDATE history SET snapshot = x'' WHERE recipient = ?1", [key(1).0]).unwrap();
+    damage
+        .execute("UPDATE recipients SET document = x'0102ff' WHERE key = ?1", [key(1).0])
+        .unwrap();
+    damage
+        .execute("UPDATE history SET snapshot = x'' WHERE recipient = ?1", [key(1).0])
+        .unwrap();
     damage.execute("UPDATE log SET entry = x'09' WHERE place = 2", []).unwrap();
 
     let told = |error: StoreError| {
-        let StoreError::Unavailable(source) = error else { panic!("{error:?}") };
+        let StoreError::Unavailable(source) = error else {
+            panic!("{error:?}")
+        };
         let row = source.downcast_ref::<Inconsistency>().expect("it names the row").clone();
         (row.table, row.column, row.id.into_string())
     };
@@ -252,8 +303,14 @@ async fn a_row_that_cannot_be_read_is_told_of_and_harms_no_other() {
     let history = told(store.snapshot(SubjectId::Verification(id)).await.unwrap_err());
     assert_eq!((history.0, history.1), ("history", "snapshot"));
     assert!(history.2.contains(&id.to_string()), "{}", history.2);
-    assert_eq!(told(store.browse(&everything(scope("acme"), 10)).await.unwrap_err()).2, id.to_string());
-    assert_eq!(told(store.entries(None, 10).await.unwrap_err()), ("log", "entry", "2".to_owned()));
+    assert_eq!(
+        told(store.browse(&everything(scope("acme"), 10)).await.unwrap_err()).2,
+        id.to_string()
+    );
+    assert_eq!(
+        told(store.entries(None, 10).await.unwrap_err()),
+        ("log", "entry", "2".to_owned())
+    );
     assert_eq!(store.entries(Some(Place(2)), 10).await.unwrap().len(), 1);
     assert!(is_begun(&store, 0).await && is_begun(&store, 2).await);
     commit(&store, next(0, 1)).await.unwrap();
@@ -270,11 +327,26 @@ async fn a_sweep_gives_the_space_back() {
             let numbers = batch * 1_000..(batch + 1) * 1_000;
             let ended = |n| {
                 let mut it = begin(n, BEGIN);
-                it.snapshots = vec![snapshot(key(n), scope("acme"), crate::suite::samples::approved(n, BEGIN, at(5)))];
+                it.snapshots = vec![snapshot(
+                    key(n),
+                    scope("acme"),
+                    crate::suite::samples::approved(n, BEGIN, at(5)),
+                )];
                 it
             };
-            assert!(store.commit(numbers.clone().map(ended).collect()).await.iter().all(Result::is_ok));
-            let deleted = numbers.map(|n| Commit { next: None, ..next(n, 1) }).collect();
+            assert!(
+                store
+                    .commit(numbers.clone().map(ended).collect())
+                    .await
+                    .iter()
+                    .all(Result::is_ok)
+            );
+            let deleted = numbers
+                .map(|n| Commit {
+                    next: None,
+                    ..next(n, 1)
+                })
+                .collect();
             assert!(store.commit(deleted).await.iter().all(Result::is_ok));
         }
         drop(store);
@@ -303,7 +375,10 @@ fn a_newer_schema_is_refused_with_what_to_do() {
 fn another_programs_database_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("foreign.db");
-    Connection::open(&path).unwrap().execute_batch("CREATE TABLE shopping (item TEXT)").unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("CREATE TABLE shopping (item TEXT)")
+        .unwrap();
     let before = std::fs::read(&path).unwrap();
     assert!(matches!(SqliteStore::open(&path).unwrap_err(), OpenError::Foreign));
     assert_eq!(std::fs::read(&path).unwrap(), before);
@@ -338,11 +413,16 @@ fn the_queries_use_their_indexes() {
     let plan = |sql: &str| {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let count = statement.parameter_count();
-        let rows = statement.query_map(rusqlite::params_from_iter(vec![1; count]), |row| row.get::<_, String>(3)).unwrap();
+        let rows = statement
+            .query_map(rusqlite::params_from_iter(vec![1; count]), |row| row.get::<_, String>(3))
+            .unwrap();
         rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
     };
     for (sql, expected) in [
-        ("SELECT version, document FROM recipients WHERE key = ?1", "SEARCH recipients USING INDEX sqlite_autoindex_recipients_1"),
+        (
+            "SELECT version, document FROM recipients WHERE key = ?1",
+            "SEARCH recipients USING INDEX sqlite_autoindex_recipients_1",
+        ),
         (
             "SELECT key FROM recipients INDEXED BY recipients_due WHERE due_at <= ?1 ORDER BY due_at, key LIMIT ?2",
             "SEARCH recipients USING COVERING INDEX recipients_due",
@@ -355,9 +435,18 @@ fn the_queries_use_their_indexes() {
             "SELECT id FROM history INDEXED BY history_recipient WHERE recipient = ?1 AND id >= ?2 AND id < ?3 ORDER BY id DESC",
             "SEARCH history USING COVERING INDEX history_recipient",
         ),
-        ("SELECT place, entry FROM log INDEXED BY log_subject WHERE subject = ?1 ORDER BY place", "SEARCH log USING INDEX log_subject"),
-        ("SELECT record FROM keys WHERE digest = ?1", "SEARCH keys USING INDEX keys_digest"),
-        ("SELECT sender FROM handles WHERE message < ?1 ORDER BY message LIMIT ?2", "SEARCH handles USING COVERING INDEX handles_message"),
+        (
+            "SELECT place, entry FROM log INDEXED BY log_subject WHERE subject = ?1 ORDER BY place",
+            "SEARCH log USING INDEX log_subject",
+        ),
+        (
+            "SELECT record FROM keys WHERE digest = ?1",
+            "SEARCH keys USING INDEX keys_digest",
+        ),
+        (
+            "SELECT sender FROM handles WHERE message < ?1 ORDER BY message LIMIT ?2",
+            "SEARCH handles USING COVERING INDEX handles_message",
+        ),
     ] {
         let plan = plan(sql);
         assert!(plan.contains(expected) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
@@ -393,7 +482,10 @@ async fn a_document_that_is_replaced_often_takes_no_more_room() {
         assert!(store.commit(batch).await.iter().all(Result::is_ok));
     }
     let found = store.load(&key(1)).await.unwrap().unwrap();
-    assert_eq!((found.version.0, found.value.verifications[0].id), (5_001, recipient(1, BEGIN).verifications[0].id));
+    assert_eq!(
+        (found.version.0, found.value.verifications[0].id),
+        (5_001, recipient(1, BEGIN).verifications[0].id)
+    );
     assert_eq!(found.value.verifications[0].attempts[0].id, message_id(1, BEGIN));
     assert_eq!(found.value.verifications[0].purpose, verification(1, BEGIN).purpose);
     drop(store);

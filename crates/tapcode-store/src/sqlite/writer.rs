@@ -8,7 +8,7 @@ use tapcode_core::id::{ID_BYTES, KeyId};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{BATCH_MAX, PARKED_MAX, PARKED_PER_MESSAGE_MAX, REMEMBERED_MS, StoreError, Sweep};
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, info};
 
 use crate::limits::Full;
 use crate::sqlite::checkpoint::Turnstile;
@@ -32,12 +32,25 @@ struct Gone;
 /// Something to be written.
 pub(super) enum Work {
     Commit(Vec<Write>),
-    Park { sender: Box<str>, provider_message_id: Box<str>, kind: Vec<u8>, until: i64 },
-    PutKey { id: KeyId, digest: [u8; 32], created_at: i64, record: Vec<u8> },
+    Park {
+        sender: Box<str>,
+        provider_message_id: Box<str>,
+        kind: Vec<u8>,
+        until: i64,
+    },
+    PutKey {
+        id: KeyId,
+        digest: [u8; 32],
+        created_at: i64,
+        record: Vec<u8>,
+    },
     /// Rows, all within one transaction: the caller keeps the limit small.
     Sweep(Sweep),
     /// Gives back at most so many free pages beyond `keep`.
-    Vacuum { pages: u32, keep: u32 },
+    Vacuum {
+        pages: u32,
+        keep: u32,
+    },
     Ping,
 }
 
@@ -71,18 +84,32 @@ impl Writer {
             Ok(())
         }))?;
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        let thread = std::thread::Builder::new()
-            .name("sqlite-writer".to_owned())
-            .spawn(move || Loop { connection, turnstile, parked: None }.run(waiting))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        let thread = std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || {
+            Loop {
+                connection,
+                turnstile,
+                parked: None,
+                broken: false,
+            }
+            .run(waiting)
+        })?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
     }
 
     /// Hands work to the thread and waits until it is durable. A caller that stops waiting changes nothing.
     pub(super) async fn write(&self, work: Work) -> Result<Done, StoreError> {
         let (reply, answer) = oneshot::channel();
         let jobs = self.jobs.as_ref().expect("the channel is there until the store is dropped");
-        jobs.send(Job { work, reply }).await.map_err(|_| StoreError::unavailable(Gone))?;
-        answer.await.map_err(|_| StoreError::unavailable(Gone))?.map_err(StoreError::unavailable)
+        jobs.send(Job { work, reply })
+            .await
+            .map_err(|_| StoreError::unavailable(Gone))?;
+        answer
+            .await
+            .map_err(|_| StoreError::unavailable(Gone))?
+            .map_err(StoreError::unavailable)
     }
 }
 
@@ -101,6 +128,8 @@ struct Loop {
     turnstile: Arc<Turnstile>,
     /// How many receipts are parked; `None` when it must be counted.
     parked: Option<usize>,
+    /// The last turn could not be written.
+    broken: bool,
 }
 
 impl Loop {
@@ -132,13 +161,23 @@ impl Loop {
         self.turnstile.leave();
         match result {
             Ok(done) => {
+                if std::mem::replace(&mut self.broken, false) {
+                    info!("sqlite can write again");
+                }
                 for (job, done) in jobs.drain(..).zip(done) {
                     // Nobody listens any more: what was written stays written.
                     drop(job.reply.send(Ok(done)));
                 }
             }
             Err(source) => {
-                error!(error = &source as &dyn std::error::Error, jobs = jobs.len(), "sqlite could not write; nothing of it counts as done");
+                // Said once: a full disk fails every turn until somebody makes room.
+                if !std::mem::replace(&mut self.broken, true) {
+                    let error: &dyn std::error::Error = &source;
+                    error!(
+                        error,
+                        "sqlite cannot write; everything is answered as unavailable until it can"
+                    );
+                }
                 let broken = Broken(Arc::new(source));
                 for job in jobs.drain(..) {
                     drop(job.reply.send(Err(broken.clone())));
@@ -150,7 +189,11 @@ impl Loop {
     fn write(&mut self, jobs: &[Job]) -> Result<Vec<Done>, rusqlite::Error> {
         // IMMEDIATE: another process's write is waited for here, and never met half-way.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut turn = Turn { transaction: &transaction, last_place: None, parked: &mut self.parked };
+        let mut turn = Turn {
+            transaction: &transaction,
+            last_place: None,
+            parked: &mut self.parked,
+        };
         let done = jobs.iter().map(|job| turn.work(&job.work)).collect::<Result<_, _>>()?;
         transaction.commit()?;
         Ok(done)
@@ -175,11 +218,21 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn work(&mut self, work: &Work) -> Result<Done, rusqlite::Error> {
         match work {
-            Work::Commit(writes) => Ok(Done::Committed(writes.iter().map(|write| self.commit(write)).collect::<Result<_, _>>()?)),
-            Work::Park { sender, provider_message_id, kind, until } => {
-                Ok(Done::Parked(self.park(sender, provider_message_id, kind, *until)?))
-            }
-            Work::PutKey { id, digest, created_at, record } => {
+            Work::Commit(writes) => Ok(Done::Committed(
+                writes.iter().map(|write| self.commit(write)).collect::<Result<_, _>>()?,
+            )),
+            Work::Park {
+                sender,
+                provider_message_id,
+                kind,
+                until,
+            } => Ok(Done::Parked(self.park(sender, provider_message_id, kind, *until)?)),
+            Work::PutKey {
+                id,
+                digest,
+                created_at,
+                record,
+            } => {
                 self.execute(
                     "INSERT INTO keys (id, digest, created_at, record)
                      VALUES (?1, ?2, ?3, ?4)
@@ -207,8 +260,13 @@ impl Turn<'_> {
     fn commit(&mut self, write: &Write) -> Result<bool, rusqlite::Error> {
         if let Some(new) = &write.remembered {
             let made_at = new.expires_at.minus_millis(REMEMBERED_MS);
-            let mut known = self.transaction.prepare_cached("SELECT expires_at FROM remembered WHERE key = ?1")?;
-            let expires_at = known.query_row([new.key], |row| row.get(0)).optional()?.map(Timestamp::from_millis);
+            let mut known = self
+                .transaction
+                .prepare_cached("SELECT expires_at FROM remembered WHERE key = ?1")?;
+            let expires_at = known
+                .query_row([new.key], |row| row.get(0))
+                .optional()?
+                .map(Timestamp::from_millis);
             if expires_at.is_some_and(|at| at > made_at) {
                 return Ok(false);
             }
@@ -222,7 +280,12 @@ impl Turn<'_> {
                  VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (sender, provider_message_id) DO UPDATE
                  SET recipient = excluded.recipient, message = excluded.message",
-                params![handle.sender, handle.provider_message_id, write.key, handle.message.as_bytes()],
+                params![
+                    handle.sender,
+                    handle.provider_message_id,
+                    write.key,
+                    handle.message.as_bytes()
+                ],
             )?;
         }
         for row in &write.history {
@@ -257,9 +320,10 @@ impl Turn<'_> {
                  AND version = ?2",
                 params![write.key, version, write.due_at, document],
             )?,
-            (Some(version), None) => {
-                self.execute("DELETE FROM recipients WHERE key = ?1 AND version = ?2", params![write.key, version])?
-            }
+            (Some(version), None) => self.execute(
+                "DELETE FROM recipients WHERE key = ?1 AND version = ?2",
+                params![write.key, version],
+            )?,
             (None, None) => {
                 let mut found = self.transaction.prepare_cached("SELECT 1 FROM recipients WHERE key = ?1")?;
                 usize::from(!found.exists([write.key])?)
@@ -304,7 +368,13 @@ impl Turn<'_> {
         highest.query_row([], |row| row.get(0))
     }
 
-    fn park(&mut self, sender: &str, provider_message_id: &str, kind: &[u8], until: i64) -> Result<Result<(), Full>, rusqlite::Error> {
+    fn park(
+        &mut self,
+        sender: &str,
+        provider_message_id: &str,
+        kind: &[u8],
+        until: i64,
+    ) -> Result<Result<(), Full>, rusqlite::Error> {
         let known = self.execute(
             "UPDATE parked
              SET until = max(until, ?4)
@@ -318,14 +388,17 @@ impl Turn<'_> {
         }
         let all = match *self.parked {
             Some(all) => all,
-            None => self.transaction.query_row("SELECT count(*) FROM parked", [], |row| row.get(0))?,
+            None => self
+                .transaction
+                .query_row("SELECT count(*) FROM parked", [], |row| row.get(0))?,
         };
         *self.parked = Some(all);
         if all >= PARKED_MAX {
             return Ok(Err(Full::Parked));
         }
-        let mut of_message =
-            self.transaction.prepare_cached("SELECT count(*) FROM parked WHERE sender = ?1 AND provider_message_id = ?2")?;
+        let mut of_message = self
+            .transaction
+            .prepare_cached("SELECT count(*) FROM parked WHERE sender = ?1 AND provider_message_id = ?2")?;
         let of_message: usize = of_message.query_row(params![sender, provider_message_id], |row| row.get(0))?;
         if of_message >= PARKED_PER_MESSAGE_MAX {
             return Ok(Err(Full::ParkedForOneMessage));
@@ -368,7 +441,12 @@ impl Turn<'_> {
         left -= self.execute(
             "DELETE FROM history
              WHERE id IN (SELECT id FROM history WHERE id >= ?1 AND id < ?2 AND finished_at < ?3 ORDER BY id LIMIT ?4)",
-            params![Kind::Verification.from(Timestamp::from_millis(0)), Kind::Verification.from(before), before.as_millis(), left],
+            params![
+                Kind::Verification.from(Timestamp::from_millis(0)),
+                Kind::Verification.from(before),
+                before.as_millis(),
+                left
+            ],
         )?;
         left -= self.execute(
             "DELETE FROM history
@@ -395,7 +473,10 @@ impl Turn<'_> {
     }
 
     fn vacuum(&self, pages: u32, keep: u32) -> Result<u32, rusqlite::Error> {
-        let free = || self.transaction.pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0));
+        let free = || {
+            self.transaction
+                .pragma_query_value(None, "freelist_count", |row| row.get::<_, u32>(0))
+        };
         let before = free()?;
         let goes = before.saturating_sub(keep).min(pages);
         if goes > 0 {

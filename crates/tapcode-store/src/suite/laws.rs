@@ -14,8 +14,8 @@ use tapcode_engine::contract::store::{
 use tokio::task::JoinSet;
 
 use crate::suite::samples::{
-    BEGIN, api_key, approved, at, begin, entry, everything, failed, first, handle, key, message_entry, message_id, message_snapshot,
-    next, plain_message, purpose, recipient, remembered, scope, snapshot, verification, verification_id,
+    BEGIN, api_key, approved, at, begin, entry, everything, failed, first, handle, key, message_entry, message_id,
+    message_snapshot, next, plain_message, purpose, recipient, remembered, scope, snapshot, verification, verification_id,
 };
 
 type Shared = Arc<dyn Store>;
@@ -47,7 +47,11 @@ async fn version(store: &Shared, n: u64) -> Option<u64> {
 async fn log(store: &Shared) -> Vec<Entry> {
     let entries = store.entries(None, usize::MAX).await.unwrap();
     assert!(entries.windows(2).all(|pair| pair[0].0 < pair[1].0), "places increase");
-    assert_eq!(store.newest().await.unwrap(), entries.last().map(|(place, _)| *place), "the newest is the last");
+    assert_eq!(
+        store.newest().await.unwrap(),
+        entries.last().map(|(place, _)| *place),
+        "the newest is the last"
+    );
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
@@ -69,7 +73,11 @@ async fn walk(store: &Shared, browse: &Browse) -> (usize, Vec<VerificationId>) {
     }
 }
 
-const EVERYTHING_PAST: Sweep = Sweep { now: at(1_000_000_000_000), history_before: at(1_000_000_000_000), limit: 1_000_000 };
+const EVERYTHING_PAST: Sweep = Sweep {
+    now: at(1_000_000_000_000),
+    history_before: at(1_000_000_000_000),
+    limit: 1_000_000,
+};
 
 /// What was never written is nothing, and no error.
 pub async fn unknown_things_are_none(store: Shared) {
@@ -78,14 +86,23 @@ pub async fn unknown_things_are_none(store: Shared) {
     assert_eq!(store.parked("whatsapp:1", "wamid.1").await.unwrap(), []);
     assert_eq!(store.due(at(1_000_000), 10).await.unwrap(), []);
     assert_eq!(store.scheduled().await.unwrap(), 0);
-    assert_eq!(store.snapshot(SubjectId::Verification(verification_id(1, BEGIN))).await.unwrap(), None);
+    assert_eq!(
+        store
+            .snapshot(SubjectId::Verification(verification_id(1, BEGIN)))
+            .await
+            .unwrap(),
+        None
+    );
     assert_eq!(store.snapshot(SubjectId::Message(message_id(1, BEGIN))).await.unwrap(), None);
     let page = store.browse(&everything(scope("acme"), 10)).await.unwrap();
     assert!(page.snapshots.is_empty() && page.next.is_none());
     assert_eq!(store.entries(None, 10).await.unwrap(), []);
     assert_eq!(store.entries(Some(Place(u64::MAX)), 10).await.unwrap(), []);
     assert_eq!(store.newest().await.unwrap(), None);
-    assert_eq!(store.timeline(SubjectId::Message(message_id(1, BEGIN)), 10).await.unwrap(), []);
+    assert_eq!(
+        store.timeline(SubjectId::Message(message_id(1, BEGIN)), 10).await.unwrap(),
+        []
+    );
     assert_eq!(store.remembered(&[0; 32], BEGIN).await.unwrap(), None);
     assert_eq!(store.key(&[0; 32]).await.unwrap(), None);
     assert_eq!(store.keys().await.unwrap(), []);
@@ -100,12 +117,18 @@ pub async fn a_commit_writes_every_part(store: Shared) {
     let found = store.load(&key(1)).await.unwrap().unwrap();
     assert_eq!((Some(found.value), found.version), (given.next, Version(1)));
     assert_eq!(store.due(at(10_005), 10).await.unwrap(), [key(1)]);
-    assert_eq!(store.find("whatsapp:1", "wamid.1").await.unwrap(), Some((key(1), message_id(1, at(5)))));
+    assert_eq!(
+        store.find("whatsapp:1", "wamid.1").await.unwrap(),
+        Some((key(1), message_id(1, at(5))))
+    );
     let id = SubjectId::Verification(verification_id(1, at(5)));
     assert_eq!(store.snapshot(id).await.unwrap().as_ref(), given.snapshots.first());
     assert_eq!(log(&store).await, given.entries);
     assert_eq!(store.timeline(id, 10).await.unwrap(), given.entries);
-    assert_eq!(store.remembered(&remembered(1, at(5)).key, at(6)).await.unwrap(), given.remembered);
+    assert_eq!(
+        store.remembered(&remembered(1, at(5)).key, at(6)).await.unwrap(),
+        given.remembered
+    );
 }
 
 /// A commit is written if and only if it expects the version that is there; versions count up from 1.
@@ -121,20 +144,39 @@ pub async fn a_version_is_used_once(store: Shared) {
         assert!(commit(&store, next(1, current)).await);
         assert!(!commit(&store, next(1, current)).await, "version {current} is past");
         let found = store.load(&key(1)).await.unwrap().unwrap();
-        assert_eq!((found.version, Some(found.value)), (Version(current + 1), next(1, current).next));
+        assert_eq!(
+            (found.version, Some(found.value)),
+            (Version(current + 1), next(1, current).next)
+        );
     }
     assert_eq!(version(&store, 2).await, None, "another document is another matter");
 }
 
 /// A deletion expects a version like any other commit, and the next document of the key starts at version 1.
 pub async fn a_deleted_document_starts_again_at_version_one(store: Shared) {
-    let deletion = |version| Commit { next: None, ..next(1, version) };
+    let deletion = |version| Commit {
+        next: None,
+        ..next(1, version)
+    };
     assert!(!commit(&store, deletion(1)).await, "there is nothing to delete");
     assert_eq!(commit_all(&store, vec![first(1), next(1, 1)]).await, [true, true]);
     assert!(!commit(&store, deletion(1)).await, "version 1 is past");
-    assert!(commit(&store, Commit { due_at: Some(BEGIN), ..deletion(2) }).await);
+    assert!(
+        commit(
+            &store,
+            Commit {
+                due_at: Some(BEGIN),
+                ..deletion(2)
+            }
+        )
+        .await
+    );
     assert_eq!(version(&store, 1).await, None);
-    assert_eq!(store.due(at(1_000_000), 10).await.unwrap(), [], "what is deleted is never due");
+    assert_eq!(
+        store.due(at(1_000_000), 10).await.unwrap(),
+        [],
+        "what is deleted is never due"
+    );
     assert!(!commit(&store, next(1, 2)).await, "there is nothing to replace");
     assert!(commit(&store, first(1)).await);
     assert_eq!(version(&store, 1).await, Some(1));
@@ -142,7 +184,10 @@ pub async fn a_deleted_document_starts_again_at_version_one(store: Shared) {
 
 /// Of many commits that expect the same, exactly one is written, whether they come in one call each or in one batch.
 pub async fn one_of_many_at_once_wins(store: Shared) {
-    let numbered = |base: Commit, n: u64| Commit { entries: vec![entry(n, BEGIN, None)], ..base };
+    let numbered = |base: Commit, n: u64| Commit {
+        entries: vec![entry(n, BEGIN, None)],
+        ..base
+    };
     for round in 0..8u64 {
         let mut racing = JoinSet::new();
         for n in 0..24 {
@@ -154,13 +199,26 @@ pub async fn one_of_many_at_once_wins(store: Shared) {
         let won: usize = racing.join_all().await.into_iter().flatten().map(usize::from).sum();
         assert_eq!(won, 1, "round {round}");
         assert_eq!(version(&store, 1).await, Some(round + 1));
-        assert_eq!(log(&store).await.len(), usize::try_from(round).unwrap() + 1, "the others wrote nothing");
+        assert_eq!(
+            log(&store).await.len(),
+            usize::try_from(round).unwrap() + 1,
+            "the others wrote nothing"
+        );
     }
 }
 
 /// A commit that is refused leaves no trace of any of its parts.
 pub async fn a_conflict_writes_nothing(store: Shared) {
-    assert!(commit(&store, Commit { due_at: Some(at(1)), ..first(1) }).await);
+    assert!(
+        commit(
+            &store,
+            Commit {
+                due_at: Some(at(1)),
+                ..first(1)
+            }
+        )
+        .await
+    );
     let before = store.load(&key(1)).await.unwrap().unwrap();
     let everything_else = Commit {
         due_at: Some(at(2)),
@@ -174,16 +232,47 @@ pub async fn a_conflict_writes_nothing(store: Shared) {
         ..next(1, 1)
     };
     for expected in [None, Some(Version(2)), Some(Version(0))] {
-        assert!(!commit(&store, Commit { expected, ..everything_else.clone() }).await);
-        assert!(!commit(&store, Commit { expected, next: None, ..everything_else.clone() }).await);
+        assert!(
+            !commit(
+                &store,
+                Commit {
+                    expected,
+                    ..everything_else.clone()
+                }
+            )
+            .await
+        );
+        assert!(
+            !commit(
+                &store,
+                Commit {
+                    expected,
+                    next: None,
+                    ..everything_else.clone()
+                }
+            )
+            .await
+        );
         let after = store.load(&key(1)).await.unwrap().unwrap();
         assert_eq!((after.value, after.version), (before.value.clone(), before.version));
         assert_eq!(store.due(at(1), 10).await.unwrap(), [key(1)]);
         assert_eq!(store.find("sms:1", "refused").await.unwrap(), None);
-        assert_eq!(store.snapshot(SubjectId::Verification(verification_id(9, BEGIN))).await.unwrap(), None);
+        assert_eq!(
+            store
+                .snapshot(SubjectId::Verification(verification_id(9, BEGIN)))
+                .await
+                .unwrap(),
+            None
+        );
         assert_eq!(store.snapshot(SubjectId::Message(message_id(9, BEGIN))).await.unwrap(), None);
         assert_eq!(log(&store).await, []);
-        assert_eq!(store.timeline(SubjectId::Verification(verification_id(9, BEGIN)), 9).await.unwrap(), []);
+        assert_eq!(
+            store
+                .timeline(SubjectId::Verification(verification_id(9, BEGIN)), 9)
+                .await
+                .unwrap(),
+            []
+        );
         assert_eq!(store.remembered(&remembered(9, BEGIN).key, BEGIN).await.unwrap(), None);
     }
     assert!(commit(&store, everything_else).await, "with the right version it is written");
@@ -191,7 +280,12 @@ pub async fn a_conflict_writes_nothing(store: Shared) {
 
 /// A commit may leave the document absent and still write what belongs to the decision.
 pub async fn a_commit_without_a_document_keeps_its_other_parts(store: Shared) {
-    let refusal = Commit { next: None, entries: vec![entry(1, BEGIN, None)], remembered: Some(remembered(1, BEGIN)), ..first(1) };
+    let refusal = Commit {
+        next: None,
+        entries: vec![entry(1, BEGIN, None)],
+        remembered: Some(remembered(1, BEGIN)),
+        ..first(1)
+    };
     assert!(commit(&store, refusal).await);
     assert_eq!(version(&store, 1).await, None);
     assert_eq!(log(&store).await, [entry(1, BEGIN, None)]);
@@ -200,42 +294,79 @@ pub async fn a_commit_without_a_document_keeps_its_other_parts(store: Shared) {
 
 /// Each commit of a batch is decided on its own, and sees what the ones before it wrote.
 pub async fn a_batch_is_decided_in_order_and_sees_itself(store: Shared) {
-    let numbered = |base: Commit, n: u64| Commit { entries: vec![entry(n, BEGIN, None)], ..base };
+    let numbered = |base: Commit, n: u64| Commit {
+        entries: vec![entry(n, BEGIN, None)],
+        ..base
+    };
     let batch = vec![
         numbered(first(1), 0),
         numbered(first(1), 1),
         numbered(next(1, 1), 2),
         numbered(next(1, 1), 3),
         numbered(first(2), 4),
-        numbered(Commit { next: None, ..next(1, 2) }, 5),
+        numbered(
+            Commit {
+                next: None,
+                ..next(1, 2)
+            },
+            5,
+        ),
         numbered(next(1, 2), 6),
         numbered(first(1), 7),
     ];
-    assert_eq!(commit_all(&store, batch).await, [true, false, true, false, true, true, false, true]);
+    assert_eq!(
+        commit_all(&store, batch).await,
+        [true, false, true, false, true, true, false, true]
+    );
     assert_eq!((version(&store, 1).await, version(&store, 2).await), (Some(1), Some(1)));
     let expected: Vec<Entry> = [0, 2, 4, 5, 7].into_iter().map(|n| entry(n, BEGIN, None)).collect();
     assert_eq!(log(&store).await, expected);
     let full: Vec<Commit> = (0..u64::try_from(BATCH_MAX).unwrap()).map(|n| first(100 + n)).collect();
-    assert!(commit_all(&store, full).await.into_iter().all(|written| written), "a full batch is taken");
+    assert!(
+        commit_all(&store, full).await.into_iter().all(|written| written),
+        "a full batch is taken"
+    );
 }
 
 /// Of two commits with one idempotency key only the first is written, whichever documents they are about.
 pub async fn a_remembered_key_is_a_conflict(store: Shared) {
-    let with = |base: Commit| Commit { remembered: Some(remembered(7, BEGIN)), entries: vec![entry(1, BEGIN, None)], ..base };
+    let with = |base: Commit| Commit {
+        remembered: Some(remembered(7, BEGIN)),
+        entries: vec![entry(1, BEGIN, None)],
+        ..base
+    };
     assert_eq!(commit_all(&store, vec![with(first(1)), with(first(2))]).await, [true, false]);
     assert!(!commit(&store, with(first(3))).await);
     assert!(!commit(&store, with(next(1, 1))).await);
-    let later = Commit { remembered: Some(remembered(7, at(1))), ..first(3) };
+    let later = Commit {
+        remembered: Some(remembered(7, at(1))),
+        ..first(3)
+    };
     assert!(!commit(&store, later).await, "it has not expired yet");
-    assert_eq!((version(&store, 1).await, version(&store, 2).await, version(&store, 3).await), (Some(1), None, None));
+    assert_eq!(
+        (version(&store, 1).await, version(&store, 2).await, version(&store, 3).await),
+        (Some(1), None, None)
+    );
     assert_eq!(log(&store).await.len(), 1);
-    let other = Commit { remembered: Some(remembered(8, BEGIN)), ..first(2) };
+    let other = Commit {
+        remembered: Some(remembered(8, BEGIN)),
+        ..first(2)
+    };
     assert!(commit(&store, other).await, "another key is another matter");
 
     let mut racing = JoinSet::new();
     for n in 10..30 {
         let store = Arc::clone(&store);
-        racing.spawn(async move { commit(&store, Commit { remembered: Some(remembered(9, BEGIN)), ..first(n) }).await });
+        racing.spawn(async move {
+            commit(
+                &store,
+                Commit {
+                    remembered: Some(remembered(9, BEGIN)),
+                    ..first(n)
+                },
+            )
+            .await
+        });
     }
     let won: usize = racing.join_all().await.into_iter().map(usize::from).sum();
     assert_eq!(won, 1, "of many requests with one key one is done");
@@ -244,21 +375,64 @@ pub async fn a_remembered_key_is_a_conflict(store: Shared) {
 /// What is remembered is given until it expires, exclusive, and then makes room for the next.
 pub async fn a_remembered_key_that_expired_is_replaced(store: Shared) {
     let old = remembered(7, BEGIN);
-    assert!(commit(&store, Commit { remembered: Some(old.clone()), ..first(1) }).await);
-    assert_eq!(store.remembered(&old.key, old.expires_at.minus_millis(1)).await.unwrap().as_ref(), Some(&old));
+    assert!(
+        commit(
+            &store,
+            Commit {
+                remembered: Some(old.clone()),
+                ..first(1)
+            }
+        )
+        .await
+    );
+    assert_eq!(
+        store
+            .remembered(&old.key, old.expires_at.minus_millis(1))
+            .await
+            .unwrap()
+            .as_ref(),
+        Some(&old)
+    );
     assert_eq!(store.remembered(&old.key, old.expires_at).await.unwrap(), None);
     let too_soon = remembered(7, old.expires_at.minus_millis(1));
-    assert!(!commit(&store, Commit { remembered: Some(too_soon), ..first(2) }).await);
+    assert!(
+        !commit(
+            &store,
+            Commit {
+                remembered: Some(too_soon),
+                ..first(2)
+            }
+        )
+        .await
+    );
     let mut new = remembered(7, old.expires_at);
     new.fingerprint = [1; 32];
-    assert!(commit(&store, Commit { remembered: Some(new.clone()), ..first(2) }).await);
+    assert!(
+        commit(
+            &store,
+            Commit {
+                remembered: Some(new.clone()),
+                ..first(2)
+            }
+        )
+        .await
+    );
     assert_eq!(store.remembered(&new.key, old.expires_at).await.unwrap(), Some(new));
 }
 
 /// What is due comes longest due first, at most the limit, and nothing before its time.
 pub async fn due_documents_come_longest_due_first(store: Shared) {
     for (n, due) in [(1, 30), (2, 10), (3, 20), (4, 40)] {
-        assert!(commit(&store, Commit { due_at: Some(at(due)), ..first(n) }).await);
+        assert!(
+            commit(
+                &store,
+                Commit {
+                    due_at: Some(at(due)),
+                    ..first(n)
+                }
+            )
+            .await
+        );
     }
     assert!(commit(&store, first(5)).await, "a document need not be due at all");
     assert_eq!(store.due(at(9), 10).await.unwrap(), []);
@@ -272,32 +446,96 @@ pub async fn due_documents_come_longest_due_first(store: Shared) {
 
 /// Each commit says anew when its document is due.
 pub async fn the_due_index_follows_its_document(store: Shared) {
-    assert!(commit(&store, Commit { due_at: Some(at(10)), ..first(1) }).await);
-    assert!(commit(&store, Commit { due_at: Some(at(50)), ..next(1, 1) }).await);
+    assert!(
+        commit(
+            &store,
+            Commit {
+                due_at: Some(at(10)),
+                ..first(1)
+            }
+        )
+        .await
+    );
+    assert!(
+        commit(
+            &store,
+            Commit {
+                due_at: Some(at(50)),
+                ..next(1, 1)
+            }
+        )
+        .await
+    );
     assert_eq!(store.due(at(49), 10).await.unwrap(), [], "it was put off");
     assert_eq!(store.due(at(50), 10).await.unwrap(), [key(1)], "once");
     assert!(commit(&store, next(1, 2)).await);
-    assert_eq!((store.due(at(1_000), 10).await.unwrap(), store.scheduled().await.unwrap()), (vec![], 0));
-    assert!(commit(&store, Commit { due_at: Some(at(5)), ..next(1, 3) }).await);
-    assert_eq!((store.due(at(5), 10).await.unwrap(), store.scheduled().await.unwrap()), (vec![key(1)], 1));
-    assert!(commit(&store, Commit { next: None, ..next(1, 4) }).await);
-    assert_eq!((store.due(at(1_000), 10).await.unwrap(), store.scheduled().await.unwrap()), (vec![], 0));
+    assert_eq!(
+        (store.due(at(1_000), 10).await.unwrap(), store.scheduled().await.unwrap()),
+        (vec![], 0)
+    );
+    assert!(
+        commit(
+            &store,
+            Commit {
+                due_at: Some(at(5)),
+                ..next(1, 3)
+            }
+        )
+        .await
+    );
+    assert_eq!(
+        (store.due(at(5), 10).await.unwrap(), store.scheduled().await.unwrap()),
+        (vec![key(1)], 1)
+    );
+    assert!(
+        commit(
+            &store,
+            Commit {
+                next: None,
+                ..next(1, 4)
+            }
+        )
+        .await
+    );
+    assert_eq!(
+        (store.due(at(1_000), 10).await.unwrap(), store.scheduled().await.unwrap()),
+        (vec![], 0)
+    );
 }
 
 /// A provider's message id leads to the document that named it last, for its own sender only.
 pub async fn handles_belong_to_their_sender(store: Shared) {
     let named = |n: u64, sender: &str, message: u64| Commit {
-        handles: vec![handle(sender, "SM1", message_id(message, BEGIN)), handle(sender, &format!("own.{n}"), message_id(n, BEGIN))],
+        handles: vec![
+            handle(sender, "SM1", message_id(message, BEGIN)),
+            handle(sender, &format!("own.{n}"), message_id(n, BEGIN)),
+        ],
         ..first(n)
     };
-    assert_eq!(commit_all(&store, vec![named(1, "sms:1", 11), named(2, "sms:2", 12)]).await, [true, true]);
-    assert_eq!(store.find("sms:1", "SM1").await.unwrap(), Some((key(1), message_id(11, BEGIN))));
-    assert_eq!(store.find("sms:2", "SM1").await.unwrap(), Some((key(2), message_id(12, BEGIN))));
-    assert_eq!(store.find("sms:1", "own.1").await.unwrap(), Some((key(1), message_id(1, BEGIN))));
+    assert_eq!(
+        commit_all(&store, vec![named(1, "sms:1", 11), named(2, "sms:2", 12)]).await,
+        [true, true]
+    );
+    assert_eq!(
+        store.find("sms:1", "SM1").await.unwrap(),
+        Some((key(1), message_id(11, BEGIN)))
+    );
+    assert_eq!(
+        store.find("sms:2", "SM1").await.unwrap(),
+        Some((key(2), message_id(12, BEGIN)))
+    );
+    assert_eq!(
+        store.find("sms:1", "own.1").await.unwrap(),
+        Some((key(1), message_id(1, BEGIN)))
+    );
     assert_eq!(store.find("sms:3", "SM1").await.unwrap(), None);
     assert_eq!(store.find("sms:1", "sm1").await.unwrap(), None, "upper and lower case differ");
     assert!(commit(&store, named(3, "sms:1", 13)).await);
-    assert_eq!(store.find("sms:1", "SM1").await.unwrap(), Some((key(3), message_id(13, BEGIN))), "the last one counts");
+    assert_eq!(
+        store.find("sms:1", "SM1").await.unwrap(),
+        Some((key(3), message_id(13, BEGIN))),
+        "the last one counts"
+    );
 }
 
 /// Receipts wait in the order they came, each once, for their own sender's message.
@@ -306,17 +544,31 @@ pub async fn parked_receipts_wait_in_order(store: Shared) {
     for kind in &kinds {
         store.park("whatsapp:1", "wamid.1", kind, at(100)).await.unwrap();
     }
-    store.park("whatsapp:1", "wamid.1", &ReceiptKind::Read, at(100)).await.unwrap();
+    store
+        .park("whatsapp:1", "wamid.1", &ReceiptKind::Read, at(100))
+        .await
+        .unwrap();
     store.park("sms:1", "wamid.1", &ReceiptKind::Sent, at(100)).await.unwrap();
-    store.park("whatsapp:1", "wamid.2", &ReceiptKind::Delivered, at(100)).await.unwrap();
+    store
+        .park("whatsapp:1", "wamid.2", &ReceiptKind::Delivered, at(100))
+        .await
+        .unwrap();
     assert_eq!(store.parked("whatsapp:1", "wamid.1").await.unwrap(), kinds);
-    assert_eq!(store.parked("whatsapp:1", "wamid.1").await.unwrap(), kinds, "looking takes nothing");
+    assert_eq!(
+        store.parked("whatsapp:1", "wamid.1").await.unwrap(),
+        kinds,
+        "looking takes nothing"
+    );
     assert_eq!(store.parked("sms:1", "wamid.1").await.unwrap(), [ReceiptKind::Sent]);
     assert_eq!(store.parked("whatsapp:1", "wamid.2").await.unwrap(), [ReceiptKind::Delivered]);
     // Repeated, a receipt waits as long as the last one asked.
     store.park("sms:1", "wamid.1", &ReceiptKind::Sent, at(200)).await.unwrap();
     store.park("sms:1", "wamid.1", &ReceiptKind::Sent, at(50)).await.unwrap();
-    let sweep = Sweep { now: at(100), history_before: BEGIN, limit: 100 };
+    let sweep = Sweep {
+        now: at(100),
+        history_before: BEGIN,
+        limit: 100,
+    };
     assert_eq!(store.sweep(&sweep).await.unwrap(), kinds.len() + 1);
     assert_eq!(store.parked("whatsapp:1", "wamid.1").await.unwrap(), []);
     assert_eq!(store.parked("sms:1", "wamid.1").await.unwrap(), [ReceiptKind::Sent]);
@@ -329,8 +581,14 @@ pub async fn parked_receipts_of_one_message_are_bounded(store: Shared) {
     }
     let refused = store.park("sms:1", "SM1", &failed(PARKED_PER_MESSAGE_MAX), at(100)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    store.park("sms:1", "SM1", &failed(0), at(100)).await.expect("what waits already may be repeated");
-    store.park("sms:1", "SM2", &failed(0), at(100)).await.expect("another message is another matter");
+    store
+        .park("sms:1", "SM1", &failed(0), at(100))
+        .await
+        .expect("what waits already may be repeated");
+    store
+        .park("sms:1", "SM2", &failed(0), at(100))
+        .await
+        .expect("another message is another matter");
     assert_eq!(store.parked("sms:1", "SM1").await.unwrap().len(), PARKED_PER_MESSAGE_MAX);
 }
 
@@ -347,62 +605,202 @@ pub async fn parked_receipts_are_bounded(store: Shared) {
         let store = Arc::clone(&store);
         parking.spawn(async move { store.park("sms:1", &n.to_string(), &ReceiptKind::Sent, at(100)).await });
     }
-    parked += parking.join_all().await.into_iter().map(|result| usize::from(result.is_ok())).sum::<usize>();
+    parked += parking
+        .join_all()
+        .await
+        .into_iter()
+        .map(|result| usize::from(result.is_ok()))
+        .sum::<usize>();
     assert_eq!(parked, PARKED_MAX);
     let refused = store.park("sms:1", "one more", &ReceiptKind::Sent, at(100)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert_eq!(store.parked("sms:1", "one more").await.unwrap(), []);
-    store.park("sms:1", "1", &ReceiptKind::Sent, at(100)).await.expect("what waits already may be repeated");
-    assert_eq!(store.sweep(&Sweep { now: at(100), history_before: BEGIN, limit: 10 }).await.unwrap(), 10);
-    store.park("sms:1", "one more", &ReceiptKind::Sent, at(100)).await.expect("there is room again");
+    store
+        .park("sms:1", "1", &ReceiptKind::Sent, at(100))
+        .await
+        .expect("what waits already may be repeated");
+    assert_eq!(
+        store
+            .sweep(&Sweep {
+                now: at(100),
+                history_before: BEGIN,
+                limit: 10
+            })
+            .await
+            .unwrap(),
+        10
+    );
+    store
+        .park("sms:1", "one more", &ReceiptKind::Sent, at(100))
+        .await
+        .expect("there is room again");
 }
 
 /// History shows a thing as it stands: the last snapshot under an id. Kinds of ids never mix.
 pub async fn a_snapshot_is_replaced(store: Shared) {
     let snapshots = |v| vec![snapshot(key(1), scope("acme"), v)];
-    assert!(commit(&store, Commit { snapshots: snapshots(verification(1, at(5))), ..first(1) }).await);
-    assert!(commit(&store, Commit { snapshots: snapshots(approved(1, at(5), at(9))), ..next(1, 1) }).await);
+    assert!(
+        commit(
+            &store,
+            Commit {
+                snapshots: snapshots(verification(1, at(5))),
+                ..first(1)
+            }
+        )
+        .await
+    );
+    assert!(
+        commit(
+            &store,
+            Commit {
+                snapshots: snapshots(approved(1, at(5), at(9))),
+                ..next(1, 1)
+            }
+        )
+        .await
+    );
     let id = verification_id(1, at(5));
     let expected = snapshot(key(1), scope("acme"), approved(1, at(5), at(9)));
-    assert_eq!(store.snapshot(SubjectId::Verification(id)).await.unwrap(), Some(expected.clone()));
+    assert_eq!(
+        store.snapshot(SubjectId::Verification(id)).await.unwrap(),
+        Some(expected.clone())
+    );
     let same_bytes = MessageId::from_bytes(*id.as_bytes());
     assert_eq!(store.snapshot(SubjectId::Message(same_bytes)).await.unwrap(), None);
     let mut plain = plain_message(1, at(5));
     plain.id = same_bytes;
     let message = message_snapshot(key(1), scope("acme"), plain);
-    assert!(commit(&store, Commit { snapshots: vec![message.clone()], ..next(1, 2) }).await);
+    assert!(
+        commit(
+            &store,
+            Commit {
+                snapshots: vec![message.clone()],
+                ..next(1, 2)
+            }
+        )
+        .await
+    );
     assert_eq!(store.snapshot(SubjectId::Message(same_bytes)).await.unwrap(), Some(message));
-    assert_eq!(store.snapshot(SubjectId::Verification(id)).await.unwrap(), Some(expected.clone()));
-    assert!(commit(&store, Commit { next: None, ..next(1, 3) }).await);
-    assert_eq!(store.snapshot(SubjectId::Verification(id)).await.unwrap(), Some(expected), "history outlives the document");
-    assert_eq!(walk(&store, &everything(scope("acme"), 10)).await.1, [id], "each verification is listed once, and no message");
+    assert_eq!(
+        store.snapshot(SubjectId::Verification(id)).await.unwrap(),
+        Some(expected.clone())
+    );
+    assert!(
+        commit(
+            &store,
+            Commit {
+                next: None,
+                ..next(1, 3)
+            }
+        )
+        .await
+    );
+    assert_eq!(
+        store.snapshot(SubjectId::Verification(id)).await.unwrap(),
+        Some(expected),
+        "history outlives the document"
+    );
+    assert_eq!(
+        walk(&store, &everything(scope("acme"), 10)).await.1,
+        [id],
+        "each verification is listed once, and no message"
+    );
 }
 
 /// Each filter leaves out what it names and nothing else, and no filter reaches into another scope.
 pub async fn browsing_filters(store: Shared) {
-    let test_mode = Scope { mode: Mode::Test, ..scope("acme") };
+    let test_mode = Scope {
+        mode: Mode::Test,
+        ..scope("acme")
+    };
     let mut commits = Vec::new();
     for n in 0..8 {
-        let mut it = if n % 2 == 0 { verification(n, at(n * 10)) } else { approved(n, at(n * 10), at(1_000)) };
+        let mut it = if n % 2 == 0 {
+            verification(n, at(n * 10))
+        } else {
+            approved(n, at(n * 10), at(1_000))
+        };
         it.purpose = purpose(if n < 4 { "login" } else { "payment" });
-        commits.push(Commit { snapshots: vec![snapshot(key(n % 3), scope("acme"), it)], ..first(100 + n) });
+        commits.push(Commit {
+            snapshots: vec![snapshot(key(n % 3), scope("acme"), it)],
+            ..first(100 + n)
+        });
     }
     for (n, scope) in [(50, scope("other")), (51, test_mode.clone())] {
-        commits.push(Commit { snapshots: vec![snapshot(key(0), scope, verification(n, at(n)))], ..first(100 + n) });
+        commits.push(Commit {
+            snapshots: vec![snapshot(key(0), scope, verification(n, at(n)))],
+            ..first(100 + n)
+        });
     }
     assert!(commit_all(&store, commits).await.into_iter().all(|written| written));
     let all = everything(scope("acme"), 100);
     let ids = |numbers: &[u64]| numbers.iter().map(|n| verification_id(*n, at(n * 10))).collect::<Vec<_>>();
     let cases: [(&str, Browse, &[u64]); 10] = [
         ("nothing", all.clone(), &[7, 6, 5, 4, 3, 2, 1, 0]),
-        ("key", Browse { key: Some(key(0)), ..all.clone() }, &[6, 3, 0]),
-        ("pending", Browse { status: Some(Status::Pending), ..all.clone() }, &[6, 4, 2, 0]),
-        ("approved", Browse { status: Some(Status::Approved), ..all.clone() }, &[7, 5, 3, 1]),
-        ("purpose", Browse { purpose: Some(purpose("payment")), ..all.clone() }, &[7, 6, 5, 4]),
-        ("after", Browse { after: Some(at(40)), ..all.clone() }, &[7, 6, 5, 4]),
-        ("before", Browse { before: Some(at(40)), ..all.clone() }, &[3, 2, 1, 0]),
-        ("cursor", Browse { cursor: Some(verification_id(4, at(40))), ..all.clone() }, &[3, 2, 1, 0]),
-        ("far", Browse { after: Some(at(u64::MAX)), ..all.clone() }, &[]),
+        (
+            "key",
+            Browse {
+                key: Some(key(0)),
+                ..all.clone()
+            },
+            &[6, 3, 0],
+        ),
+        (
+            "pending",
+            Browse {
+                status: Some(Status::Pending),
+                ..all.clone()
+            },
+            &[6, 4, 2, 0],
+        ),
+        (
+            "approved",
+            Browse {
+                status: Some(Status::Approved),
+                ..all.clone()
+            },
+            &[7, 5, 3, 1],
+        ),
+        (
+            "purpose",
+            Browse {
+                purpose: Some(purpose("payment")),
+                ..all.clone()
+            },
+            &[7, 6, 5, 4],
+        ),
+        (
+            "after",
+            Browse {
+                after: Some(at(40)),
+                ..all.clone()
+            },
+            &[7, 6, 5, 4],
+        ),
+        (
+            "before",
+            Browse {
+                before: Some(at(40)),
+                ..all.clone()
+            },
+            &[3, 2, 1, 0],
+        ),
+        (
+            "cursor",
+            Browse {
+                cursor: Some(verification_id(4, at(40))),
+                ..all.clone()
+            },
+            &[3, 2, 1, 0],
+        ),
+        (
+            "far",
+            Browse {
+                after: Some(at(u64::MAX)),
+                ..all.clone()
+            },
+            &[],
+        ),
         (
             "all",
             Browse {
@@ -419,20 +817,36 @@ pub async fn browsing_filters(store: Shared) {
     ];
     for (name, browse, expected) in cases {
         for limit in [100, 1] {
-            assert_eq!(walk(&store, &Browse { limit, ..browse.clone() }).await.1, ids(expected), "{name}, {limit} to a page");
+            assert_eq!(
+                walk(&store, &Browse { limit, ..browse.clone() }).await.1,
+                ids(expected),
+                "{name}, {limit} to a page"
+            );
         }
     }
     for elsewhere in [scope("other"), test_mode] {
         assert_eq!(walk(&store, &everything(elsewhere.clone(), 10)).await.1.len(), 1);
-        let of_number = Browse { key: Some(key(0)), ..everything(elsewhere, 10) };
-        assert_eq!(walk(&store, &of_number).await.1.len(), 1, "a number's list stays within its scope");
+        let of_number = Browse {
+            key: Some(key(0)),
+            ..everything(elsewhere, 10)
+        };
+        assert_eq!(
+            walk(&store, &of_number).await.1.len(),
+            1,
+            "a number's list stays within its scope"
+        );
     }
 }
 
 /// A walk over the pages meets every row once, newest first, whatever is added on top meanwhile.
 pub async fn browsing_walks_every_row_once(store: Shared) {
     let rows = |from: u64, to: u64| {
-        (from..to).map(|n| Commit { snapshots: vec![snapshot(key(n), scope("acme"), verification(n, at(n / 3)))], ..first(n) }).collect()
+        (from..to)
+            .map(|n| Commit {
+                snapshots: vec![snapshot(key(n), scope("acme"), verification(n, at(n / 3)))],
+                ..first(n)
+            })
+            .collect()
     };
     assert!(commit_all(&store, rows(0, 103)).await.into_iter().all(|written| written));
     let expected: Vec<VerificationId> = (0..103).rev().map(|n| verification_id(n, at(n / 3))).collect();
@@ -443,8 +857,15 @@ pub async fn browsing_walks_every_row_once(store: Shared) {
     }
     let page = store.browse(&everything(scope("acme"), 50)).await.unwrap();
     assert!(commit_all(&store, rows(103, 120)).await.into_iter().all(|written| written));
-    let rest = Browse { cursor: page.next, ..everything(scope("acme"), 50) };
-    assert_eq!(walk(&store, &rest).await.1, expected[50..], "what is new does not move what is old");
+    let rest = Browse {
+        cursor: page.next,
+        ..everything(scope("acme"), 50)
+    };
+    assert_eq!(
+        walk(&store, &rest).await.1,
+        expected[50..],
+        "what is new does not move what is old"
+    );
 }
 
 /// A filter that nothing matches is answered page by page, after a bounded number of rows each.
@@ -456,9 +877,16 @@ pub async fn browsing_looks_at_a_bounded_number_of_rows(store: Shared) {
     snapshots.extend((1..rows).map(|n| snapshot(key(1), scope("acme"), verification(n, at(n)))));
     assert!(commit(&store, Commit { snapshots, ..first(1) }).await);
     for key in [None, Some(key(1))] {
-        let search = Browse { purpose: Some(purpose("needle")), key, ..everything(scope("acme"), 10) };
+        let search = Browse {
+            purpose: Some(purpose("needle")),
+            key,
+            ..everything(scope("acme"), 10)
+        };
         let page = store.browse(&search).await.unwrap();
-        assert!(page.snapshots.is_empty() && page.next.is_some(), "the first page ends before the last row");
+        assert!(
+            page.snapshots.is_empty() && page.next.is_some(),
+            "the first page ends before the last row"
+        );
         assert_eq!(walk(&store, &search).await, (2, vec![verification_id(0, BEGIN)]));
     }
 }
@@ -497,7 +925,16 @@ pub async fn a_reader_of_the_log_misses_nothing(store: Shared) {
             for n in 0..COMMITS {
                 let number = (writer * COMMITS + n) * 2;
                 let entries = vec![entry(number, BEGIN, None), entry(number + 1, BEGIN, None)];
-                assert!(commit(&store, Commit { entries, ..first(number) }).await);
+                assert!(
+                    commit(
+                        &store,
+                        Commit {
+                            entries,
+                            ..first(number)
+                        }
+                    )
+                    .await
+                );
                 let newest = store.newest().await.unwrap();
                 assert!(newest.is_some(), "what is committed can be read");
                 tokio::task::yield_now().await;
@@ -526,7 +963,10 @@ pub async fn a_reader_of_the_log_misses_nothing(store: Shared) {
     assert_eq!(read, log(&store).await, "in the order that stays");
     for pair in read.chunks(2) {
         let numbers: Vec<u8> = pair.iter().map(|entry| entry.id.as_bytes()[21]).collect();
-        assert!(numbers[0] % 2 == 0 && numbers[0] + 1 == numbers[1], "entries of one commit stay together: {numbers:?}");
+        assert!(
+            numbers[0].is_multiple_of(2) && numbers[0] + 1 == numbers[1],
+            "entries of one commit stay together: {numbers:?}"
+        );
     }
 }
 
@@ -534,26 +974,48 @@ pub async fn a_reader_of_the_log_misses_nothing(store: Shared) {
 pub async fn a_timeline_is_about_one_thing(store: Shared) {
     let (mine, other) = (verification_id(1, BEGIN), verification_id(2, BEGIN));
     let plain = MessageId::from_bytes(*mine.as_bytes());
-    let entries: Vec<Entry> = (0..6).map(|n| entry(n, at(n), [Some(mine), Some(other), None][usize::try_from(n % 3).unwrap()])).collect();
+    let entries: Vec<Entry> = (0..6)
+        .map(|n| entry(n, at(n), [Some(mine), Some(other), None][usize::try_from(n % 3).unwrap()]))
+        .collect();
     assert!(commit(&store, Commit { entries, ..first(1) }).await);
     let entries = vec![message_entry(10, at(10), plain), entry(11, at(11), Some(mine))];
     assert!(commit(&store, Commit { entries, ..next(1, 1) }).await);
-    let expected = [entry(0, at(0), Some(mine)), entry(3, at(3), Some(mine)), entry(11, at(11), Some(mine))];
+    let expected = [
+        entry(0, at(0), Some(mine)),
+        entry(3, at(3), Some(mine)),
+        entry(11, at(11), Some(mine)),
+    ];
     assert_eq!(store.timeline(SubjectId::Verification(mine), 10).await.unwrap(), expected);
     assert_eq!(store.timeline(SubjectId::Verification(mine), 2).await.unwrap(), expected[..2]);
-    assert_eq!(store.timeline(SubjectId::Message(plain), 10).await.unwrap(), [message_entry(10, at(10), plain)]);
+    assert_eq!(
+        store.timeline(SubjectId::Message(plain), 10).await.unwrap(),
+        [message_entry(10, at(10), plain)]
+    );
 }
 
 /// A key is found by its digest, replaced under its id, and listed oldest first.
 pub async fn api_keys_are_found_by_digest(store: Shared) {
-    let (old, young) = (api_key(9, at(1)), ApiKey { service: None, rights: vec![], mode: Mode::Live, ..api_key(1, at(2)) });
+    let (old, young) = (
+        api_key(9, at(1)),
+        ApiKey {
+            service: None,
+            rights: vec![],
+            mode: Mode::Live,
+            ..api_key(1, at(2))
+        },
+    );
     store.put_key(&young).await.unwrap();
     store.put_key(&old).await.unwrap();
     assert_eq!(store.key(&[9; 32]).await.unwrap().as_ref(), Some(&old));
     assert_eq!(store.key(&[1; 32]).await.unwrap().as_ref(), Some(&young));
     assert_eq!(store.key(&[2; 32]).await.unwrap(), None);
     assert_eq!(store.keys().await.unwrap(), [old.clone(), young.clone()]);
-    let revoked = ApiKey { revoked_at: Some(at(5)), label: "gone".into(), digest: [3; 32], ..old };
+    let revoked = ApiKey {
+        revoked_at: Some(at(5)),
+        label: "gone".into(),
+        digest: [3; 32],
+        ..old
+    };
     store.put_key(&revoked).await.unwrap();
     assert_eq!(store.key(&[3; 32]).await.unwrap().as_ref(), Some(&revoked));
     assert_eq!(store.key(&[9; 32]).await.unwrap(), None, "a replaced key is found no more");
@@ -589,12 +1051,23 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     assert_eq!(commit_all(&store, vec![old, young]).await, [true, true]);
     let expired = remembered(1, at(0)).expires_at;
     store.park("sms:1", "old", &ReceiptKind::Sent, expired).await.unwrap();
-    store.park("sms:1", "young", &ReceiptKind::Sent, expired.plus_millis(1)).await.unwrap();
+    store
+        .park("sms:1", "young", &ReceiptKind::Sent, expired.plus_millis(1))
+        .await
+        .unwrap();
     store.put_key(&api_key(1, at(1))).await.unwrap();
 
-    let nothing = Sweep { now: expired.minus_millis(1), history_before: at(10), limit: 100 };
+    let nothing = Sweep {
+        now: expired.minus_millis(1),
+        history_before: at(10),
+        limit: 100,
+    };
     assert_eq!(store.sweep(&nothing).await.unwrap(), 0);
-    let sweep = Sweep { now: expired, history_before: at(100), limit: 100 };
+    let sweep = Sweep {
+        now: expired,
+        history_before: at(100),
+        limit: 100,
+    };
     // One answer, one receipt, one handle, one verification, one plain message, two entries.
     assert_eq!(store.sweep(&sweep).await.unwrap(), 7);
     assert_eq!(store.sweep(&sweep).await.unwrap(), 0);
@@ -605,14 +1078,40 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     assert_eq!(store.parked("sms:1", "young").await.unwrap(), [ReceiptKind::Sent]);
     assert_eq!(store.find("sms:1", "old").await.unwrap(), None);
     assert!(store.find("sms:1", "young").await.unwrap().is_some());
-    let kept = [verification_id(5, at(100)), verification_id(3, at(12)), verification_id(2, at(11))];
+    let kept = [
+        verification_id(5, at(100)),
+        verification_id(3, at(12)),
+        verification_id(2, at(11)),
+    ];
     assert_eq!(walk(&store, &everything(scope("acme"), 10)).await.1, kept);
-    assert_eq!(store.snapshot(SubjectId::Verification(verification_id(1, at(10)))).await.unwrap(), None);
+    assert_eq!(
+        store
+            .snapshot(SubjectId::Verification(verification_id(1, at(10))))
+            .await
+            .unwrap(),
+        None
+    );
     assert_eq!(store.snapshot(SubjectId::Message(message_id(4, at(13)))).await.unwrap(), None);
-    assert!(store.snapshot(SubjectId::Message(message_id(6, at(100)))).await.unwrap().is_some());
+    assert!(
+        store
+            .snapshot(SubjectId::Message(message_id(6, at(100))))
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(log(&store).await, [entry(3, at(100), None)]);
-    assert_eq!(store.timeline(SubjectId::Verification(verification_id(1, at(10))), 10).await.unwrap(), []);
-    assert_eq!((version(&store, 1).await, version(&store, 2).await), (Some(1), Some(1)), "documents are never swept");
+    assert_eq!(
+        store
+            .timeline(SubjectId::Verification(verification_id(1, at(10))), 10)
+            .await
+            .unwrap(),
+        []
+    );
+    assert_eq!(
+        (version(&store, 1).await, version(&store, 2).await),
+        (Some(1), Some(1)),
+        "documents are never swept"
+    );
     assert_eq!(store.due(at(1), 10).await.unwrap(), [key(1)]);
     assert_eq!(store.keys().await.unwrap().len(), 1);
 }
@@ -630,28 +1129,70 @@ pub async fn a_sweep_is_bounded(store: Shared) {
         });
     }
     assert!(commit_all(&store, commits).await.into_iter().all(|written| written));
-    assert_eq!(store.sweep(&Sweep { limit: 0, ..EVERYTHING_PAST }).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .sweep(&Sweep {
+                limit: 0,
+                ..EVERYTHING_PAST
+            })
+            .await
+            .unwrap(),
+        0
+    );
     let mut left = 500;
     while left > 0 {
-        let gone = store.sweep(&Sweep { limit: 30, ..EVERYTHING_PAST }).await.unwrap();
+        let gone = store
+            .sweep(&Sweep {
+                limit: 30,
+                ..EVERYTHING_PAST
+            })
+            .await
+            .unwrap();
         assert_eq!(gone, left.min(30), "of {left}");
         left -= gone;
         let found = log(&store).await.len() + walk(&store, &everything(scope("acme"), 100)).await.1.len();
         assert!(found <= left && found + 200 >= left, "{found} of {left}");
     }
-    assert_eq!(store.sweep(&Sweep { limit: 30, ..EVERYTHING_PAST }).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .sweep(&Sweep {
+                limit: 30,
+                ..EVERYTHING_PAST
+            })
+            .await
+            .unwrap(),
+        0
+    );
     assert_eq!(version(&store, 99).await, Some(1));
 }
 
 /// A log that was swept empty goes on behind the last place it gave, so that a reader's place keeps its meaning.
 pub async fn places_are_never_given_twice(store: Shared) {
     let entries = |n| vec![entry(n, BEGIN, None), entry(n + 1, BEGIN, None)];
-    assert!(commit(&store, Commit { entries: entries(0), ..first(1) }).await);
+    assert!(
+        commit(
+            &store,
+            Commit {
+                entries: entries(0),
+                ..first(1)
+            }
+        )
+        .await
+    );
     let read = store.newest().await.unwrap().unwrap();
     for round in 1..3 {
         assert_eq!(store.sweep(&EVERYTHING_PAST).await.unwrap(), 2);
         assert_eq!((store.newest().await.unwrap(), log(&store).await), (None, vec![]));
-        assert!(commit(&store, Commit { entries: entries(round * 10), ..next(1, round) }).await);
+        assert!(
+            commit(
+                &store,
+                Commit {
+                    entries: entries(round * 10),
+                    ..next(1, round)
+                }
+            )
+            .await
+        );
         let new = store.entries(Some(read), 10).await.unwrap();
         assert_eq!(new.len(), 2, "a reader behind {read:?} sees what came after the sweep");
     }
@@ -665,8 +1206,22 @@ pub async fn a_large_document_is_kept_whole(store: Shared) {
     for verification in &mut large.verifications {
         verification.metadata = (0..10).map(|n| (format!("{n:040}").into(), "€".repeat(166).into())).collect();
     }
-    let snapshots = large.verifications.iter().map(|v| snapshot(key(1), scope("acme"), v.clone())).collect();
-    assert!(commit(&store, Commit { next: Some(large.clone()), snapshots, ..first(1) }).await);
+    let snapshots = large
+        .verifications
+        .iter()
+        .map(|v| snapshot(key(1), scope("acme"), v.clone()))
+        .collect();
+    assert!(
+        commit(
+            &store,
+            Commit {
+                next: Some(large.clone()),
+                snapshots,
+                ..first(1)
+            }
+        )
+        .await
+    );
     assert_eq!(store.load(&key(1)).await.unwrap().unwrap().value, large);
     assert_eq!(walk(&store, &everything(scope("acme"), 10)).await.1.len(), 32);
 }
@@ -687,8 +1242,14 @@ pub async fn a_dropped_commit_is_whole_or_nothing(store: Shared) {
         let id = SubjectId::Verification(verification_id(n, BEGIN));
         assert_eq!(store.snapshot(id).await.unwrap().is_some(), written);
         assert_eq!(store.timeline(id, 10).await.unwrap().len(), usize::from(written));
-        assert_eq!(store.find("whatsapp:1", &format!("wamid.{n}")).await.unwrap().is_some(), written);
-        assert_eq!(store.remembered(&remembered(n, BEGIN).key, BEGIN).await.unwrap().is_some(), written);
+        assert_eq!(
+            store.find("whatsapp:1", &format!("wamid.{n}")).await.unwrap().is_some(),
+            written
+        );
+        assert_eq!(
+            store.remembered(&remembered(n, BEGIN).key, BEGIN).await.unwrap().is_some(),
+            written
+        );
     }
 }
 

@@ -24,8 +24,16 @@ const THINGS: u64 = 4;
 
 /// Compares a store with the memory store, and panics with the shortest history on which they differ.
 pub fn compare<T, F: Future<Output = (Arc<dyn Store>, T)>>(make: impl Fn() -> F) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime can be made");
-    let config = Config { cases: HISTORIES, failure_persistence: None, ..Config::default() };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
+    let config = Config {
+        cases: HISTORIES,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let result = TestRunner::new(config).run(&prop::collection::vec(action(), 1..25), |actions| {
         runtime.block_on(async {
             let (store, _kept) = make().await;
@@ -63,7 +71,12 @@ struct Sketch {
 
 fn action() -> impl Strategy<Value = Action> {
     let batch = prop::collection::vec(sketch(), 1..5).prop_map(Action::Commit);
-    let park = (0..2u8, 0..3u8, 0..20usize, 0..100u64).prop_map(|(sender, name, kind, until)| Action::Park { sender, name, kind, until });
+    let park = (0..2u8, 0..3u8, 0..20usize, 0..100u64).prop_map(|(sender, name, kind, until)| Action::Park {
+        sender,
+        name,
+        kind,
+        until,
+    });
     let put_key = (0..3u8, any::<bool>()).prop_map(|(n, revoked)| Action::PutKey { n, revoked });
     let sweep = (0..200u64, 0..120u64).prop_map(|(now, history_before)| Action::Sweep { now, history_before });
     prop_oneof![8 => batch, 2 => park, 1 => put_key, 1 => sweep]
@@ -109,7 +122,17 @@ fn kind(n: usize) -> ReceiptKind {
 
 /// A thing's number tells whose it is for ever: the key, the scope and the moment it was made.
 fn owner(n: u64) -> (u64, Scope) {
-    (n % KEYS, if n % 4 == 3 { Scope { mode: Mode::Test, ..scope("acme") } } else { scope("acme") })
+    (
+        n % KEYS,
+        if n % 4 == 3 {
+            Scope {
+                mode: Mode::Test,
+                ..scope("acme")
+            }
+        } else {
+            scope("acme")
+        },
+    )
 }
 
 fn commit(sketch: &Sketch, there: Option<Version>, step: u64) -> Commit {
@@ -122,7 +145,9 @@ fn commit(sketch: &Sketch, there: Option<Version>, step: u64) -> Commit {
     let snapshots = sketch.snapshots.iter().map(|&(is_verification, n, ended)| {
         let (owner, scope) = owner(n);
         if is_verification {
-            let mut it = ended.map_or(verification(n, made_at(n)), |ended| approved(n, made_at(n), at(ended).max(made_at(n))));
+            let mut it = ended.map_or(verification(n, made_at(n)), |ended| {
+                approved(n, made_at(n), at(ended).max(made_at(n)))
+            });
             it.purpose = purpose(["login", "payment"][usize::try_from(n % 2).expect("0 or 1")]);
             snapshot(key(owner), scope, it)
         } else {
@@ -142,7 +167,13 @@ fn commit(sketch: &Sketch, there: Option<Version>, step: u64) -> Commit {
         handles: sketch
             .handles
             .iter()
-            .map(|&(from, name)| handle(&sender(from), &name.to_string(), message_id(name.into(), made_at(name.into()))))
+            .map(|&(from, name)| {
+                handle(
+                    &sender(from),
+                    &name.to_string(),
+                    message_id(name.into(), made_at(name.into())),
+                )
+            })
             .collect(),
         snapshots: snapshots.collect(),
         entries: entries.collect(),
@@ -163,7 +194,12 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
                 let (expected, found) = (memory.commit(batch.clone()).await, store.commit(batch).await);
                 prop_assert_eq!(words(expected), words(found), "results of step {}", step);
             }
-            Action::Park { sender: from, name, kind: n, until } => {
+            Action::Park {
+                sender: from,
+                name,
+                kind: n,
+                until,
+            } => {
                 let (from, name) = (sender(*from), name.to_string());
                 let expected = memory.park(&from, &name, &kind(*n), at(*until)).await;
                 let found = store.park(&from, &name, &kind(*n), at(*until)).await;
@@ -178,8 +214,15 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
             Action::Sweep { now, history_before } => {
                 // The first answers expire within the range of `now`.
                 let now = at(*now).plus_millis(REMEMBERED_MS - 100);
-                let sweep = Sweep { now, history_before: at(*history_before), limit: 10_000 };
-                let (expected, found) = (memory.sweep(&sweep).await.map_err(fail)?, store.sweep(&sweep).await.map_err(fail)?);
+                let sweep = Sweep {
+                    now,
+                    history_before: at(*history_before),
+                    limit: 10_000,
+                };
+                let (expected, found) = (
+                    memory.sweep(&sweep).await.map_err(fail)?,
+                    store.sweep(&sweep).await.map_err(fail)?,
+                );
                 prop_assert_eq!(expected, found, "rows swept in step {}", step);
             }
         }
@@ -217,7 +260,10 @@ async fn same_answers(memory: &MemoryStore, store: &dyn Store) -> Result<(), Tes
     }
     for n in 0..KEYS {
         let there = |found: Option<tapcode_engine::contract::store::Versioned<_>>| found.map(|v| (v.version, v.value));
-        let (expected, found) = (memory.load(&key(n)).await.map_err(fail)?, store.load(&key(n)).await.map_err(fail)?);
+        let (expected, found) = (
+            memory.load(&key(n)).await.map_err(fail)?,
+            store.load(&key(n)).await.map_err(fail)?,
+        );
         prop_assert_eq!(there(expected), there(found), "document {}", n);
     }
     for (moment, limit) in [(30, 10), (100, 2), (100, 10)] {
@@ -231,7 +277,10 @@ async fn same_answers(memory: &MemoryStore, store: &dyn Store) -> Result<(), Tes
         }
     }
     for n in 0..THINGS {
-        for id in [SubjectId::Verification(verification_id(n, at(n * 25))), SubjectId::Message(message_id(n, at(n * 25)))] {
+        for id in [
+            SubjectId::Verification(verification_id(n, at(n * 25))),
+            SubjectId::Message(message_id(n, at(n * 25))),
+        ] {
             same!(snapshot(id));
             same!(timeline(id, 100));
             same!(timeline(id, 1));
@@ -247,13 +296,23 @@ async fn same_answers(memory: &MemoryStore, store: &dyn Store) -> Result<(), Tes
     same!(keys());
     same_lists(memory, store).await?;
     // Places may differ between stores; their order may not.
-    let (expected, found) =
-        (memory.entries(None, 10_000).await.map_err(fail)?, store.entries(None, 10_000).await.map_err(fail)?);
+    let (expected, found) = (
+        memory.entries(None, 10_000).await.map_err(fail)?,
+        store.entries(None, 10_000).await.map_err(fail)?,
+    );
     prop_assert!(found.windows(2).all(|pair| pair[0].0 < pair[1].0), "places increase");
-    prop_assert_eq!(store.newest().await.map_err(fail)?, found.last().map(|(place, _)| *place), "the newest place");
+    prop_assert_eq!(
+        store.newest().await.map_err(fail)?,
+        found.last().map(|(place, _)| *place),
+        "the newest place"
+    );
     let half = found.len() / 2;
     if let Some((place, _)) = found.get(half) {
-        prop_assert_eq!(&store.entries(Some(*place), 10_000).await.map_err(fail)?, &found[half + 1..], "entries behind a place");
+        prop_assert_eq!(
+            &store.entries(Some(*place), 10_000).await.map_err(fail)?,
+            &found[half + 1..],
+            "entries behind a place"
+        );
     }
     let entries = |log: Vec<(_, Entry)>| log.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>();
     prop_assert_eq!(entries(expected), entries(found), "the log");
@@ -265,10 +324,24 @@ async fn same_lists(memory: &MemoryStore, store: &dyn Store) -> Result<(), TestC
         let all = everything(Scope { mode, ..scope("acme") }, 2);
         let lists = [
             all.clone(),
-            Browse { key: Some(key(0)), ..all.clone() },
-            Browse { status: Some(Status::Approved), ..all.clone() },
-            Browse { purpose: Some(purpose("login")), ..all.clone() },
-            Browse { after: Some(at(25)), before: Some(at(75)), limit: 1, ..all.clone() },
+            Browse {
+                key: Some(key(0)),
+                ..all.clone()
+            },
+            Browse {
+                status: Some(Status::Approved),
+                ..all.clone()
+            },
+            Browse {
+                purpose: Some(purpose("login")),
+                ..all.clone()
+            },
+            Browse {
+                after: Some(at(25)),
+                before: Some(at(75)),
+                limit: 1,
+                ..all.clone()
+            },
         ];
         for list in lists {
             let walks = (walk(memory, &list).await?, walk(store, &list).await?);

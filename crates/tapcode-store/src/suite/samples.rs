@@ -43,7 +43,10 @@ pub fn message_id(n: u64, made_at: Timestamp) -> MessageId {
 /// A service in live mode.
 #[must_use]
 pub fn scope(service: &str) -> Scope {
-    Scope { service: ServiceName::parse(service).expect("the tests name services well"), mode: Mode::Live }
+    Scope {
+        service: ServiceName::parse(service).expect("the tests name services well"),
+        mode: Mode::Live,
+    }
 }
 
 /// A purpose.
@@ -55,9 +58,27 @@ pub fn purpose(text: &str) -> Purpose {
 /// WhatsApp first, SMS ten seconds later.
 #[must_use]
 pub fn plan() -> Plan {
-    let whatsapp = Route { channel: Channel::Whatsapp, sender: 1, provider: "whatsapp_cloud".into() };
-    let sms = Route { channel: Channel::Sms, sender: 42, provider: "twilio".into() };
-    Plan::new(vec![Step { route: whatsapp, wait_ms: 10_000 }, Step { route: sms, wait_ms: 20_000 }]).expect("two steps are a plan")
+    let whatsapp = Route {
+        channel: Channel::Whatsapp,
+        sender: 1,
+        provider: "whatsapp_cloud".into(),
+    };
+    let sms = Route {
+        channel: Channel::Sms,
+        sender: 42,
+        provider: "twilio".into(),
+    };
+    Plan::new(vec![
+        Step {
+            route: whatsapp,
+            wait_ms: 10_000,
+        },
+        Step {
+            route: sms,
+            wait_ms: 20_000,
+        },
+    ])
+    .expect("two steps are a plan")
 }
 
 /// A verification that began at a moment and waits for its first message to arrive.
@@ -80,7 +101,12 @@ pub fn verification(n: u64, began: Timestamp) -> Verification {
         binding: None,
         locale: "nl".into(),
         plan: plan(),
-        attempts: vec![Attempt { id: message_id(n, began), step: 0, fallback_at: Some(began.plus_millis(10_000)), delivery }],
+        attempts: vec![Attempt {
+            id: message_id(n, began),
+            step: 0,
+            fallback_at: Some(began.plus_millis(10_000)),
+            delivery,
+        }],
         client: None,
         metadata: vec![("user_id".into(), format!("u_{n}").into())],
         entries: 3,
@@ -90,7 +116,12 @@ pub fn verification(n: u64, began: Timestamp) -> Verification {
 /// The same verification once it was approved.
 #[must_use]
 pub fn approved(n: u64, began: Timestamp, finished: Timestamp) -> Verification {
-    Verification { status: Status::Approved, finished_at: Some(finished), checks_used: 1, ..verification(n, began) }
+    Verification {
+        status: Status::Approved,
+        finished_at: Some(finished),
+        checks_used: 1,
+        ..verification(n, began)
+    }
 }
 
 /// A plain message that was queued at a moment.
@@ -98,7 +129,11 @@ pub fn approved(n: u64, began: Timestamp, finished: Timestamp) -> Verification {
 pub fn plain_message(n: u64, queued_at: Timestamp) -> PlainMessage {
     PlainMessage {
         id: message_id(n, queued_at),
-        route: Route { channel: Channel::Sms, sender: 42, provider: "twilio".into() },
+        route: Route {
+            channel: Channel::Sms,
+            sender: 42,
+            provider: "twilio".into(),
+        },
         payload: None,
         segments: 1,
         ucs2: false,
@@ -147,7 +182,10 @@ fn snapshot_of(key: RecipientKey, scope: Scope, subject: Subject) -> Snapshot {
 /// The `n`-th entry, about a verification.
 #[must_use]
 pub fn entry(n: u64, at: Timestamp, about: Option<VerificationId>) -> Entry {
-    let message = MessageRef { id: message_id(n, at), route: plan().steps()[0].route.clone() };
+    let message = MessageRef {
+        id: message_id(n, at),
+        route: plan().steps()[0].route.clone(),
+    };
     Entry {
         id: EventId::new(at, u128::from(n).to_be_bytes()),
         at,
@@ -161,8 +199,13 @@ pub fn entry(n: u64, at: Timestamp, about: Option<VerificationId>) -> Entry {
         client: None,
         input: InputRecord::Begin,
         decisions: vec![
-            Decision::Began { expires_at: at.plus_millis(300_000) },
-            Decision::Queued { message: message.clone(), cause: SendCause::Begun },
+            Decision::Began {
+                expires_at: at.plus_millis(300_000),
+            },
+            Decision::Queued {
+                message: message.clone(),
+                cause: SendCause::Begun,
+            },
             Decision::Claimed { message },
         ],
     }
@@ -171,13 +214,24 @@ pub fn entry(n: u64, at: Timestamp, about: Option<VerificationId>) -> Entry {
 /// The `n`-th entry, about a plain message.
 #[must_use]
 pub fn message_entry(n: u64, at: Timestamp, about: MessageId) -> Entry {
-    let message = MessageRef { id: about, route: plan().steps()[1].route.clone() };
+    let message = MessageRef {
+        id: about,
+        route: plan().steps()[1].route.clone(),
+    };
     Entry {
         verification: None,
         message: Some(about),
         purpose: None,
-        input: InputRecord::Receipt { message: about, status: MessageStatus::Delivered },
-        decisions: vec![Decision::Message { message, status: MessageStatus::Delivered, after_ms: 900, failure: None }],
+        input: InputRecord::Receipt {
+            message: about,
+            status: MessageStatus::Delivered,
+        },
+        decisions: vec![Decision::Message {
+            message,
+            status: MessageStatus::Delivered,
+            after_ms: 900,
+            failure: None,
+        }],
         ..entry(n, at, None)
     }
 }
@@ -202,7 +256,11 @@ pub fn first(n: u64) -> Commit {
 pub fn next(n: u64, version: u64) -> Commit {
     let mut document = recipient(n, BEGIN);
     document.requested_at = Some(at(version));
-    Commit { expected: Some(Version(version)), next: Some(document), ..first(n) }
+    Commit {
+        expected: Some(Version(version)),
+        next: Some(document),
+        ..first(n)
+    }
 }
 
 /// A commit of everything that a verification begins with.
@@ -225,7 +283,11 @@ pub fn begin(n: u64, began: Timestamp) -> Commit {
 /// A provider's name for a message.
 #[must_use]
 pub fn handle(sender: &str, provider_message_id: &str, message: MessageId) -> ProviderHandle {
-    ProviderHandle { sender: sender.into(), provider_message_id: provider_message_id.into(), message }
+    ProviderHandle {
+        sender: sender.into(),
+        provider_message_id: provider_message_id.into(),
+        message,
+    }
 }
 
 /// The answer under the `n`-th idempotency key, given at a moment.
@@ -233,7 +295,12 @@ pub fn handle(sender: &str, provider_message_id: &str, message: MessageId) -> Pr
 pub fn remembered(n: u64, made_at: Timestamp) -> Remembered {
     let mut key = [7; 32];
     key[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    Remembered { key, fingerprint: [9; 32], answer: Sealed(vec![1, 2, 3].into()), expires_at: made_at.plus_millis(REMEMBERED_MS) }
+    Remembered {
+        key,
+        fingerprint: [9; 32],
+        answer: Sealed(vec![1, 2, 3].into()),
+        expires_at: made_at.plus_millis(REMEMBERED_MS),
+    }
 }
 
 /// A receipt of a failure; each `n` is another one.
@@ -260,5 +327,14 @@ pub fn api_key(n: u8, created_at: Timestamp) -> ApiKey {
 /// Everything of a service, `limit` to a page.
 #[must_use]
 pub fn everything(scope: Scope, limit: usize) -> Browse {
-    Browse { scope, key: None, status: None, purpose: None, after: None, before: None, cursor: None, limit }
+    Browse {
+        scope,
+        key: None,
+        status: None,
+        purpose: None,
+        after: None,
+        before: None,
+        cursor: None,
+        limit,
+    }
 }

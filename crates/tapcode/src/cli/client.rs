@@ -42,8 +42,16 @@ impl fmt::Debug for Server {
 pub enum Said {
     /// Yes, with this.
     Yes(Value),
-    /// No, and why: a problem document.
-    No(Value),
+    /// No, and why.
+    No(Problem),
+}
+
+/// Why the server said no.
+pub struct Problem {
+    /// The problem document, as it came.
+    document: Value,
+    /// When it may be tried again, in whole seconds.
+    retry_after_s: Option<u64>,
 }
 
 /// A server that can be asked.
@@ -90,29 +98,26 @@ impl Client {
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Said> {
         let answer = tokio::time::timeout(Duration::from_millis(ANSWER_MS), async {
             let answer = self.send(method, path, body, &[]).await?;
-            let status = answer.status();
-            anyhow::Ok((status, whole(answer).await?))
+            self.said(answer).await
         });
         let Ok(answer) = answer.await else { bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000) };
-        let (status, body) = answer?;
-        self.said(status, &body)
+        answer
     }
 
-    /// Opens a stream of events; `Err` of the inner result is the server's problem document.
+    /// Opens a stream of events; `Err` of the inner result is the server's no.
     ///
     /// # Errors
     /// When there is no answer, or one that is not this API's.
-    pub async fn open(&self, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Result<Response, Value>> {
+    pub async fn open(&self, path: &str, headers: &[(&'static str, &str)]) -> anyhow::Result<Result<Response, Problem>> {
         let opened = tokio::time::timeout(Duration::from_millis(ANSWER_MS), self.send(Method::GET, path, None, headers));
         let Ok(opened) = opened.await else { bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000) };
         let answer = opened?;
         if answer.status() == StatusCode::OK {
             return Ok(Ok(answer));
         }
-        let status = answer.status();
-        match self.said(status, &whole(answer).await?)? {
+        match self.said(answer).await? {
             Said::No(problem) => Ok(Err(problem)),
-            Said::Yes(_) => bail!("{} answered {status} where a stream of events was expected", self.base),
+            Said::Yes(_) => bail!("{} answered something else than a stream of events", self.base),
         }
     }
 
@@ -132,16 +137,18 @@ impl Client {
         })
     }
 
-    fn said(&self, status: StatusCode, body: &[u8]) -> anyhow::Result<Said> {
-        match serde_json::from_slice(body) {
+    async fn said(&self, answer: Response) -> anyhow::Result<Said> {
+        let status = answer.status();
+        let retry_after_s = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        match serde_json::from_slice(&whole(answer).await?) {
             Ok(value) if status.is_success() => Ok(Said::Yes(value)),
-            Ok(value @ Value::Object(_)) if value_is_problem(&value) => Ok(Said::No(value)),
+            Ok(document) if is_problem(&document) => Ok(Said::No(Problem { document, retry_after_s })),
             _ => bail!("{} answered {status} and not as Tapcode does; is --url the address of a Tapcode server?", self.base),
         }
     }
 }
 
-fn value_is_problem(value: &Value) -> bool {
+fn is_problem(value: &Value) -> bool {
     value.get("code").is_some_and(Value::is_string) && value.get("title").is_some_and(Value::is_string)
 }
 
@@ -157,17 +164,24 @@ async fn whole(mut answer: Response) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Tells why the server said no, on stderr; the exit code says that it did.
-pub fn tell_problem(problem: &Value, json: bool) -> ExitCode {
+pub fn tell_problem(problem: &Problem, json: bool) -> ExitCode {
+    let document = &problem.document;
     if json {
-        eprintln!("{problem}");
+        eprintln!("{document}");
         return ExitCode::FAILURE;
     }
-    let of = |field: &str| problem.get(field).and_then(Value::as_str).map(plain);
+    let of = |field: &str| document.get(field).and_then(Value::as_str).map(plain);
     let detail = of("detail").or_else(|| of("title")).unwrap_or_else(|| "the server said no".into());
     eprintln!("tapcode: {detail}");
-    for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
+    for error in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let of = |field: &str| error.get(field).and_then(Value::as_str).map(plain).unwrap_or_default();
-        eprintln!("  {} {}", of("pointer"), of("detail"));
+        // A single mistake is the detail itself.
+        if of("detail") != detail {
+            eprintln!("  {} {}", of("pointer"), of("detail"));
+        }
+    }
+    if let Some(seconds) = problem.retry_after_s {
+        eprintln!("  try again in {seconds} s");
     }
     ExitCode::FAILURE
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tapcode_engine::clock::{Clock, SystemClock};
 
 use super::Screen;
-use super::client::{Client, Server, tell_problem};
+use super::client::{Client, Problem, Server, tell_problem};
 use super::screen::plain;
 
 /// Longest event that is taken, in bytes; a stream with a longer one is not this API's.
@@ -63,7 +63,7 @@ impl Tail {
 /// How a connection came to its end.
 enum Broke {
     /// The server said no.
-    Refused(Value),
+    Refused(Problem),
     /// There was no connection.
     Unreached(anyhow::Error),
     /// It ended, or broke off.

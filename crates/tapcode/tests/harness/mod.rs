@@ -14,6 +14,8 @@
 #![expect(clippy::allow_attributes, reason = "what is used differs from one test binary to the next")]
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod outside;
+
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -83,7 +85,8 @@ impl Home {
 
     /// Replaces services and senders for the next start.
     pub fn configure(&self, services_and_senders: &str) {
-        let ours = "[server]\nlisten = \"127.0.0.1:0\"\n\n[store]\nurl = \"sqlite:tapcode.db\"\n\n\
+        // In its public address too, 0 is the port that the server got: stand-ins for providers call it there.
+        let ours = "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:0\"\n\n[store]\nurl = \"sqlite:tapcode.db\"\n\n\
                     [secrets]\nmaster_key_file = \"master.key\"\n";
         fs::write(self.path("tapcode.toml"), format!("{ours}{services_and_senders}")).expect("the configuration");
     }

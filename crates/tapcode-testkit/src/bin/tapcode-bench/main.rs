@@ -172,6 +172,12 @@ fn begin_body(n: u64, wait_ms: Option<u64>) -> String {
     }
 }
 
+/// The id in the answer to a begin. It is the first field; a JSON parser here would cost the server its cores.
+fn id_in(status: u16, body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok().filter(|_| status == 201)?;
+    text.split('"').nth(3).map(ToOwned::to_owned)
+}
+
 fn print(name: &str, measured: &Measured) {
     let at = |q: f64| Duration::from_micros(measured.latency.value_at_quantile(q)).as_secs_f64() * 1e3;
     println!(
@@ -207,9 +213,8 @@ async fn begin(arguments: &Arguments, bench: &Bench, first: u64) -> Result<Vec<S
     let write = move |n: u64, out: &mut Vec<u8>| request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, None));
     let kept = Arc::clone(&ids);
     let read = move |_: u64, status: u16, body: &[u8]| {
-        // The id is the first field of the answer; a JSON parser here would cost the server its cores.
-        if let (201, Some(id)) = (status, std::str::from_utf8(body).ok().and_then(|t| t.split('"').nth(3))) {
-            kept.lock().expect("nobody panics").push(id.to_owned());
+        if let Some(id) = id_in(status, body) {
+            kept.lock().expect("nobody panics").push(id);
         }
     };
     let until = Until::Elapsed(Duration::from_secs(arguments.seconds));
@@ -266,15 +271,13 @@ async fn timers(arguments: &Arguments, bench: &Bench) -> Result<(), Failure> {
     // One in twenty fires once all are pending; the others wait for as long as a plan can.
     let load_ms = arguments.pending / 3 + 5_000;
     let write = move |n: u64, out: &mut Vec<u8>| {
-        let wait = if n % FIRE_EVERY == 0 { load_ms.min(120_000) } else { 590_000 };
+        let wait = if n.is_multiple_of(FIRE_EVERY) { load_ms.min(120_000) } else { 590_000 };
         request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, Some(wait)));
     };
     let kept = Arc::clone(&firing);
     let read = move |n: u64, status: u16, body: &[u8]| {
-        if n % FIRE_EVERY == 0 && status == 201 {
-            if let Some(id) = std::str::from_utf8(body).ok().and_then(|t| t.split('"').nth(3)) {
-                kept.lock().expect("nobody panics").push(id.to_owned());
-            }
+        if n.is_multiple_of(FIRE_EVERY) && let Some(id) = id_in(status, body) {
+            kept.lock().expect("nobody panics").push(id);
         }
     };
     let measured = run(bench.listen, arguments.connections, Until::Requests(arguments.pending), 0, Arc::new(write), Arc::new(read)).await;
