@@ -226,14 +226,21 @@ impl Events {
     /// Everything up to and with the first event that is wanted.
     async fn until(&mut self, wanted: impl Fn(&str, &Value) -> bool) -> Vec<(String, Value)> {
         let mut seen = Vec::new();
-        loop {
-            let (name, data) = self.next().await.expect("the stream goes on");
-            let done = wanted(&name, &data);
-            seen.push((name, data));
-            if done {
-                return seen;
+        let reading = async {
+            loop {
+                let (name, data) = self.next().await.expect("the stream goes on");
+                let done = wanted(&name, &data);
+                seen.push((name, data));
+                if done {
+                    return;
+                }
             }
+        };
+        // Over the whole of it: a stream without news still pings.
+        if tokio::time::timeout(PATIENCE, reading).await.is_err() {
+            panic!("never heard; heard instead: {seen:#?}");
         }
+        seen
     }
 
     async fn until_decided(&mut self, title: &str) -> Vec<(String, Value)> {
