@@ -364,10 +364,10 @@ impl Dump<'_> {
             if v.checks_used > max || (v.checks_used == max && !matches!(v.status, Status::Approved | Status::MaxChecksReached)) {
                 wrong.push(format!("law 1: {id} is {:?} after {} checks", v.status, v.checks_used));
             }
-            if let Some(kept) = self.documents[&snapshot.key].as_ref().and_then(|d| d.verification(*id)) {
-                if kept.status != v.status || kept.checks_used != v.checks_used || kept.attempts.len() != v.attempts.len() {
-                    wrong.push(format!("law 10: the history of {id} is not what its document says"));
-                }
+            if let Some(kept) = self.documents[&snapshot.key].as_ref().and_then(|d| d.verification(*id))
+                && (kept.status != v.status || kept.checks_used != v.checks_used || kept.attempts.len() != v.attempts.len())
+            {
+                wrong.push(format!("law 10: the history of {id} is not what its document says"));
             }
             // What callers saw: once final, always the same.
             let seen = |got: &Got| match got {
@@ -384,10 +384,10 @@ impl Dump<'_> {
             }
         }
         for op in &self.history {
-            if let Got::Begun { id, .. } = &op.got {
-                if !self.verifications.contains_key(id) {
-                    wrong.push(format!("law 4: {id} was answered 2xx and is not in the store"));
-                }
+            if let Got::Begun { id, .. } = &op.got
+                && !self.verifications.contains_key(id)
+            {
+                wrong.push(format!("law 4: {id} was answered 2xx and is not in the store"));
             }
         }
         self.wrong.extend(wrong);
@@ -744,10 +744,10 @@ impl Dump<'_> {
     fn strangers(&mut self) {
         let mut wrong = Vec::new();
         for op in &self.history {
-            if let Got::Other(text) = &op.got {
-                if text != "connection refused" {
-                    wrong.push(format!("an answer that belongs nowhere: {op:?}"));
-                }
+            if let Got::Other(text) = &op.got
+                && text != "connection refused"
+            {
+                wrong.push(format!("an answer that belongs nowhere: {op:?}"));
             }
             let (Asked::Get { id } | Asked::Cancel { id } | Asked::Resend { id, .. } | Asked::Check { id: Some(id), .. }) =
                 &op.asked

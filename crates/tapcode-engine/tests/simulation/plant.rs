@@ -171,7 +171,7 @@ fn spoil(plant: Plant, world: &Arc<World>, before: Option<Recipient>, commit: &m
                 commit.entries.clear();
             }
         }
-        Plant::CounterResetByResend => {
+        Plant::CounterResetByResend
             if decided(|d| {
                 matches!(
                     d,
@@ -180,9 +180,9 @@ fn spoil(plant: Plant, world: &Arc<World>, before: Option<Recipient>, commit: &m
                         ..
                     }
                 )
-            }) {
-                every_verification(commit, |v| v.checks_used = 0);
-            }
+            }) =>
+        {
+            every_verification(commit, |v| v.checks_used = 0);
         }
         Plant::FirstReceiptWins => {
             let Some(before) = before else { return };
@@ -197,22 +197,17 @@ fn spoil(plant: Plant, world: &Arc<World>, before: Option<Recipient>, commit: &m
                 }
             });
         }
-        Plant::EndsNotLogged => {
-            if world.roll(|d| d.chance(200)) {
-                commit
-                    .entries
-                    .retain(|e| !e.decisions.iter().any(|d| matches!(d, Decision::Ended { .. })));
-            }
+        Plant::EndsNotLogged if world.roll(|d| d.chance(200)) => {
+            commit
+                .entries
+                .retain(|e| !e.decisions.iter().any(|d| matches!(d, Decision::Ended { .. })));
         }
-        Plant::ClaimsForgotten => {
-            if decided(|d| matches!(d, Decision::Claimed { .. })) {
-                every_verification(commit, |v| {
-                    for attempt in &mut v.attempts {
-                        attempt.delivery.claimed_at =
-                            attempt.delivery.claimed_at.filter(|_| attempt.delivery.accepted_at.is_some());
-                    }
-                });
-            }
+        Plant::ClaimsForgotten if decided(|d| matches!(d, Decision::Claimed { .. })) => {
+            every_verification(commit, |v| {
+                for attempt in &mut v.attempts {
+                    attempt.delivery.claimed_at = attempt.delivery.claimed_at.filter(|_| attempt.delivery.accepted_at.is_some());
+                }
+            });
         }
         Plant::AnswersForgotten => commit.remembered = None,
         _ => {}
