@@ -360,7 +360,11 @@ mod tests {
         );
         let until = Instant::now() + Duration::from_secs(5);
         let connect = || tokio::time::timeout(Duration::from_secs(5), TcpStream::connect(listening.address));
-        while connect().await.expect("a connection is refused, and not left in the queue").is_ok() {
+        while connect()
+            .await
+            .expect("a connection is refused, and not left in the queue")
+            .is_ok()
+        {
             assert!(Instant::now() < until, "new connections are still taken");
             tokio::task::yield_now().await;
         }

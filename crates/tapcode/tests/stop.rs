@@ -68,7 +68,11 @@ async fn nothing_new_is_taken_while_stopping() {
     server.signal("INT");
     let until = Instant::now() + WAIT_MAX;
     let connect = || tokio::time::timeout(WAIT_MAX, TcpStream::connect(server.address()));
-    while connect().await.expect("a connection is refused, and not left in the queue").is_ok() {
+    while connect()
+        .await
+        .expect("a connection is refused, and not left in the queue")
+        .is_ok()
+    {
         assert!(Instant::now() < until, "new connections are still taken");
         tokio::task::yield_now().await;
     }
