@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tapcode_core::entry::{Entry, Refusal};
 use tapcode_core::id::{Fresh, MessageId};
 use tapcode_core::plan::Route;
-use tapcode_core::recipient::{Recipient, RecipientKey};
+use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, Recipient, RecipientKey};
 use tapcode_core::step::{Answer, Context, Decided, Input, due_at, step};
 use tapcode_core::time::Timestamp;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, watch};
@@ -33,6 +33,8 @@ pub const CONFLICTS_MAX: usize = 64;
 const QUEUES: usize = 1_024;
 /// Documents kept in memory per queue after their commit: the outcome of a call and the check of a code soon follow.
 const RECENT_PER_QUEUE: usize = 8;
+/// How far apart the clocks of two nodes may be, where it matters when the other one forgets. Milliseconds.
+const CLOCKS_APART_MS: u64 = 600_000;
 /// How long an answer is remembered for its idempotency key. Milliseconds.
 pub const REMEMBERED_MS: u64 = 86_400_000;
 
@@ -107,9 +109,9 @@ impl From<StoreError> for EngineError {
 struct Recent(VecDeque<(RecipientKey, Versioned<Recipient>)>);
 
 impl Recent {
-    fn take(&mut self, key: RecipientKey) -> Option<Versioned<Recipient>> {
+    fn take(&mut self, key: RecipientKey, now: Timestamp) -> Option<Versioned<Recipient>> {
         let at = self.0.iter().position(|(of, _)| *of == key)?;
-        self.0.remove(at).map(|(_, document)| document)
+        self.0.remove(at).map(|(_, document)| document).filter(|document| is_surely_kept(&document.value, now))
     }
 
     fn keep(&mut self, key: RecipientKey, version: Version, value: Recipient) {
@@ -118,6 +120,16 @@ impl Recent {
         }
         self.0.push_back((key, Versioned { value, version }));
     }
+}
+
+/// Whether nobody can have forgotten a document yet, whatever happened since it was written here: a document that was
+/// forgotten and came back counts its versions from 1 again, and an old one of the same version would pass for it.
+fn is_surely_kept(document: &Recipient, now: Timestamp) -> bool {
+    let now = now.plus_millis(CLOCKS_APART_MS);
+    // What was pending here may have ended elsewhere in the next moment, but not before it began.
+    document.verifications.iter().any(|v| now < v.finished_at.unwrap_or(v.created_at).plus_millis(FINISHED_KEPT_MS))
+        || document.messages.iter().any(|m| now < m.delivery.queued_at.plus_millis(FINISHED_KEPT_MS))
+        || document.sends.iter().any(|at| now < at.plus_millis(HOUR_MS))
 }
 
 /// The status and body that an idempotent request is answered with.
@@ -253,7 +265,7 @@ impl Engine {
         let queue = &self.inner.queues[usize::from(u16::from_be_bytes([key.0[0], key.0[1]])) % QUEUES];
         let mut turn = queue.lock().await;
         for _ in 0..CONFLICTS_MAX {
-            let (loaded, is_recent) = match turn.take(key) {
+            let (loaded, is_recent) = match turn.take(key, self.now()) {
                 Some(recent) => (Some(recent), true),
                 None => (self.inner.store.load(&key).await?, false),
             };

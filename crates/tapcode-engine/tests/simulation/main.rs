@@ -327,3 +327,62 @@ fn every_planted_bug_is_caught() {
         "not caught within {SEEDS_PER_PLANT} worlds: {missed:?}"
     );
 }
+
+/// A node keeps documents that it wrote, and believes them when its next commit finds their version. A document that was
+/// forgotten meanwhile counts its versions from 1 again, so an old one must not be believed for ever.
+#[test]
+fn a_number_that_comes_back_is_not_taken_for_its_old_self() {
+    let mut met = [0, 0];
+    for seed in 0..40 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        met[usize::from(seed % 2 == 0)] += runtime.block_on(async {
+            let world = World::calm(seed);
+            world.start(0);
+            world.start(1);
+            let user = |node| users::User {
+                world: Arc::clone(&world),
+                policy: &world::SERVICES[0],
+                number: 0,
+                purpose: "login",
+                name: 0,
+                node: Some(node),
+            };
+            let (old, new) = (user(0), user(1));
+            let scope = world::SERVICES[0].caller().scope().unwrap();
+            let key = world.keyring.recipient_key(&scope, &world::number(0, 0));
+            let version = async || world.kept.load(&key).await.unwrap().map(|d| d.version);
+            let users::Got::Begun { id, .. } = old.begin(false, None).await else { panic!("a calm world answers") };
+            world.pause(100).await;
+            if seed % 2 == 0 {
+                old.cancel(id).await;
+                world.pause(100_000).await;
+                old.check(Some(id), "000000".into(), false).await;
+            }
+            // From here on only the other node sees to what is due: it ends what is pending, and forgets the number.
+            let idle = world.nodes.lock().unwrap()[0].clone().unwrap();
+            idle.engine.stop().await;
+            let left = version().await;
+            world.pause(100_000).await;
+            world.leap(3 * 3_600_000);
+            world.pause(2_000).await;
+            assert_eq!(version().await, None, "an hour after its end a number is forgotten");
+            let users::Got::Begun { id, .. } = new.begin(false, None).await else { panic!("a calm world answers") };
+            for _ in 0..200 {
+                if version().await >= left {
+                    break;
+                }
+                world.pause(25).await;
+            }
+            let same = version().await == left;
+            let got = old.check(None, "000000".into(), false).await;
+            let kept = world.kept.load(&key).await.unwrap().expect("a number with a verification under way is kept").value;
+            assert!(kept.verification(id).is_some(), "seed {seed}: the verification is still there after {got:?}");
+            let about = matches!(got, users::Got::Checked { id: of, .. } if of == id);
+            assert!(about, "seed {seed}: the check was about {id}: {got:?}");
+            world.nodes.lock().unwrap().clear();
+            world.sessions.lock().unwrap().clear();
+            u64::from(same)
+        });
+    }
+    assert!(met.iter().all(|met| *met > 0), "in no world the number had the same version again: {met:?}");
+}

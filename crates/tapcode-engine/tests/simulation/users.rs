@@ -101,6 +101,8 @@ pub struct User {
     pub number: usize,
     pub purpose: &'static str,
     pub name: u64,
+    /// The node that is asked; any, where there is none.
+    pub node: Option<usize>,
 }
 
 const BINDING: &str = r#"{"amount":"39.90 EUR"}"#;
@@ -113,7 +115,11 @@ impl User {
     {
         let world = &self.world;
         let from = world.now();
-        let got = match world.node() {
+        let node = match self.node {
+            Some(slot) => world.nodes.lock().unwrap()[slot].clone(),
+            None => world.node(),
+        };
+        let got = match node {
             None => Got::Other("connection refused".into()),
             Some(node) => {
                 let patience = world.roll(|d| if d.chance(world.weather.gone) { d.below(25) } else { 120_000 });
@@ -165,7 +171,7 @@ impl User {
         number(self.number, self.world.roll(|d| d.pick(&[0, 1, 2])))
     }
 
-    async fn begin(&self, bound: bool, key: Option<u64>) -> Got {
+    pub async fn begin(&self, bound: bool, key: Option<u64>) -> Got {
         let to = self.spelled();
         let digests = self.digests(key, &format!("begin {} {bound}", self.purpose));
         self.ask(Asked::Begin { bound, key }, |node| async move {
@@ -230,7 +236,7 @@ impl User {
         })
     }
 
-    async fn check(&self, id: Option<VerificationId>, typed: String, bound: bool) -> Got {
+    pub async fn check(&self, id: Option<VerificationId>, typed: String, bound: bool) -> Got {
         let text = typed.clone();
         self.ask(Asked::Check { id, typed, bound }, |node| async move {
             let binding = bound.then_some(BINDING);
@@ -255,7 +261,7 @@ impl User {
         .await
     }
 
-    async fn cancel(&self, id: VerificationId) -> Got {
+    pub async fn cancel(&self, id: VerificationId) -> Got {
         self.ask(Asked::Cancel { id }, |node| async move {
             Ok(match node.engine.cancel(&self.policy.caller(), id, None).await? {
                 Done::Now(view) => Got::Stands {
@@ -358,6 +364,7 @@ impl User {
         let world = Arc::clone(&self.world);
         let steps = world.roll(|d| d.between(8, 18));
         let bound = world.roll(|d| self.purpose == "pay" && d.chance(600));
+        let guesses = world.roll(|d| d.chance(150));
         let mut current: Option<VerificationId> = None;
         let begin = world.roll(|d| d.below(3_000));
         world.pause(begin).await;
@@ -370,6 +377,8 @@ impl User {
                         current = Some(id);
                     }
                 }
+                // One that never saw the phone.
+                (Some(id), 10..=79) if guesses => drop(self.check(Some(id), self.wrong(), bound).await),
                 (Some(id), 10..=24) => drop(self.check(Some(id), self.wrong(), bound).await),
                 (Some(id), 25..=33) => {
                     if let Some(code) = self.code_of(id) {
@@ -569,6 +578,7 @@ pub fn crowd(world: &Arc<World>) -> Vec<User> {
                 number: usize::try_from(of).expect("an index fits"),
                 purpose,
                 name,
+                node: None,
             }
         })
         .collect()
