@@ -111,7 +111,10 @@ struct Recent(VecDeque<(RecipientKey, Versioned<Recipient>)>);
 impl Recent {
     fn take(&mut self, key: RecipientKey, now: Timestamp) -> Option<Versioned<Recipient>> {
         let at = self.0.iter().position(|(of, _)| *of == key)?;
-        self.0.remove(at).map(|(_, document)| document).filter(|document| is_surely_kept(&document.value, now))
+        self.0
+            .remove(at)
+            .map(|(_, document)| document)
+            .filter(|document| is_surely_kept(&document.value, now))
     }
 
     fn keep(&mut self, key: RecipientKey, version: Version, value: Recipient) {
@@ -127,8 +130,14 @@ impl Recent {
 fn is_surely_kept(document: &Recipient, now: Timestamp) -> bool {
     let now = now.plus_millis(CLOCKS_APART_MS);
     // What was pending here may have ended elsewhere in the next moment, but not before it began.
-    document.verifications.iter().any(|v| now < v.finished_at.unwrap_or(v.created_at).plus_millis(FINISHED_KEPT_MS))
-        || document.messages.iter().any(|m| now < m.delivery.queued_at.plus_millis(FINISHED_KEPT_MS))
+    document
+        .verifications
+        .iter()
+        .any(|v| now < v.finished_at.unwrap_or(v.created_at).plus_millis(FINISHED_KEPT_MS))
+        || document
+            .messages
+            .iter()
+            .any(|m| now < m.delivery.queued_at.plus_millis(FINISHED_KEPT_MS))
         || document.sends.iter().any(|at| now < at.plus_millis(HOUR_MS))
 }
 

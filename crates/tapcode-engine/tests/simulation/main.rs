@@ -334,7 +334,11 @@ fn every_planted_bug_is_caught() {
 fn a_number_that_comes_back_is_not_taken_for_its_old_self() {
     let mut met = [0, 0];
     for seed in 0..40 {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
         met[usize::from(seed % 2 == 0)] += runtime.block_on(async {
             let world = World::calm(seed);
             world.start(0);
@@ -351,7 +355,9 @@ fn a_number_that_comes_back_is_not_taken_for_its_old_self() {
             let scope = world::SERVICES[0].caller().scope().unwrap();
             let key = world.keyring.recipient_key(&scope, &world::number(0, 0));
             let version = async || world.kept.load(&key).await.unwrap().map(|d| d.version);
-            let users::Got::Begun { id, .. } = old.begin(false, None).await else { panic!("a calm world answers") };
+            let users::Got::Begun { id, .. } = old.begin(false, None).await else {
+                panic!("a calm world answers")
+            };
             world.pause(100).await;
             if seed % 2 == 0 {
                 old.cancel(id).await;
@@ -366,7 +372,9 @@ fn a_number_that_comes_back_is_not_taken_for_its_old_self() {
             world.leap(3 * 3_600_000);
             world.pause(2_000).await;
             assert_eq!(version().await, None, "an hour after its end a number is forgotten");
-            let users::Got::Begun { id, .. } = new.begin(false, None).await else { panic!("a calm world answers") };
+            let users::Got::Begun { id, .. } = new.begin(false, None).await else {
+                panic!("a calm world answers")
+            };
             for _ in 0..200 {
                 if version().await >= left {
                     break;
@@ -375,8 +383,17 @@ fn a_number_that_comes_back_is_not_taken_for_its_old_self() {
             }
             let same = version().await == left;
             let got = old.check(None, "000000".into(), false).await;
-            let kept = world.kept.load(&key).await.unwrap().expect("a number with a verification under way is kept").value;
-            assert!(kept.verification(id).is_some(), "seed {seed}: the verification is still there after {got:?}");
+            let kept = world
+                .kept
+                .load(&key)
+                .await
+                .unwrap()
+                .expect("a number with a verification under way is kept")
+                .value;
+            assert!(
+                kept.verification(id).is_some(),
+                "seed {seed}: the verification is still there after {got:?}"
+            );
             let about = matches!(got, users::Got::Checked { id: of, .. } if of == id);
             assert!(about, "seed {seed}: the check was about {id}: {got:?}");
             world.nodes.lock().unwrap().clear();
@@ -384,5 +401,8 @@ fn a_number_that_comes_back_is_not_taken_for_its_old_self() {
             u64::from(same)
         });
     }
-    assert!(met.iter().all(|met| *met > 0), "in no world the number had the same version again: {met:?}");
+    assert!(
+        met.iter().all(|met| *met > 0),
+        "in no world the number had the same version again: {met:?}"
+    );
 }
