@@ -230,6 +230,21 @@ impl Ledger {
         known.begin.plan.step(next).map(|_| next)
     }
 
+    /// The step that a request takes: the next one, else the last one again; on a channel the first free one, else its last.
+    fn wanted_step(&self, v: usize, channel: Option<Channel>) -> Option<u8> {
+        let known = &self.verifications[v];
+        let taken: Vec<u8> = known.attempts.iter().map(|m| self.messages[*m].step).collect();
+        let Some(channel) = channel else {
+            return self.next_step(v).or(taken.last().copied());
+        };
+        let on: Vec<u8> = (0u8..)
+            .zip(known.begin.plan.steps())
+            .filter(|(_, s)| s.route.channel == channel)
+            .map(|(n, _)| n)
+            .collect();
+        on.iter().find(|n| !taken.contains(n)).or(on.last()).copied()
+    }
+
     /// What the caller must be told, decided from the books alone, before anything of the step is known.
     fn expected_answer(&self, input: &Input, now: Timestamp) -> Expected {
         // One that is forgotten by now is unknown; the document says which, and `document` says that it may.
@@ -723,15 +738,15 @@ impl Ledger {
                     .is_none_or(|at| at.plus_millis(known.limits.resend_cooldown_ms.into()) <= now);
                 hold(LIMITS, cooled, || "two requests within the cooldown".into())?;
                 hold(LIMITS, !self.locked(now), || "sent to a locked number".into())?;
-                if let Input::Resend {
-                    channel: Some(channel), ..
-                } = input
-                {
-                    let on = known.begin.plan.step(step).map(|s| s.route.channel);
-                    hold(ANSWERS, on == Some(*channel), || {
-                        format!("asked for {channel}, sent on {on:?}")
-                    })?;
-                }
+                let channel = if let Input::Resend { channel, .. } = input {
+                    *channel
+                } else {
+                    None
+                };
+                let wanted = self.wanted_step(v, channel);
+                hold(ANSWERS, wanted == Some(step), || {
+                    format!("asked for {channel:?}, {wanted:?} was right, took {step}")
+                })?;
                 if taken {
                     self.see("resend on a step taken before");
                 }
