@@ -562,7 +562,9 @@ impl Run<'_> {
         match self.locate(id) {
             Some(Place::Attempt(at, attempt)) => {
                 let verification = &mut self.recipient.verifications[at];
-                let still_useful = verification.status == Status::Pending && !verification.has_arrived();
+                // Once a newer message is queued, another try of this one would only double it.
+                let is_current = attempt + 1 == verification.attempts.len();
+                let still_useful = is_current && verification.status == Status::Pending && !verification.has_arrived();
                 let message = message_ref(verification, attempt);
                 let attempt = &mut verification.attempts[attempt];
                 // A retry that could not start before something else takes over is no retry.

@@ -1,29 +1,47 @@
-//! How is the load generator started, and what if it is not there?
+//! How is the benchmark built and started?
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::{child, workspace};
 
-const CRATE: &str = "tapcode-testkit";
-const BINARY: &str = "tapcode-bench";
+/// A release build from nothing; an hour is a hang.
+const BUILD_BOUND: Duration = Duration::from_secs(60 * 60);
+/// The longest measurement; an hour is a hang.
+const BENCH_BOUND: Duration = Duration::from_secs(60 * 60);
 
-/// A release build from nothing and the longest measurement together; two hours is a hang.
-const BENCH_BOUND: Duration = Duration::from_secs(2 * 60 * 60);
-
-/// Builds and runs the load generator in release mode.
+/// Builds the server, the stand-ins and the limits to compare with, all in release mode, and runs the load generator.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let is_there = workspace::metadata()?
-        .workspace_packages()
-        .iter()
-        .filter(|package| package.name.as_str() == CRATE)
-        .flat_map(|package| &package.targets)
-        .any(|target| target.is_bin() && target.name == BINARY);
-    ensure!(
-        is_there,
-        "there is no benchmark in this tree yet: {CRATE} has no binary named {BINARY}"
-    );
-    let mut command = workspace::cargo(&["run", "--release", "--package", CRATE, "--bin", BINARY, "--"]);
-    child::run("the benchmark", BENCH_BOUND, command.args(arguments))
+    let mut binaries = workspace::cargo(&[
+        "build",
+        "--release",
+        "--bins",
+        "--package",
+        "tapcode",
+        "--package",
+        "tapcode-testkit",
+    ]);
+    child::run("building the server and the stand-ins", BUILD_BOUND, &mut binaries)?;
+    let mut store = workspace::cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "tapcode-store",
+        "--features",
+        "suite",
+        "--example",
+        "store_bench",
+    ]);
+    child::run("building the store's own benchmark", BUILD_BOUND, &mut store)?;
+    let mut bench = workspace::cargo(&[
+        "run",
+        "--release",
+        "--package",
+        "tapcode-testkit",
+        "--bin",
+        "tapcode-bench",
+        "--",
+    ]);
+    child::run("the benchmark", BENCH_BOUND, bench.args(arguments))
 }

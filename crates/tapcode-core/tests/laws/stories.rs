@@ -333,6 +333,19 @@ fn retried_once_then_the_next_route() {
 }
 
 #[test]
+fn what_a_newer_message_has_replaced_is_not_tried_again() {
+    let mut story = Story::new();
+    let plan = begin_of(&[(Channel::Whatsapp, 120_000), (Channel::Sms, 0)]).plan;
+    let verification = story.begin(Begin { plan, ..begin_of(&SEED) });
+    story.at(60_000).resend(verification, None).expect("the cool-down is over");
+    story
+        .at(60_100)
+        .failed(0, FailureClass::RetryHere { after_ms: 2_000 }, "130429");
+    story.at(62_100).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+}
+
+#[test]
 fn a_retry_that_could_not_start_before_the_fallback_is_none() {
     let mut story = Story::new();
     story.begin_seed();

@@ -22,7 +22,7 @@ use load::{Measured, Until, request, run};
 use processes::{Failure, Running, beside};
 use serde_json::Value;
 
-/// The benchmark. Build everything first: `cargo build --release --workspace --examples`.
+/// The benchmark. `cargo xtask bench` builds everything first.
 #[derive(Parser)]
 struct Arguments {
     /// Seconds of load per measurement.
