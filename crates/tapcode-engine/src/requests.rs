@@ -67,9 +67,6 @@ pub enum RequestError {
     /// No such sender on that channel.
     #[error("no sender {1} is configured for the channel {0}")]
     UnknownSender(Channel, u32),
-    /// The sender carries codes of verifications only.
-    #[error("sender {0} is dedicated to codes")]
-    CodesOnly(u32),
     /// It could not be done.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -425,7 +422,7 @@ impl Engine {
     /// The sender that a plain message of this caller would go from.
     ///
     /// # Errors
-    /// [`RequestError`] when there is none, or it carries codes of verifications only.
+    /// [`RequestError`] when there is none.
     pub fn plain_sender(&self, caller: &Caller, channel: Channel, id: u32) -> Result<std::sync::Arc<Sender>, RequestError> {
         let directory = self.directory();
         let named = directory.sender(channel, id).filter(|s| s.id != SANDBOX_SENDER);

@@ -43,7 +43,6 @@ fn of(error: RequestError, now: Timestamp, unknown: Code) -> Problem {
         RequestError::UnknownSender(channel, _) => {
             Problem::new(Code::UnknownSender).detail(format!("no such sender is configured for the channel {channel}"))
         }
-        RequestError::CodesOnly(_) => Problem::new(Code::NumberCarriesCodesOnly),
         RequestError::Engine(EngineError::KeyReused) => Problem::new(Code::IdempotencyKeyReused),
         RequestError::Engine(error @ EngineError::Unavailable(_)) => unavailable(&error),
     }
