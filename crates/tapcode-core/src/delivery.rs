@@ -1,6 +1,8 @@
 //! What is known of one message on its way? Facts that only accumulate, and the status that follows from them.
 
+use crate::money::Money;
 use crate::time::Timestamp;
+use crate::verification::Sealed;
 
 /// Longest `code` of a failure that is kept, in bytes.
 pub const FAILURE_CODE_MAX: usize = 64;
@@ -13,6 +15,19 @@ pub const RETRIES_MAX: u8 = 1;
 /// After how many milliseconds without an answer a started call counts as unclear: longer than any provider's deadline.
 pub const CALL_ANSWER_MS: u64 = 30_000;
 
+/// Whom a failure keeps from sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TripScope {
+    /// Every sender of the account at the provider.
+    Account,
+    /// This sender.
+    Sender,
+    /// This template.
+    Template,
+    /// This account, for numbers of this country.
+    Country,
+}
+
 /// What the router does about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureClass {
@@ -21,10 +36,15 @@ pub enum FailureClass {
         /// How long to wait first.
         after_ms: u32,
     },
-    /// This recipient cannot be reached this way: next route now.
+    /// This message cannot go this way: next route now.
     NextRoute,
-    /// This sender cannot send to anybody: next route now, and somebody must look at it.
-    TripBreaker,
+    /// This recipient is not on this channel at all: next route now, and the next verification starts elsewhere.
+    Unreachable,
+    /// The template is not there in the language that was chosen: once more in its default language, else as
+    /// [`FailureClass::TripBreaker`] of the template.
+    OtherLanguage,
+    /// Nobody can be reached this way for now: next route now, the breaker opens, and somebody must look at it.
+    TripBreaker(TripScope),
     /// We asked for something wrong: next route now, and we must mend it.
     OurMistake,
     /// Nobody may go on in silence (the recipient's identity changed): no automatic fallback.
@@ -114,6 +134,17 @@ pub enum ReceiptKind {
     Read,
     /// It will not arrive.
     Failed(Failure),
+    /// The person who got it says that they asked for no code.
+    Disowned,
+}
+
+/// What a receipt tells besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceiptFacts {
+    /// What the message cost.
+    pub price: Option<Money>,
+    /// The identity of the recipient's account on the channel, sealed: another one means that somebody else may hold the number.
+    pub identity: Option<Sealed>,
 }
 
 /// Statuses of a message as callers see them, in the order of the story.
@@ -179,6 +210,10 @@ pub struct Delivery {
     pub provider_message_id: Option<Box<str>>,
     /// Calls made again because nothing had been sent.
     pub retries: u8,
+    /// When the person who got it said that they asked for no code.
+    pub disowned_at: Option<Timestamp>,
+    /// What it cost, once that is known.
+    pub price: Option<Money>,
 }
 
 impl Delivery {
@@ -198,6 +233,8 @@ impl Delivery {
             failure: None,
             provider_message_id: None,
             retries: 0,
+            disowned_at: None,
+            price: None,
         }
     }
 
@@ -260,6 +297,7 @@ impl Delivery {
                 }
                 &mut self.failed_at
             }
+            ReceiptKind::Disowned => &mut self.disowned_at,
         };
         let new = fact.is_none();
         fact.get_or_insert(now);

@@ -2,8 +2,9 @@
 
 use crate::delivery::{Failure, MessageStatus, SendOutcome};
 use crate::id::{EventId, MessageId, VerificationId};
+use crate::money::Money;
 use crate::number::{Country, Masked};
-use crate::plan::{Channel, Route};
+use crate::plan::{Channel, Route, Skip};
 use crate::recipient::Scope;
 use crate::time::Timestamp;
 use crate::verification::{ClientHints, Purpose, Status};
@@ -42,6 +43,11 @@ pub enum InputRecord {
     Tick,
     /// An operator lifted a lock.
     Unlock,
+    /// The person who got a message pressed that they asked for no code.
+    Disowned {
+        /// Which message.
+        message: MessageId,
+    },
 }
 
 impl InputRecord {
@@ -255,6 +261,46 @@ pub enum Decision {
     Unlocked,
     /// The request was refused.
     Refused(Refusal),
+    /// A route of the plan was passed over.
+    Skipped {
+        /// Which.
+        route: Route,
+        /// Why.
+        skip: Skip,
+    },
+    /// Every route that is left has a reason to be passed over, so that the first of them is taken all the same.
+    NoneOpen {
+        /// The one that is taken.
+        route: Route,
+        /// Why it would have been passed over.
+        skip: Skip,
+    },
+    /// It was learned whether the number is on a channel.
+    ReachLearned {
+        /// Which channel.
+        channel: Channel,
+        /// Whether the number is on it.
+        is_on: bool,
+    },
+    /// The language of a message's template was chosen.
+    LanguageChosen {
+        /// Of which message.
+        message: MessageRef,
+        /// The language, as the provider writes it.
+        language: Box<str>,
+    },
+    /// What a message cost became known.
+    Priced {
+        /// Which message.
+        message: MessageRef,
+        /// How much.
+        price: Money,
+    },
+    /// The person who got a message says that they asked for no code.
+    Disowned {
+        /// Which message.
+        message: MessageRef,
+    },
 }
 
 /// One line of the log.

@@ -3,10 +3,12 @@
 //! Nothing in this crate reads a clock, draws a random number, does IO or knows how anything is stored or sent.
 #![warn(missing_docs)]
 
+pub mod account;
 pub mod code;
 pub mod delivery;
 pub mod entry;
 pub mod id;
+pub mod money;
 pub mod number;
 pub mod plan;
 pub mod recipient;

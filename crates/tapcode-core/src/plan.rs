@@ -54,6 +54,58 @@ pub struct Route {
     pub provider: Box<str>,
 }
 
+/// Why a route is passed over although a plan names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SkipReason {
+    /// The number is known not to be on the channel.
+    NotOnChannel,
+    /// A breaker keeps messages away from it.
+    Breaker,
+    /// Its template may not be sent in any language.
+    Template,
+    /// Its account has written to as many people today as its provider allows.
+    MessagingLimit,
+    /// The number had a message over it a moment ago, and its provider would refuse another.
+    TooSoon,
+    /// Its provider does not serve the number's country.
+    Country,
+}
+
+impl SkipReason {
+    /// The word for it in JSON and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOnChannel => "not_on_channel",
+            Self::Breaker => "breaker",
+            Self::Template => "template",
+            Self::MessagingLimit => "messaging_limit",
+            Self::TooSoon => "too_soon",
+            Self::Country => "country",
+        }
+    }
+}
+
+/// That a route is passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// Why.
+    pub reason: SkipReason,
+    /// More of it, for people: the code of the failure that opened the breaker, the limit. Empty where there is no more.
+    pub detail: Box<str>,
+}
+
+impl Skip {
+    /// For a reason that says it all.
+    #[must_use]
+    pub fn because(reason: SkipReason) -> Self {
+        Self {
+            reason,
+            detail: Box::default(),
+        }
+    }
+}
+
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -63,27 +115,56 @@ pub struct Step {
     pub wait_ms: u32,
 }
 
+/// Whether an automatic fallback may follow when the recipient's identity on a channel has changed: somebody else may hold
+/// the number then, and an SMS would reach them too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdentityChange {
+    /// Nothing goes out unless the caller asks for it.
+    #[default]
+    Hold,
+    /// The next step is taken.
+    FallBack,
+}
+
 /// A workflow resolved to routes, frozen when the verification begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan(Box<[Step]>);
+pub struct Plan {
+    steps: Box<[Step]>,
+    identity_change: IdentityChange,
+}
 
 impl Plan {
     /// A plan of 1 to [`PLAN_STEPS_MAX`] steps; `None` for any other number of steps or a wait over [`WAIT_MS_MAX`].
     #[must_use]
     pub fn new(steps: Vec<Step>) -> Option<Self> {
         let fits = (1..=PLAN_STEPS_MAX).contains(&steps.len()) && steps.iter().all(|s| s.wait_ms <= WAIT_MS_MAX);
-        fits.then(|| Self(steps.into()))
+        fits.then(|| Self {
+            steps: steps.into(),
+            identity_change: IdentityChange::default(),
+        })
+    }
+
+    /// The same steps with another answer to a changed identity.
+    #[must_use]
+    pub fn on_identity_change(self, identity_change: IdentityChange) -> Self {
+        Self { identity_change, ..self }
+    }
+
+    /// What follows when the recipient's identity has changed.
+    #[must_use]
+    pub const fn identity_change(&self) -> IdentityChange {
+        self.identity_change
     }
 
     /// The steps, in order; never empty.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
-        &self.0
+        &self.steps
     }
 
     /// The step at a position, if there is one.
     #[must_use]
     pub fn step(&self, at: u8) -> Option<&Step> {
-        self.0.get(usize::from(at))
+        self.steps.get(usize::from(at))
     }
 }

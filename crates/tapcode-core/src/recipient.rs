@@ -5,7 +5,7 @@ use std::fmt;
 use crate::delivery::Delivery;
 use crate::id::{MessageId, VerificationId};
 use crate::number::{Country, Masked};
-use crate::plan::Route;
+use crate::plan::{Channel, Route};
 use crate::time::Timestamp;
 use crate::verification::{Purpose, Sealed, Status, Verification};
 
@@ -19,6 +19,18 @@ pub const PURPOSES_MAX: usize = 32;
 pub const VERIFICATIONS_MAX: usize = 32;
 /// Most plain messages to one number within an hour.
 pub const MESSAGES_MAX: usize = 100;
+/// How long it is remembered that a number is on WhatsApp. Milliseconds: 90 days.
+pub const REACHABLE_KEPT_MS: u64 = 90 * 86_400_000;
+/// How long it is remembered that a number is not on a channel. Milliseconds: 30 days, since people install WhatsApp.
+pub const UNREACHABLE_KEPT_MS: u64 = 30 * 86_400_000;
+/// How long an identity on a channel is remembered. Milliseconds: as long as that the number is on it.
+pub const IDENTITY_KEPT_MS: u64 = REACHABLE_KEPT_MS;
+/// How long it is remembered that somebody asked for no code. Milliseconds: a day.
+pub const DISOWNED_KEPT_MS: u64 = 86_400_000;
+/// So many messages that nobody asked for lock the number for a while: one may be a slip of the finger.
+pub const DISOWNED_LOCK_AFTER: usize = 2;
+/// Most such moments that are kept.
+pub const DISOWNED_MAX: usize = 8;
 
 /// The name of a service: an application or brand with its own keys, policy and limits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,6 +147,104 @@ pub struct PlainMessage {
     pub entries: u16,
 }
 
+/// Whether a number is on a channel, as far as messages have told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Which channel.
+    pub channel: Channel,
+    /// Whether the number is on it.
+    pub is_on: bool,
+    /// When a message told so last.
+    pub at: Timestamp,
+}
+
+impl Reach {
+    /// When it is forgotten.
+    #[must_use]
+    pub const fn forgotten_at(&self) -> Timestamp {
+        let kept_ms = if self.is_on { REACHABLE_KEPT_MS } else { UNREACHABLE_KEPT_MS };
+        self.at.plus_millis(kept_ms)
+    }
+}
+
+/// Who answered last on a channel that knows its people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Which channel.
+    pub channel: Channel,
+    /// The provider's name for the identity, sealed.
+    pub sealed: Sealed,
+    /// When a verification that was approved told it.
+    pub at: Timestamp,
+}
+
+/// What is known of a number that outlives its verifications.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// On which channels it is, or is not; one at most per channel.
+    pub reach: Vec<Reach>,
+    /// Whose it was when it was last verified; one at most per channel.
+    pub identities: Vec<Identity>,
+    /// When its holder said that they asked for no code, oldest first.
+    pub disowned: Vec<Timestamp>,
+}
+
+impl Knowledge {
+    /// Whether the number is on a channel; `None`: not known.
+    #[must_use]
+    pub fn is_on(&self, channel: Channel) -> Option<bool> {
+        self.reach.iter().find(|r| r.channel == channel).map(|r| r.is_on)
+    }
+
+    /// The identity on a channel, sealed.
+    #[must_use]
+    pub fn identity(&self, channel: Channel) -> Option<&Sealed> {
+        self.identities.iter().find(|i| i.channel == channel).map(|i| &i.sealed)
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reach.is_empty() && self.identities.is_empty() && self.disowned.is_empty()
+    }
+
+    /// When the last of it is forgotten.
+    pub(crate) fn forgotten_at(&self) -> Option<Timestamp> {
+        let reach = self.reach.iter().map(Reach::forgotten_at);
+        let identities = self.identities.iter().map(|i| i.at.plus_millis(IDENTITY_KEPT_MS));
+        let disowned = self.disowned.iter().map(|at| at.plus_millis(DISOWNED_KEPT_MS));
+        reach.chain(identities).chain(disowned).max()
+    }
+
+    /// Forgets what is past keeping.
+    pub(crate) fn tidy(&mut self, now: Timestamp) {
+        self.reach.retain(|r| now < r.forgotten_at());
+        self.identities.retain(|i| now < i.at.plus_millis(IDENTITY_KEPT_MS));
+        self.disowned.retain(|at| now < at.plus_millis(DISOWNED_KEPT_MS));
+    }
+
+    /// Learns whether the number is on a channel; `true` when that is news. That a number is on SMS is not worth a row.
+    pub(crate) fn learn_reach(&mut self, channel: Channel, is_on: bool, now: Timestamp) -> bool {
+        let known = self.is_on(channel);
+        self.reach.retain(|r| r.channel != channel);
+        if is_on && channel == Channel::Sms {
+            return known == Some(false);
+        }
+        self.reach.push(Reach { channel, is_on, at: now });
+        known != Some(is_on)
+    }
+
+    /// Learns whose the number is on a channel, or that this is not known any more.
+    pub(crate) fn learn_identity(&mut self, channel: Channel, identity: Option<Sealed>, now: Timestamp) {
+        self.identities.retain(|i| i.channel != channel);
+        self.identities.extend(identity.map(|sealed| Identity {
+            channel,
+            sealed,
+            at: now,
+        }));
+    }
+}
+
 /// One number within one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
@@ -158,12 +268,14 @@ pub struct Recipient {
     pub verifications: Vec<Verification>,
     /// Plain messages of the last hour, oldest first.
     pub messages: Vec<PlainMessage>,
+    /// What is known of the number that outlives them.
+    pub knowledge: Knowledge,
 }
 
 impl Recipient {
     /// A number nothing is known of.
     #[must_use]
-    pub const fn new(scope: Scope, number: Sealed, masked: Masked, country: Country) -> Self {
+    pub fn new(scope: Scope, number: Sealed, masked: Masked, country: Country) -> Self {
         Self {
             scope,
             number: Some(number),
@@ -175,6 +287,7 @@ impl Recipient {
             lock: Lock::Open,
             verifications: Vec::new(),
             messages: Vec::new(),
+            knowledge: Knowledge::default(),
         }
     }
 

@@ -5,13 +5,16 @@
 //! history gives the same decisions. Timers are hints: every input compares with `now`, a [`Input::Tick`] that comes
 //! early, late, twice or never changes nothing but the moment at which the truth is written down.
 
-use crate::delivery::{Delivery, Failure, FailureClass, MessageStatus, RETRIES_MAX, ReceiptKind, SendOutcome};
+use crate::delivery::{
+    Delivery, Failure, FailureClass, MessageStatus, RETRIES_MAX, ReceiptFacts, ReceiptKind, SendOutcome, TripScope,
+};
 use crate::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use crate::id::{EventId, Fresh, MessageId, VerificationId};
 use crate::number::{Country, Masked};
-use crate::plan::{Channel, Plan, Route};
+use crate::plan::{Channel, IdentityChange, Plan, Route, Skip, SkipReason};
 use crate::recipient::{
-    FINISHED_KEPT_MS, Failures, HOUR_MS, Lock, MESSAGES_MAX, PURPOSES_MAX, PlainMessage, Recipient, Scope, VERIFICATIONS_MAX,
+    DISOWNED_LOCK_AFTER, DISOWNED_MAX, FINISHED_KEPT_MS, Failures, HOUR_MS, Lock, MESSAGES_MAX, PURPOSES_MAX, PlainMessage,
+    Recipient, Scope, VERIFICATIONS_MAX,
 };
 use crate::time::Timestamp;
 use crate::verification::{Attempt, Binding, ClientHints, CodeSource, Limits, Purpose, Sealed, Status, Verification};
@@ -117,11 +120,50 @@ pub enum Input {
         message: MessageId,
         /// What it told.
         kind: ReceiptKind,
+        /// What it told besides.
+        facts: ReceiptFacts,
     },
     /// Something may be due.
     Tick,
     /// An operator lifts the lock.
     Unlock,
+}
+
+/// What is known of routes at the moment of a step, beyond the document of one number.
+pub trait Routes {
+    /// Why a message in this language to a number of this country had better take another route now; `None`: it need not.
+    fn skip(&self, route: &Route, country: Country, locale: &str) -> Option<Skip>;
+
+    /// The language of the route's template for a locale, as its provider writes it; `None` for a route without templates.
+    fn language(&self, route: &Route, locale: &str) -> Option<Box<str>>;
+
+    /// The language of the route's template where the one for a locale turned out not to be there.
+    fn default_language(&self, route: &Route) -> Option<Box<str>>;
+
+    /// How long its provider wants two messages to one number to be apart. Milliseconds.
+    fn spacing_ms(&self, route: &Route) -> u64;
+}
+
+/// Nothing speaks against any route, and none has templates.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AllOpen;
+
+impl Routes for AllOpen {
+    fn skip(&self, _: &Route, _: Country, _: &str) -> Option<Skip> {
+        None
+    }
+
+    fn language(&self, _: &Route, _: &str) -> Option<Box<str>> {
+        None
+    }
+
+    fn default_language(&self, _: &Route) -> Option<Box<str>> {
+        None
+    }
+
+    fn spacing_ms(&self, _: &Route) -> u64 {
+        0
+    }
 }
 
 /// What a step may use besides the document and the input.
@@ -132,6 +174,8 @@ pub struct Context<'a> {
     pub fresh: Fresh,
     /// Whether a call on this route may start as soon as the step is committed. Asked at most once per message.
     pub may_call: &'a dyn Fn(&Route) -> bool,
+    /// What is known of routes.
+    pub routes: &'a dyn Routes,
 }
 
 /// What a caller is told when nothing was refused.
@@ -236,8 +280,8 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
             run.outcome(*message, outcome);
             Ok(Answer::Done)
         }
-        Input::Receipt { message, kind } => {
-            run.receipt(*message, kind);
+        Input::Receipt { message, kind, facts } => {
+            run.receipt(*message, kind, facts);
             Ok(Answer::Done)
         }
         Input::Tick => {
@@ -299,7 +343,8 @@ pub fn due_at(recipient: &Recipient) -> Option<Timestamp> {
     next.or_else(|| forgetting_due(recipient))
 }
 
-/// When everything that only waits to be forgotten can go at once; one commit instead of one per item.
+/// When everything that only waits to be forgotten can go at once; one commit instead of one per item. What is known of
+/// the number stays longer than the rest, and alone.
 fn forgetting_due(recipient: &Recipient) -> Option<Timestamp> {
     let finished = recipient
         .verifications
@@ -311,7 +356,8 @@ fn forgetting_due(recipient: &Recipient) -> Option<Timestamp> {
         .iter()
         .map(|m| m.delivery.queued_at.plus_millis(FINISHED_KEPT_MS));
     let sends = recipient.sends.iter().map(|at| at.plus_millis(HOUR_MS));
-    finished.chain(messages).chain(sends).max()
+    let most = finished.chain(messages).chain(sends).max();
+    most.or_else(|| recipient.knowledge.forgotten_at())
 }
 
 fn is_forgettable(recipient: &Recipient, now: Timestamp) -> bool {
@@ -319,6 +365,7 @@ fn is_forgettable(recipient: &Recipient, now: Timestamp) -> bool {
         && recipient.messages.is_empty()
         && recipient.sends.is_empty()
         && recipient.failures.is_empty()
+        && recipient.knowledge.is_empty()
         && !recipient.lock.holds(now)
 }
 
@@ -400,7 +447,8 @@ impl Run<'_> {
         let at = self.recipient.verifications.len() - 1;
         let mut decisions = vec![Decision::Began { expires_at }];
         self.recipient.requested_at = Some(now);
-        self.queue(at, 0, SendCause::Begun, &mut decisions);
+        let step = self.open_step(at, 0, &mut decisions);
+        self.queue(at, step, SendCause::Begun, &mut decisions);
         self.write(at, InputRecord::Begin, decisions);
         Ok(Answer::Begun {
             verification: id,
@@ -422,7 +470,8 @@ impl Run<'_> {
         let step = match channel {
             None => verification
                 .next_step()
-                .or_else(|| verification.attempts.last().map(|a| a.step)),
+                .map(Wanted::From)
+                .or_else(|| verification.attempts.last().map(|a| Wanted::This(a.step))),
             Some(channel) => {
                 let taken = |step: usize| verification.attempts.iter().any(|a| usize::from(a.step) == step);
                 let on_channel = || {
@@ -436,7 +485,7 @@ impl Run<'_> {
                 on_channel()
                     .find(|(step, _)| !taken(*step))
                     .or_else(|| on_channel().next_back())
-                    .and_then(|(step, _)| u8::try_from(step).ok())
+                    .and_then(|(step, _)| u8::try_from(step).ok().map(Wanted::This))
             }
         };
         let Some(step) = step else {
@@ -450,6 +499,10 @@ impl Run<'_> {
         self.recipient.requested_at = Some(now);
         // What still waits for its call would only double the message that is queued now.
         self.withdraw_waiting(at, &mut decisions);
+        let step = match step {
+            Wanted::From(step) => self.open_step(at, step, &mut decisions),
+            Wanted::This(step) => step,
+        };
         self.queue(at, step, SendCause::Requested, &mut decisions);
         self.write(at, input, decisions);
         Ok(Answer::Begun {
@@ -484,6 +537,7 @@ impl Run<'_> {
             let purpose = verification.purpose.clone();
             self.recipient.failures.retain(|f| f.purpose != purpose);
             self.end(at, Status::Approved, &mut decisions);
+            self.learn_identities(at);
             self.write(at, input, decisions);
             return Ok(self.checked(at, None));
         }
@@ -566,7 +620,16 @@ impl Run<'_> {
                 let is_current = attempt + 1 == verification.attempts.len();
                 let still_useful = is_current && verification.status == Status::Pending && !verification.has_arrived();
                 let message = message_ref(verification, attempt);
+                let channel = message.route.channel;
                 let attempt = &mut verification.attempts[attempt];
+                let (outcome, language) = in_language(outcome, attempt, still_useful, &message.route, self.context.routes);
+                if let Some(language) = language {
+                    decisions.push(Decision::LanguageChosen {
+                        message: message.clone(),
+                        language: language.clone(),
+                    });
+                    attempt.language = Some(language);
+                }
                 // A retry that could not start before something else takes over is no retry.
                 let retry_before = still_useful.then(|| {
                     attempt
@@ -574,7 +637,10 @@ impl Run<'_> {
                         .unwrap_or(verification.expires_at)
                         .min(verification.expires_at)
                 });
-                settle(&mut attempt.delivery, message, outcome, retry_before, now, &mut decisions);
+                settle(&mut attempt.delivery, message, &outcome, retry_before, now, &mut decisions);
+                if !attempt.delivery.has_arrived() {
+                    self.learn_unreachable(channel, failure_of(&outcome), &mut decisions);
+                }
                 self.claim_waiting(at, &mut decisions);
                 self.fall_back_if_due(at, &mut decisions);
                 self.write(at, input, decisions);
@@ -585,10 +651,15 @@ impl Run<'_> {
                     id,
                     route: plain.route.clone(),
                 };
+                let channel = message.route.channel;
                 let retry_before = Some(plain.delivery.queued_at.plus_millis(FINISHED_KEPT_MS));
                 settle(&mut plain.delivery, message, outcome, retry_before, now, &mut decisions);
+                let arrived = plain.delivery.has_arrived();
                 if !plain.delivery.waits_for_call() {
                     plain.payload = None;
+                }
+                if !arrived {
+                    self.learn_unreachable(channel, failure_of(outcome), &mut decisions);
                 }
                 self.claim_message(at, &mut decisions);
                 self.write_message(at, input, decisions);
@@ -597,27 +668,59 @@ impl Run<'_> {
         }
     }
 
-    fn receipt(&mut self, id: MessageId, kind: &ReceiptKind) {
+    fn receipt(&mut self, id: MessageId, kind: &ReceiptKind, facts: &ReceiptFacts) {
         let now = self.context.now;
-        let (status, failure) = match kind {
-            ReceiptKind::Sent => (MessageStatus::Sent, None),
-            ReceiptKind::Delivered => (MessageStatus::Delivered, None),
-            ReceiptKind::Read => (MessageStatus::Read, None),
-            ReceiptKind::Failed(failure) => (MessageStatus::Failed, Some(failure)),
+        let told = match kind {
+            ReceiptKind::Sent => Some((MessageStatus::Sent, None)),
+            ReceiptKind::Delivered => Some((MessageStatus::Delivered, None)),
+            ReceiptKind::Read => Some((MessageStatus::Read, None)),
+            ReceiptKind::Failed(failure) => Some((MessageStatus::Failed, Some(failure))),
+            ReceiptKind::Disowned => None,
         };
-        let input = InputRecord::Receipt { message: id, status };
+        let input = told.map_or(InputRecord::Disowned { message: id }, |(status, _)| InputRecord::Receipt {
+            message: id,
+            status,
+        });
+        let mut decisions = Vec::new();
         match self.locate(id) {
             Some(Place::Attempt(at, attempt)) => {
                 let verification = &mut self.recipient.verifications[at];
                 let message = message_ref(verification, attempt);
-                let delivery = &mut verification.attempts[attempt].delivery;
-                if !delivery.record(kind, now) {
-                    self.write_noise(at, input, Decision::ReceiptRepeated { message, status });
-                    return;
+                let attempt = &mut verification.attempts[attempt];
+                let is_new = attempt.delivery.record(kind, now);
+                price(&mut attempt.delivery, &message, facts, &mut decisions);
+                if attempt.identity.is_none() {
+                    attempt.identity.clone_from(&facts.identity);
                 }
-                let after_ms = now.millis_since(delivery.queued_at);
-                let mut decisions = Vec::new();
-                learned(message, status, after_ms, failure, &mut decisions);
+                let arrived = attempt.delivery.has_arrived();
+                let after_ms = now.millis_since(attempt.delivery.queued_at);
+                let is_approved = verification.status == Status::Approved;
+                let lock_ms = verification.limits.lock_ms;
+                match told {
+                    Some((status, _)) if !is_new => {
+                        if decisions.is_empty() {
+                            self.write_noise(at, input, Decision::ReceiptRepeated { message, status });
+                            return;
+                        }
+                    }
+                    Some((status, failure)) => {
+                        let channel = message.route.channel;
+                        learned(message, status, after_ms, failure, &mut decisions);
+                        self.learn_reach(channel, arrived, failure, &mut decisions);
+                    }
+                    None if is_new => {
+                        let is_pending = self.recipient.verifications[at].status == Status::Pending;
+                        decisions.push(Decision::Disowned { message });
+                        if is_pending {
+                            self.end(at, Status::Canceled, &mut decisions);
+                        }
+                        self.count_disowned(lock_ms, &mut decisions);
+                    }
+                    None => return,
+                }
+                if is_approved && arrived {
+                    self.learn_identities(at);
+                }
                 self.fall_back_if_due(at, &mut decisions);
                 self.write(at, input, decisions);
             }
@@ -627,12 +730,24 @@ impl Run<'_> {
                     id,
                     route: plain.route.clone(),
                 };
-                let mut decisions = Vec::new();
-                if plain.delivery.record(kind, now) {
-                    let after_ms = now.millis_since(plain.delivery.queued_at);
-                    learned(message, status, after_ms, failure, &mut decisions);
-                } else if plain.entries < ENTRIES_MAX {
-                    decisions.push(Decision::ReceiptRepeated { message, status });
+                let is_new = plain.delivery.record(kind, now);
+                price(&mut plain.delivery, &message, facts, &mut decisions);
+                let arrived = plain.delivery.has_arrived();
+                let after_ms = now.millis_since(plain.delivery.queued_at);
+                match told {
+                    Some((status, failure)) if is_new => {
+                        let channel = message.route.channel;
+                        learned(message, status, after_ms, failure, &mut decisions);
+                        self.learn_reach(channel, arrived, failure, &mut decisions);
+                    }
+                    Some((status, _)) if decisions.is_empty() && plain.entries < ENTRIES_MAX => {
+                        decisions.push(Decision::ReceiptRepeated { message, status });
+                    }
+                    None if is_new => {
+                        decisions.push(Decision::Disowned { message });
+                        self.count_disowned(Limits::default().lock_ms, &mut decisions);
+                    }
+                    Some(_) | None => {}
                 }
                 self.write_message(at, input, decisions);
             }
@@ -700,6 +815,113 @@ impl Run<'_> {
         Err(Refusal::ResendTooSoon { retry_at })
     }
 
+    /// The step to take from `from` on: the first one whose route nothing speaks against, else `from` itself, because a
+    /// route that may work is better than none.
+    fn open_step(&self, at: usize, from: u8, decisions: &mut Vec<Decision>) -> u8 {
+        let verification = &self.recipient.verifications[at];
+        let mut passed_over = Vec::new();
+        let steps = verification.plan.steps().iter().zip(0_u8..).skip(from.into());
+        for (planned, step) in steps {
+            match self.skip(&planned.route, &verification.locale) {
+                None => {
+                    let skipped = |(route, skip)| Decision::Skipped { route, skip };
+                    decisions.extend(passed_over.into_iter().map(skipped));
+                    return step;
+                }
+                Some(skip) => passed_over.push((planned.route.clone(), skip)),
+            }
+        }
+        let first = passed_over.into_iter().next();
+        decisions.extend(first.map(|(route, skip)| Decision::NoneOpen { route, skip }));
+        from
+    }
+
+    /// Why a route had better not be taken now.
+    fn skip(&self, route: &Route, locale: &str) -> Option<Skip> {
+        if self.recipient.knowledge.is_on(route.channel) == Some(false) {
+            return Some(Skip::because(SkipReason::NotOnChannel));
+        }
+        let by_route = self.context.routes.skip(route, self.recipient.country, locale);
+        by_route.or_else(|| {
+            let too_soon = self.spaced_until(route) > self.context.now;
+            too_soon.then(|| Skip::because(SkipReason::TooSoon))
+        })
+    }
+
+    /// When a route's provider takes the next message to this number; now, where it does already.
+    fn spaced_until(&self, route: &Route) -> Timestamp {
+        let spacing_ms = self.context.routes.spacing_ms(route);
+        if spacing_ms == 0 {
+            return self.context.now;
+        }
+        let is_this = |other: &Route| other.channel == route.channel && other.sender == route.sender;
+        let of_attempts = self.recipient.verifications.iter().flat_map(|v| {
+            let over_this = v
+                .attempts
+                .iter()
+                .filter(move |a| v.plan.step(a.step).is_some_and(|s| is_this(&s.route)));
+            over_this.filter_map(|a| a.delivery.claimed_at)
+        });
+        let plain = self.recipient.messages.iter().filter(|m| is_this(&m.route));
+        let last = of_attempts.chain(plain.filter_map(|m| m.delivery.claimed_at)).max();
+        last.map_or(self.context.now, |at| at.plus_millis(spacing_ms).max(self.context.now))
+    }
+
+    fn learn_reach(&mut self, channel: Channel, arrived: bool, failure: Option<&Failure>, decisions: &mut Vec<Decision>) {
+        if !arrived {
+            self.learn_unreachable(channel, failure, decisions);
+        } else if self.recipient.knowledge.learn_reach(channel, true, self.context.now) {
+            decisions.push(Decision::ReachLearned { channel, is_on: true });
+        }
+    }
+
+    /// A silence tells nothing; only a failure that says so does.
+    fn learn_unreachable(&mut self, channel: Channel, failure: Option<&Failure>, decisions: &mut Vec<Decision>) {
+        let says_so = failure.is_some_and(|f| f.class == FailureClass::Unreachable);
+        if says_so && self.recipient.knowledge.learn_reach(channel, false, self.context.now) {
+            decisions.push(Decision::ReachLearned { channel, is_on: false });
+        }
+    }
+
+    /// Remembers whose the number is, once a verification has proved it. Where the channel said that it is somebody else
+    /// and the verification was approved all the same, what was known is no longer so.
+    fn learn_identities(&mut self, at: usize) {
+        let now = self.context.now;
+        let verification = &self.recipient.verifications[at];
+        for attempt in &verification.attempts {
+            let Some(step) = verification.plan.step(attempt.step) else {
+                continue;
+            };
+            let channel = step.route.channel;
+            let has_changed = attempt
+                .delivery
+                .failure
+                .as_ref()
+                .is_some_and(|f| f.class == FailureClass::NoFallback);
+            if attempt.delivery.has_arrived() && attempt.identity.is_some() {
+                self.recipient
+                    .knowledge
+                    .learn_identity(channel, attempt.identity.clone(), now);
+            } else if has_changed && !attempt.delivery.has_arrived() {
+                self.recipient.knowledge.learn_identity(channel, None, now);
+            }
+        }
+    }
+
+    fn count_disowned(&mut self, lock_ms: u32, decisions: &mut Vec<Decision>) {
+        let now = self.context.now;
+        let disowned = &mut self.recipient.knowledge.disowned;
+        if disowned.len() >= DISOWNED_MAX {
+            disowned.remove(0);
+        }
+        disowned.push(now);
+        if disowned.len() >= DISOWNED_LOCK_AFTER && self.recipient.lock != Lock::UntilOperator {
+            let until = now.plus_millis(lock_ms.into());
+            self.recipient.lock = Lock::Until(until);
+            decisions.push(Decision::Locked { until: Some(until) });
+        }
+    }
+
     /// Queues the message of a step and claims its call where one may start. The caller has asked the limits.
     fn queue(&mut self, at: usize, step: u8, cause: SendCause, decisions: &mut Vec<Decision>) {
         let now = self.context.now;
@@ -712,18 +934,29 @@ impl Run<'_> {
             id,
             route: planned.route.clone(),
         };
+        let language = self.context.routes.language(&message.route, &verification.locale);
         verification.attempts.push(Attempt {
             id,
             step,
             fallback_at: None,
+            language: language.clone(),
             delivery: Delivery::queued(now),
+            identity: None,
         });
         let fallback_at = verification.next_step().map(|_| now.plus_millis(wait_ms));
         decisions.push(Decision::Queued {
             message: message.clone(),
             cause,
         });
+        if let Some(language) = language.filter(|l| !is_of_locale(l, &self.recipient.verifications[at].locale)) {
+            decisions.push(Decision::LanguageChosen {
+                message: message.clone(),
+                language,
+            });
+        }
         let mut delivery = Delivery::queued(now);
+        // Only a message that nothing better could be found for is put off like this.
+        delivery.not_before = self.spaced_until(&message.route);
         self.claim(&mut delivery, message, decisions);
         let attempt = self.recipient.verifications[at]
             .attempts
@@ -788,6 +1021,7 @@ impl Run<'_> {
             return;
         }
         let forbidden = failed
+            && verification.plan.identity_change() == IdentityChange::Hold
             && current
                 .delivery
                 .failure
@@ -820,6 +1054,7 @@ impl Run<'_> {
             }
         };
         self.withdraw_waiting(at, decisions);
+        let next = self.open_step(at, next, decisions);
         self.queue(at, next, cause, decisions);
     }
 
@@ -934,6 +1169,7 @@ impl Run<'_> {
         self.recipient.verifications.retain(|v| v.finished_at.is_none_or(kept));
         self.recipient.messages.retain(|m| kept(m.delivery.queued_at));
         self.recipient.sends.retain(|at| now < at.plus_millis(HOUR_MS));
+        self.recipient.knowledge.tidy(now);
         if let Lock::Until(until) = self.recipient.lock
             && until <= now
         {
@@ -1027,6 +1263,14 @@ impl Run<'_> {
     }
 }
 
+/// Which step a resend takes.
+enum Wanted {
+    /// The first open one from here on.
+    From(u8),
+    /// This one, whatever speaks against it: there is no other, or the caller asked for its channel.
+    This(u8),
+}
+
 enum Place {
     /// Verification and attempt, by position.
     Attempt(usize, usize),
@@ -1043,6 +1287,68 @@ fn message_ref(verification: &Verification, attempt: usize) -> MessageRef {
     MessageRef {
         id: attempt.id,
         route: step.route.clone(),
+    }
+}
+
+/// Whether a template's language is the one that a locale asks for, whatever the region.
+fn is_of_locale(language: &str, locale: &str) -> bool {
+    let of = |text: &str| text.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    of(language) == of(locale)
+}
+
+/// What an outcome means where it says that the template is not there in the attempt's language: another try in the
+/// returned language, or else that the template is at fault.
+fn in_language(
+    outcome: &SendOutcome,
+    attempt: &Attempt,
+    still_useful: bool,
+    route: &Route,
+    routes: &dyn Routes,
+) -> (SendOutcome, Option<Box<str>>) {
+    let SendOutcome::Failed {
+        failure,
+        provider_message_id: None,
+    } = outcome
+    else {
+        return (outcome.clone(), None);
+    };
+    if failure.class != FailureClass::OtherLanguage {
+        return (outcome.clone(), None);
+    }
+    let again = still_useful && attempt.delivery.retries < RETRIES_MAX;
+    let other = routes
+        .default_language(route)
+        .filter(|l| again && attempt.language.as_ref() != Some(l));
+    let class = if other.is_some() {
+        FailureClass::RetryHere { after_ms: 0 }
+    } else {
+        FailureClass::TripBreaker(TripScope::Template)
+    };
+    let outcome = SendOutcome::Failed {
+        failure: Failure {
+            class,
+            ..failure.clone()
+        },
+        provider_message_id: None,
+    };
+    (outcome, other)
+}
+
+fn failure_of(outcome: &SendOutcome) -> Option<&Failure> {
+    match outcome {
+        SendOutcome::Failed { failure, .. } => Some(failure),
+        SendOutcome::Accepted { .. } | SendOutcome::Unclear { .. } => None,
+    }
+}
+
+/// Books what a message cost, the first time it is told.
+fn price(delivery: &mut Delivery, message: &MessageRef, facts: &ReceiptFacts, decisions: &mut Vec<Decision>) {
+    if let (None, Some(price)) = (delivery.price, facts.price) {
+        delivery.price = Some(price);
+        decisions.push(Decision::Priced {
+            message: message.clone(),
+            price,
+        });
     }
 }
 
@@ -1119,7 +1425,7 @@ fn learned(message: MessageRef, status: MessageStatus, after_ms: u64, failure: O
             status == MessageStatus::Failed
                 && matches!(
                     f.class,
-                    FailureClass::TripBreaker | FailureClass::OurMistake | FailureClass::NoFallback
+                    FailureClass::TripBreaker(_) | FailureClass::OurMistake | FailureClass::NoFallback
                 )
         })
         .map(|f| Decision::Alert {

@@ -252,8 +252,12 @@ pub struct Attempt {
     pub step: u8,
     /// When the next step is due unless this one was delivered or read; `None` on the last step.
     pub fallback_at: Option<Timestamp>,
+    /// The language of its template, as the provider writes it, where the route has templates and their languages are known.
+    pub language: Option<Box<str>>,
     /// What is known of it.
     pub delivery: Delivery,
+    /// The identity of the recipient's account on the channel, as a receipt told it, sealed.
+    pub identity: Option<Sealed>,
 }
 
 /// The process of proving that a recipient holds a number: one code, one lifetime, one end.

@@ -4,9 +4,10 @@
 //! the provider said, durations and moments; no code, no number and nothing of a message's text is in an [`Entry`], so
 //! none can be in its words.
 
-use crate::delivery::{Failure, FailureClass, MessageStatus};
+use crate::delivery::{Failure, FailureClass, MessageStatus, TripScope};
 use crate::entry::{CheckReason, Decision, Entry, InputRecord, NoFallback, Refusal, SendCause};
-use crate::plan::{Channel, Route};
+use crate::money::Money;
+use crate::plan::{Channel, Route, Skip, SkipReason};
 use crate::time::Timestamp;
 use crate::verification::Status;
 
@@ -139,12 +140,24 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
             status,
             after_ms,
             channel,
-        } => ended(*status, *after_ms, *channel),
+        } => ended(&entry.input, *status, *after_ms, *channel),
         Decision::Locked { until: Some(until) } => told(
             Kind::Other,
             format!("Locked the number for {}", duration(until.millis_since(entry.at))),
             format!(
-                "too many wrong codes in a row; open again at {}, or when an operator lifts it",
+                "{}; open again at {}, or when an operator lifts it",
+                match entry.input {
+                    InputRecord::Disowned { .. } => "its holder asked for no code, and said so more than once",
+                    InputRecord::Begin
+                    | InputRecord::Resend { .. }
+                    | InputRecord::Check
+                    | InputRecord::Cancel
+                    | InputRecord::SendMessage
+                    | InputRecord::Outcome { .. }
+                    | InputRecord::Receipt { .. }
+                    | InputRecord::Tick
+                    | InputRecord::Unlock => "too many wrong codes in a row",
+                },
                 clock(*until)
             ),
         ),
@@ -155,7 +168,79 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
         ),
         Decision::Unlocked => told(Kind::Other, "Lifted the lock".into(), "an operator asked for it".into()),
         Decision::Refused(refusal) => told(Kind::Refuse, refused(&entry.input).into(), refusal_why(refusal, entry.at)),
+        Decision::Skipped { route, skip } => told(
+            Kind::Send,
+            format!("Passed over {} sender {}", name(route.channel), route.sender),
+            skipped(skip),
+        ),
+        Decision::NoneOpen { route, skip } => told(
+            Kind::Send,
+            format!(
+                "Took {} sender {} for want of a better one",
+                name(route.channel),
+                route.sender
+            ),
+            format!("{}; every other route that is left is closed too", skipped(skip)),
+        ),
+        Decision::ReachLearned { channel, is_on: true } => told(
+            Kind::Receipt,
+            format!("Remembered that the number is on {}", name(*channel)),
+            "a message arrived there".into(),
+        ),
+        Decision::ReachLearned { channel, is_on: false } => told(
+            Kind::Receipt,
+            format!("Remembered that the number is not on {}", name(*channel)),
+            "its provider said so; verifications start elsewhere until that is forgotten or a message arrives there".into(),
+        ),
+        Decision::LanguageChosen { message, language } => told(
+            Kind::Send,
+            format!("Chose the template's language {language}"),
+            format!(
+                "the one asked for cannot be sent by {} sender {}",
+                message.route.provider, message.route.sender
+            ),
+        ),
+        Decision::Priced { message, price } => told(
+            Kind::Receipt,
+            format!("Booked {} for the {} message", amount(*price), name(message.route.channel)),
+            format!("by {}", message.route.provider),
+        ),
+        Decision::Disowned { message } => told(
+            Kind::Refuse,
+            "Its holder asked for no code".into(),
+            format!(
+                "they pressed so under the {} message; somebody else may be typing their number",
+                name(message.route.channel)
+            ),
+        ),
     }
+}
+
+fn skipped(skip: &Skip) -> String {
+    let why = match skip.reason {
+        SkipReason::NotOnChannel => "an earlier message told that the number is not there",
+        SkipReason::Breaker => "its breaker is open",
+        SkipReason::Template => "its template may not be sent",
+        SkipReason::MessagingLimit => "its account has written to as many people as it may within 24 hours",
+        SkipReason::TooSoon => "the number had a message over it a moment ago, and its provider would refuse another",
+        SkipReason::Country => "its provider does not serve the number's country",
+    };
+    if skip.detail.is_empty() {
+        why.into()
+    } else {
+        format!("{why}: {}", skip.detail)
+    }
+}
+
+/// `0.0500 USD`; as many decimals as it takes, and four at least.
+fn amount(price: Money) -> String {
+    let (units, micros) = (
+        price.amount_micros / 1_000_000,
+        price.amount_micros.unsigned_abs() % 1_000_000,
+    );
+    let decimals = format!("{micros:06}");
+    let kept = decimals.trim_end_matches('0').len().max(4);
+    format!("{units}.{} {}", &decimals[..kept], price.currency.as_str())
 }
 
 const fn told(kind: Kind, title: String, why: String) -> Told {
@@ -169,7 +254,11 @@ fn queued(entry: &Entry, at: usize, route: &Route, cause: &SendCause) -> Told {
         SendCause::Begun => told(
             Kind::Send,
             format!("Queued on {channel}"),
-            format!("first step of the plan, by {way}"),
+            if entry.decisions[..at].iter().any(|d| matches!(d, Decision::Skipped { .. })) {
+                format!("first step of the plan that is open, by {way}")
+            } else {
+                format!("first step of the plan, by {way}")
+            },
         ),
         SendCause::Requested => told(
             Kind::Send,
@@ -253,8 +342,13 @@ const fn no_fallback(why: NoFallback) -> &'static str {
 
 const fn cause_of_alert(class: FailureClass) -> &'static str {
     match class {
-        FailureClass::RetryHere { .. } | FailureClass::NextRoute => "the provider reports",
-        FailureClass::TripBreaker => "this sender cannot send to anybody",
+        FailureClass::RetryHere { .. } | FailureClass::NextRoute | FailureClass::Unreachable | FailureClass::OtherLanguage => {
+            "the provider reports"
+        }
+        FailureClass::TripBreaker(TripScope::Account) => "no sender of this account can send to anybody",
+        FailureClass::TripBreaker(TripScope::Sender) => "this sender cannot send to anybody",
+        FailureClass::TripBreaker(TripScope::Template) => "its template cannot be sent to anybody",
+        FailureClass::TripBreaker(TripScope::Country) => "this account cannot send to the number's country",
         FailureClass::OurMistake => "we asked for something wrong",
         FailureClass::NoFallback => "the recipient's identity may have changed",
     }
@@ -289,7 +383,7 @@ fn left(checks: u16) -> String {
     }
 }
 
-fn ended(status: Status, after_ms: u64, channel: Option<Channel>) -> Told {
+fn ended(input: &InputRecord, status: Status, after_ms: u64, channel: Option<Channel>) -> Told {
     let after = duration(after_ms);
     match status {
         Status::Pending => told(Kind::Other, "Pending".into(), format!("for {after}")),
@@ -311,7 +405,18 @@ fn ended(status: Status, after_ms: u64, channel: Option<Channel>) -> Told {
         Status::Canceled => told(
             Kind::Other,
             "Canceled".into(),
-            format!("the caller gave it up, {after} after the beginning"),
+            match input {
+                InputRecord::Disowned { .. } => format!("its holder says they asked for no code, {after} after the beginning"),
+                InputRecord::Begin
+                | InputRecord::Resend { .. }
+                | InputRecord::Check
+                | InputRecord::Cancel
+                | InputRecord::SendMessage
+                | InputRecord::Outcome { .. }
+                | InputRecord::Receipt { .. }
+                | InputRecord::Tick
+                | InputRecord::Unlock => format!("the caller gave it up, {after} after the beginning"),
+            },
         ),
         Status::MaxChecksReached => told(
             Kind::Check,
@@ -337,7 +442,11 @@ const fn refused(input: &InputRecord) -> &'static str {
         InputRecord::Check => "Refused to check",
         InputRecord::Cancel => "Refused to cancel",
         InputRecord::SendMessage => "Refused to send",
-        InputRecord::Outcome { .. } | InputRecord::Receipt { .. } | InputRecord::Tick | InputRecord::Unlock => "Refused",
+        InputRecord::Outcome { .. }
+        | InputRecord::Receipt { .. }
+        | InputRecord::Disowned { .. }
+        | InputRecord::Tick
+        | InputRecord::Unlock => "Refused",
     }
 }
 
@@ -660,7 +769,7 @@ mod tests {
         for (class, why) in [
             (FailureClass::NextRoute, "the provider reports: 190 (Token expired)"),
             (
-                FailureClass::TripBreaker,
+                FailureClass::TripBreaker(TripScope::Sender),
                 "this sender cannot send to anybody: 190 (Token expired)",
             ),
             (FailureClass::OurMistake, "we asked for something wrong: 190 (Token expired)"),
