@@ -36,6 +36,11 @@ pub enum FailureClass {
         /// How long to wait first.
         after_ms: u32,
     },
+    /// As [`FailureClass::RetryHere`], because this sender was faster than its provider takes: it slows down.
+    SlowDown {
+        /// How long to wait first. Milliseconds.
+        after_ms: u32,
+    },
     /// This message cannot go this way: next route now.
     NextRoute,
     /// This recipient is not on this channel at all: next route now, and the next verification starts elsewhere.

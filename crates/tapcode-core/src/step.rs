@@ -1377,9 +1377,16 @@ fn settle(
             failure,
             provider_message_id,
         } => {
-            if let (FailureClass::RetryHere { after_ms: wait_ms }, None, Some(before)) =
-                (failure.class, provider_message_id, retry_before)
-            {
+            let wait_ms = match failure.class {
+                FailureClass::RetryHere { after_ms } | FailureClass::SlowDown { after_ms } => Some(after_ms),
+                FailureClass::NextRoute
+                | FailureClass::Unreachable
+                | FailureClass::OtherLanguage
+                | FailureClass::TripBreaker(_)
+                | FailureClass::OurMistake
+                | FailureClass::NoFallback => None,
+            };
+            if let (Some(wait_ms), None, Some(before)) = (wait_ms, provider_message_id, retry_before) {
                 let at = now.plus_millis(wait_ms.into());
                 if delivery.retries < RETRIES_MAX && at < before && delivery.status() == MessageStatus::Queued {
                     delivery.retries += 1;

@@ -342,9 +342,11 @@ const fn no_fallback(why: NoFallback) -> &'static str {
 
 const fn cause_of_alert(class: FailureClass) -> &'static str {
     match class {
-        FailureClass::RetryHere { .. } | FailureClass::NextRoute | FailureClass::Unreachable | FailureClass::OtherLanguage => {
-            "the provider reports"
-        }
+        FailureClass::RetryHere { .. }
+        | FailureClass::SlowDown { .. }
+        | FailureClass::NextRoute
+        | FailureClass::Unreachable
+        | FailureClass::OtherLanguage => "the provider reports",
         FailureClass::TripBreaker(TripScope::Account) => "no sender of this account can send to anybody",
         FailureClass::TripBreaker(TripScope::Sender) => "this sender cannot send to anybody",
         FailureClass::TripBreaker(TripScope::Template) => "its template cannot be sent to anybody",

@@ -68,10 +68,15 @@ impl Engine {
         let sender = route
             .as_ref()
             .and_then(|r| self.directory().sender(r.channel, r.sender).cloned());
+        let country = document.country;
         let name = route.map(|r| sender_name(r.channel, r.sender)).unwrap_or_default();
         self.inner.tasks.spawn(async move {
             let outcome = match (sender, message) {
-                (Some(sender), Some(message)) => engine.call(&sender, message).await,
+                (Some(sender), Some(message)) => {
+                    let outcome = engine.call(&sender, message).await;
+                    engine.judge_way(&sender, key, country, &outcome);
+                    outcome
+                }
                 (None, _) => ours("sender_gone", "the sender of this route is no longer configured"),
                 (_, None) => ours("cannot_compose", "the message's seal does not open under this master key"),
             };
@@ -86,6 +91,10 @@ impl Engine {
         let now = self.now();
         let to = keyring.open_number(document.number.as_ref()?)?;
         let reference = Reference { key, message: id };
+        let identity = route_of(document, id)
+            .and_then(|route| document.knowledge.identity(route.channel))
+            .and_then(|sealed| keyring.open_text(Use::Identity, sealed))
+            .map(|text| text.as_str().into());
         if let Some((verification, attempt)) = document.attempt(id) {
             let code = keyring.code(verification)?;
             let directory = self.directory();
@@ -113,6 +122,7 @@ impl Engine {
                 code,
                 text,
                 locale: verification.locale.clone(),
+                language: attempt.language.clone(),
                 expires_minutes,
                 brand: service.brand.clone(),
             };
@@ -121,6 +131,7 @@ impl Engine {
                 to,
                 content,
                 useful_ms,
+                identity,
             });
         }
         let plain = document.message(id)?;
@@ -130,6 +141,7 @@ impl Engine {
             to,
             content,
             useful_ms: PLAIN_USEFUL_MS,
+            identity,
         })
     }
 
@@ -280,9 +292,9 @@ impl Engine {
         digest: &str,
     ) -> Result<(), EngineError> {
         let mut parked = self.inner.store.parked(sender, digest).await?;
-        arrivals_first(&mut parked, |kind| kind);
-        for kind in parked {
-            self.apply_receipt(sender, key, id, kind).await?;
+        arrivals_first(&mut parked, |told| &told.kind);
+        for told in parked {
+            self.apply_receipt(sender, key, id, told).await?;
         }
         Ok(())
     }

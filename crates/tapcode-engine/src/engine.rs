@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tapcode_core::entry::{Entry, Refusal};
+use tapcode_core::entry::{Decision, Entry, Refusal};
 use tapcode_core::id::{Fresh, MessageId};
 use tapcode_core::plan::Route;
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, Recipient, RecipientKey};
@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accounts::{Accounts, RoutesNow};
 use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::contract::store::{
@@ -78,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     pub(crate) key_cache: crate::access::KeyCache,
+    pub(crate) accounts: Accounts,
 }
 
 impl fmt::Debug for Engine {
@@ -205,6 +207,7 @@ impl Engine {
                 tasks,
                 stop: CancellationToken::new(),
                 key_cache: crate::access::KeyCache::default(),
+                accounts: Accounts::default(),
             }),
         }
     }
@@ -301,7 +304,7 @@ impl Engine {
                     });
                 }
             };
-            let (decided, permits) = self.decide(document, &input, at);
+            let (decided, permits) = self.decide(key, document, &input, at);
             if !decided.changed && is_recent {
                 continue;
             }
@@ -342,7 +345,7 @@ impl Engine {
         Err(EngineError::Unavailable(StoreError::Conflict))
     }
 
-    fn decide(&self, document: Option<Recipient>, input: &Input, at: Timestamp) -> (Decided, Vec<Permit>) {
+    fn decide(&self, key: RecipientKey, document: Option<Recipient>, input: &Input, at: Timestamp) -> (Decided, Vec<Permit>) {
         let directory = self.directory();
         let permits = RefCell::new(Vec::new());
         let may_call = |route: &Route| {
@@ -352,17 +355,24 @@ impl Engine {
                 return true;
             };
             match Arc::clone(&sender.calls).try_acquire_owned() {
-                Ok(permit) => {
+                Ok(permit) if self.is_in_pace(sender) => {
                     permits.borrow_mut().push(Some(permit));
                     true
                 }
-                Err(_) => false,
+                Ok(_) | Err(_) => false,
             }
+        };
+        let routes = RoutesNow {
+            accounts: &self.inner.accounts,
+            directory: &directory,
+            key,
+            now: at,
         };
         let context = Context {
             now: at,
             fresh: Fresh(sixteen(&*self.inner.entropy)),
             may_call: &may_call,
+            routes: &routes,
         };
         let decided = step(document, input, &context);
         (decided, permits.into_inner())
@@ -413,12 +423,28 @@ impl Engine {
         }
         for entry in &decided.entries {
             crate::telemetry::count(entry);
+            self.trip_breakers(entry, decided.next.as_ref());
             if let Some(id) = subject_of(entry) {
                 self.inner.waiters.tell(id);
             }
         }
         if !decided.entries.is_empty() {
             self.inner.log_grew.send_modify(|n| *n = n.wrapping_add(1));
+        }
+    }
+
+    fn trip_breakers(&self, entry: &Entry, document: Option<&Recipient>) {
+        for decision in &entry.decisions {
+            let Decision::Alert { route, failure } = decision else {
+                continue;
+            };
+            let of_message = |d: &Decision| match d {
+                Decision::Message { message, .. } if message.route == *route => Some(message.id),
+                _ => None,
+            };
+            let message = entry.decisions.iter().find_map(of_message);
+            let language = document.zip(message).and_then(|(d, id)| Self::language_of(d, id));
+            self.trip(route, entry.country, language, entry.message.is_some(), failure);
         }
     }
 

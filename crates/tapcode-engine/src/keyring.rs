@@ -41,6 +41,8 @@ pub enum Use {
     Answer,
     /// A provider's message id.
     ProviderMessage,
+    /// A recipient's identity on a channel.
+    Identity,
 }
 
 impl Use {
@@ -52,6 +54,7 @@ impl Use {
             Self::Payload => b"payload",
             Self::Answer => b"answer",
             Self::ProviderMessage => b"provider message",
+            Self::Identity => b"identity",
         }
     }
 }

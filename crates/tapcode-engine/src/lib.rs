@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod accounts;
 mod call;
 pub mod clock;
 pub mod committer;
@@ -11,6 +12,7 @@ pub mod engine;
 pub mod entropy;
 pub mod keyring;
 pub mod locale;
+pub mod pace;
 pub mod receive;
 pub mod requests;
 pub mod service;

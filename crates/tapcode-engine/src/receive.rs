@@ -1,6 +1,6 @@
 //! What does a provider's hook or session tell, and where does it belong?
 
-use tapcode_core::delivery::{PROVIDER_MESSAGE_ID_MAX, ReceiptKind, cut};
+use tapcode_core::delivery::{PROVIDER_MESSAGE_ID_MAX, ReceiptFacts, ReceiptKind, cut};
 use tapcode_core::entry::Refusal;
 use tapcode_core::id::MessageId;
 use tapcode_core::recipient::{Recipient, RecipientKey};
@@ -9,9 +9,14 @@ use tapcode_core::time::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::call::chain;
-use crate::contract::provider::{HookError, InboundHook, Receipt};
+use crate::contract::provider::{Billing, Heard, HookError, IDENTITY_MAX, InboundHook, Receipt};
+use crate::contract::store::{Parked, ToldReceipt};
 use crate::engine::{Engine, EngineError, route_of};
+use crate::keyring::Use;
 use crate::service::{Provider, Sender, sender_name};
+use tapcode_core::money::Money;
+use tapcode_core::number::Country;
+use tapcode_core::plan::Route;
 
 /// How long a receipt waits for its message to be known. Milliseconds.
 pub const PARKED_MS: u64 = 600_000;
@@ -45,11 +50,14 @@ impl Engine {
         let Provider::Http(provider) = &sender.provider else {
             return Err(ReceiveError::NoHooks);
         };
-        let mut receipts = provider.receipts(hook)?;
+        let Heard { mut receipts, news } = provider.heard(hook, sender.id)?;
         arrivals_first(&mut receipts, |receipt| &receipt.kind);
-        let taken = receipts.len();
+        let taken = receipts.len() + news.len();
+        if !news.is_empty() {
+            self.hear_news(sender, news).await.map_err(ReceiveError::Unavailable)?;
+        }
         let name = sender_name(sender.channel, sender.id);
-        if taken == 1 {
+        if receipts.len() <= 1 {
             for receipt in receipts {
                 self.receive(&name, receipt).await.map_err(ReceiveError::Unavailable)?;
             }
@@ -93,19 +101,35 @@ impl Engine {
             Some(reference) => Some((reference.key, reference.message)),
             None => store.find(sender, id).await?,
         };
+        let identity = receipt.identity.map(|text| {
+            self.inner
+                .keyring
+                .seal(Use::Identity, cut(&text, IDENTITY_MAX).as_bytes(), &*self.inner.entropy)
+        });
+        let told = ToldReceipt {
+            kind: receipt.kind,
+            billing: receipt.billing,
+            identity,
+        };
         if let Some((key, message)) = found {
-            return self.apply_receipt(sender, key, message, receipt.kind).await;
+            return self.apply_receipt(sender, key, message, told).await;
         }
         let until = self.now().plus_millis(PARKED_MS);
-        store.park(sender, id, &receipt.kind, until).await?;
+        let parked = Parked {
+            sender: sender.into(),
+            provider_message_id: id.as_str().into(),
+            told,
+        };
+        store.park(&parked, until).await?;
+        let told = parked.told;
         metrics::counter!("tapcode_receipts_parked_total").increment(1);
         // The id may have become known between the look-up and the parking: whoever writes second sees the other.
         if let Some((key, message)) = store.find(sender, id).await? {
-            self.apply_receipt(sender, key, message, receipt.kind).await?;
+            self.apply_receipt(sender, key, message, told).await?;
         } else {
             tracing::debug!(
                 sender.id = sender,
-                receipt.status = kind_word(&receipt.kind),
+                receipt.status = kind_word(&told.kind),
                 "a receipt came before its message"
             );
         }
@@ -114,20 +138,36 @@ impl Engine {
 }
 
 impl Engine {
+    /// What an arrived message costs; `None` where nobody can say.
+    fn price_of(&self, route: &Route, country: Country, told: &ToldReceipt, at: Timestamp) -> Option<Money> {
+        if !matches!(told.kind, ReceiptKind::Delivered | ReceiptKind::Read) {
+            return None;
+        }
+        let _ = (route, country, at);
+        match told.billing {
+            Some(Billing::Amount(price)) => Some(price),
+            _ => None,
+        }
+    }
+
     /// Applies a receipt that `sender` told of: about a message that went another way it changes nothing.
     pub(crate) async fn apply_receipt(
         &self,
         sender: &str,
         key: RecipientKey,
         id: MessageId,
-        kind: ReceiptKind,
+        told: ToldReceipt,
     ) -> Result<(), EngineError> {
-        let input = |document: Option<&Recipient>, _: Timestamp| {
-            let route = document.and_then(|d| route_of(d, id));
-            if route.is_some_and(|r| sender_name(r.channel, r.sender) == sender) {
+        let input = |document: Option<&Recipient>, at: Timestamp| {
+            let found = document.and_then(|d| route_of(d, id).map(|route| (d, route)));
+            if let Some((document, route)) = found.filter(|(_, r)| sender_name(r.channel, r.sender) == sender) {
                 Ok(Input::Receipt {
                     message: id,
-                    kind: kind.clone(),
+                    kind: told.kind.clone(),
+                    facts: ReceiptFacts {
+                        price: self.price_of(route, document.country, &told, at),
+                        identity: told.identity.clone(),
+                    },
                 })
             } else {
                 metrics::counter!("tapcode_receipts_foreign_total").increment(1);
@@ -143,7 +183,7 @@ impl Engine {
 pub(crate) fn arrivals_first<T>(told: &mut [T], kind: impl Fn(&T) -> &ReceiptKind) {
     told.sort_by_key(|one| match kind(one) {
         ReceiptKind::Delivered | ReceiptKind::Read => 0,
-        ReceiptKind::Sent | ReceiptKind::Failed(_) => 1,
+        ReceiptKind::Sent | ReceiptKind::Failed(_) | ReceiptKind::Disowned => 1,
     });
 }
 
@@ -166,5 +206,6 @@ const fn kind_word(kind: &ReceiptKind) -> &'static str {
         ReceiptKind::Delivered => "delivered",
         ReceiptKind::Read => "read",
         ReceiptKind::Failed(_) => "failed",
+        ReceiptKind::Disowned => "disowned",
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tapcode_core::account::AccountName;
 use tapcode_core::code::Code;
+use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, Plan, Route, Step};
 use tapcode_core::recipient::{Mode, ServiceName};
@@ -11,6 +13,7 @@ use tapcode_core::verification::Limits;
 use tokio::sync::Semaphore;
 
 use crate::contract::provider::{HttpProvider, SessionProvider};
+use crate::pace::Pace;
 
 /// Calls to one sender's provider that are under way at once, unless the configuration says otherwise.
 pub const CALLS_PER_SENDER: usize = 256;
@@ -97,6 +100,12 @@ pub struct Sender {
     pub number: Option<Box<str>>,
     /// Names of templates that may be sent from it as plain messages and the languages they have; empty: any.
     pub template: Option<Box<str>>,
+    /// Messages a second, where the configuration says so; otherwise what its provider takes.
+    pub messages_per_second: Option<u32>,
+    /// How fast it went.
+    pub pace: Arc<Pace>,
+    /// What its messages are billed in.
+    pub currency: Currency,
 }
 
 impl Sender {
@@ -112,7 +121,19 @@ impl Sender {
             codes_only: false,
             number: None,
             template: None,
+            messages_per_second: None,
+            pace: Arc::default(),
+            currency: Currency::USD,
         }
+    }
+
+    /// The account at its provider: senders that share it share its breakers, templates and limits.
+    #[must_use]
+    pub fn account(&self) -> AccountName {
+        let of_provider = self.provider.account_api().map(crate::contract::account::AccountApi::account);
+        of_provider.unwrap_or_else(|| {
+            AccountName::parse(&sender_name(self.channel, self.id)).expect("a sender's name is a short visible text")
+        })
     }
 
     /// Its route.
@@ -188,6 +209,28 @@ impl Directory {
     pub fn senders(&self) -> Vec<&Arc<Sender>> {
         let mut all: Vec<_> = self.senders.values().collect();
         all.sort_by_key(|s| (s.channel, s.id));
+        all
+    }
+
+    /// All accounts, by name.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<AccountName> {
+        let mut all: Vec<_> = self.senders.values().map(|s| s.account()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The ids of the senders that share an account, in order.
+    #[must_use]
+    pub fn senders_of(&self, account: &AccountName) -> Vec<u32> {
+        let mut all: Vec<u32> = self
+            .senders
+            .values()
+            .filter(|s| s.account() == *account)
+            .map(|s| s.id)
+            .collect();
+        all.sort_unstable();
         all
     }
 

@@ -1,8 +1,54 @@
 //! What is counted of every decision? Label sets are bounded: names from the configuration and closed lists of words.
 
+use tapcode_core::account::{AccountDecision, AccountEntry};
 use tapcode_core::entry::{Decision, Entry, SendCause};
 
 use crate::call::millis_f64;
+
+/// Counts what was decided about an account, and says it to whoever is on call: nothing else of it is in the log.
+pub(crate) fn count_account(entry: &AccountEntry) {
+    for decision in &entry.decisions {
+        metrics::counter!("tapcode_account_decisions_total", "provider" => entry.provider.to_string(), "decision" => crate::accounts::word(decision))
+            .increment(1);
+        let account = entry.account.as_str();
+        match decision {
+            AccountDecision::BreakerOpened { scope, code, detail, .. } => tracing::error!(
+                account.name = account,
+                breaker.scope = ?scope,
+                failure.code = &**code,
+                failure.detail = &**detail,
+                "a breaker opened; messages go over the next route"
+            ),
+            AccountDecision::BreakerClosed { scope, code, after_ms } => tracing::info!(
+                account.name = account,
+                breaker.scope = ?scope,
+                failure.code = &**code,
+                breaker.after_ms = after_ms,
+                "a breaker closed"
+            ),
+            AccountDecision::TemplateStatus {
+                name,
+                language,
+                now,
+                reason,
+                ..
+            } => tracing::warn!(
+                account.name = account,
+                template.name = &**name,
+                template.language = &**language,
+                template.status = now.as_str(),
+                template.reason = reason.as_deref(),
+                "a template has another status"
+            ),
+            AccountDecision::Told { about, detail } => tracing::warn!(
+                account.name = account,
+                news.about = &**about,
+                news.detail = &**detail,
+                "a provider told something of an account"
+            ),
+        }
+    }
+}
 
 /// Counts what an entry tells, once it is durable.
 pub(crate) fn count(entry: &Entry) {
@@ -66,11 +112,43 @@ pub(crate) fn count(entry: &Entry) {
                     "a sender cannot send; messages go over the next route"
                 );
             }
+            Decision::Skipped { route, skip } => {
+                metrics::counter!(
+                    "tapcode_routes_skipped_total",
+                    "channel" => route.channel.as_str(),
+                    "reason" => skip.reason.as_str(),
+                    "taken" => "no"
+                )
+                .increment(1);
+            }
+            Decision::NoneOpen { route, skip } => {
+                metrics::counter!(
+                    "tapcode_routes_skipped_total",
+                    "channel" => route.channel.as_str(),
+                    "reason" => skip.reason.as_str(),
+                    "taken" => "yes"
+                )
+                .increment(1);
+            }
+            Decision::Priced { message, price } => {
+                metrics::counter!(
+                    "tapcode_cost_micros_total",
+                    "channel" => message.route.channel.as_str(),
+                    "provider" => message.route.provider.to_string(),
+                    "currency" => price.currency.as_str().to_owned()
+                )
+                .increment(u64::try_from(price.amount_micros).unwrap_or(0));
+            }
+            Decision::Disowned { message } => {
+                metrics::counter!("tapcode_messages_disowned_total", "channel" => message.route.channel.as_str()).increment(1);
+            }
             Decision::Claimed { .. }
             | Decision::RetryAt { .. }
             | Decision::ReceiptRepeated { .. }
             | Decision::Withdrawn { .. }
             | Decision::NoFallback(_)
+            | Decision::LanguageChosen { .. }
+            | Decision::ReachLearned { .. }
             | Decision::Unlocked => {}
         }
     }

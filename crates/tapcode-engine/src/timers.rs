@@ -46,6 +46,10 @@ impl Engine {
         self.inner
             .tasks
             .spawn(async move { engine.until_stopped(engine.keep_sweeping()).await });
+        let engine = self.clone();
+        self.inner
+            .tasks
+            .spawn(async move { engine.until_stopped(engine.keep_accounts()).await });
         self.start_sessions();
     }
 
@@ -149,6 +153,7 @@ impl Engine {
                 let sweep = Sweep {
                     now,
                     history_before: now.minus_millis(self.inner.history_ms),
+                    written_before_hour: crate::accounts::oldest_hour(now),
                     limit: SWEEP_ROWS,
                 };
                 match self.inner.store.sweep(&sweep).await {

@@ -7,11 +7,14 @@
 
 use std::fmt;
 
+use crate::contract::account::AccountApi;
 use async_trait::async_trait;
+use tapcode_core::account::News;
 use tapcode_core::code::Code;
 use tapcode_core::delivery::{ReceiptKind, SendOutcome};
 use tapcode_core::id::MessageId;
-use tapcode_core::number::Number;
+use tapcode_core::money::Money;
+use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::RecipientKey;
 use tapcode_core::time::Timestamp;
@@ -91,6 +94,9 @@ pub struct Message {
     pub content: Content,
     /// How long it is of use from now on, in milliseconds: providers that can should drop it afterwards.
     pub useful_ms: u64,
+    /// The identity that the recipient had on this channel when they were last verified: a provider that can check it
+    /// does not deliver to another one.
+    pub identity: Option<Box<str>>,
 }
 
 impl fmt::Debug for Message {
@@ -111,6 +117,8 @@ pub enum Content {
         text: String,
         /// The language asked for, BCP 47.
         locale: Box<str>,
+        /// The language of the template, as the provider writes it, where one was chosen.
+        language: Option<Box<str>>,
         /// Whole minutes until the code expires, at least 1.
         expires_minutes: u32,
         /// Who it is from.
@@ -198,6 +206,42 @@ pub struct Receipt {
     pub kind: ReceiptKind,
     /// When it happened by the provider's clock.
     pub at: Option<Timestamp>,
+    /// What the message is billed as, where the provider said so.
+    pub billing: Option<Billing>,
+    /// The identity of the recipient on this channel, as the provider names it; at most [`IDENTITY_MAX`] bytes.
+    pub identity: Option<Box<str>>,
+}
+
+/// Longest identity that is taken, in bytes.
+pub const IDENTITY_MAX: usize = 256;
+
+/// What a message is billed as. WhatsApp tells a category and leaves the amount to its rate card; others tell the amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Billing {
+    /// Nothing is charged.
+    Free,
+    /// The rate of this category, for the recipient's market.
+    Category(Category),
+    /// This.
+    Amount(Money),
+}
+
+/// A category that providers have rates for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Category {
+    /// An authentication template.
+    Authentication,
+    /// An authentication template from a business elsewhere, in the countries where that has a rate of its own.
+    AuthenticationInternational,
+}
+
+/// What a hook told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Facts about messages.
+    pub receipts: Vec<Receipt>,
+    /// News about the account.
+    pub news: Vec<News>,
 }
 
 /// Why a hook is refused. It changes nothing.
@@ -228,11 +272,32 @@ pub trait HttpProvider: Send + Sync + fmt::Debug + 'static {
     /// What an answer means. Pure and total: what it does not know is unclear.
     fn outcome(&self, response: &HttpResponse) -> SendOutcome;
 
-    /// The receipts in a hook, after its signature was found right over the raw bytes. Pure.
+    /// What a hook tells, after its signature was found right over the raw bytes. `sender` is the sender's id in our
+    /// configuration. Pure.
     ///
     /// # Errors
     /// [`HookError`]; then nothing of the hook is used.
-    fn receipts(&self, hook: &InboundHook) -> Result<Vec<Receipt>, HookError>;
+    fn heard(&self, hook: &InboundHook, sender: u32) -> Result<Heard, HookError>;
+
+    /// Management of the account, for providers that have it.
+    fn account_api(&self) -> Option<&dyn AccountApi> {
+        None
+    }
+
+    /// Whether the provider serves a country at all.
+    fn serves(&self, _country: Country) -> bool {
+        true
+    }
+
+    /// How far apart two messages to one number have to be. Milliseconds.
+    fn spacing_ms(&self) -> u64 {
+        0
+    }
+
+    /// Messages a second that the provider takes from one sender unless it said otherwise; `None`: as many as there are.
+    fn messages_per_second(&self) -> Option<u32> {
+        None
+    }
 
     /// The answer to a subscription handshake (a `GET` with a challenge), for providers that have one.
     ///

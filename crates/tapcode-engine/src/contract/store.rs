@@ -9,6 +9,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use tapcode_core::account::{Account, AccountEntry, AccountName};
 use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{KeyId, MessageId, VerificationId};
@@ -16,6 +17,8 @@ use tapcode_core::number::{Country, Masked};
 use tapcode_core::recipient::{Mode, PlainMessage, Recipient, RecipientKey, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Purpose, Sealed, Status, Verification};
+
+use crate::contract::provider::Billing;
 
 /// Most commits that a store is handed in one batch.
 pub const BATCH_MAX: usize = 256;
@@ -109,6 +112,28 @@ pub enum SubjectId {
     Message(MessageId),
 }
 
+/// A receipt that waits for its message to be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// As in [`ProviderHandle`].
+    pub sender: Box<str>,
+    /// As in [`ProviderHandle`].
+    pub provider_message_id: Box<str>,
+    /// What it tells.
+    pub told: ToldReceipt,
+}
+
+/// What a receipt tells, whoever's message it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldReceipt {
+    /// The fact.
+    pub kind: ReceiptKind,
+    /// What the message is billed as: its price depends on the recipient's country.
+    pub billing: Option<Billing>,
+    /// The recipient's identity on the channel, sealed.
+    pub identity: Option<Sealed>,
+}
+
 /// An answer to give again to the same request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Remembered {
@@ -156,6 +181,43 @@ pub struct Page {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(pub u64);
 
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every line is about a recipient; a box would cost each of them an allocation"
+)]
+pub enum Line {
+    /// About a number of a service.
+    Recipient(Entry),
+    /// About an account at a provider.
+    Account(AccountEntry),
+}
+
+/// An account to be replaced, and what its log says of that: written together, or not at all.
+#[derive(Clone, Debug)]
+pub struct AccountCommit {
+    /// Which account.
+    pub name: AccountName,
+    /// The version the decision was made on; `None`: there must be none.
+    pub expected: Option<Version>,
+    /// The next state.
+    pub next: Account,
+    /// A log entry, where something was decided that somebody should read.
+    pub entry: Option<AccountEntry>,
+}
+
+/// Whom an account wrote to within one hour. The numbers are the first bytes of the recipients' keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The account, or the business that shares its limit with others.
+    pub portfolio: Box<str>,
+    /// The hour: hours since 1970.
+    pub hour: u32,
+    /// The recipients.
+    pub recipients: Vec<u64>,
+}
+
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
@@ -195,8 +257,10 @@ pub struct ApiKey {
 pub struct Sweep {
     /// The moment of the sweep: what expired before it goes.
     pub now: Timestamp,
-    /// Snapshots of finished things and log entries written before this moment go.
+    /// Snapshots of finished things and log lines written before this moment go.
     pub history_before: Timestamp,
+    /// Hours of [`Written`] before this one go.
+    pub written_before_hour: u32,
     /// Most rows to remove in one call, over everything.
     pub limit: usize,
 }
@@ -235,11 +299,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn find(&self, sender: &str, provider_message_id: &str) -> Result<Option<(RecipientKey, MessageId)>, StoreError>;
 
     /// Keeps a receipt until its message is known. Repeating one is harmless.
-    async fn park(&self, sender: &str, provider_message_id: &str, kind: &ReceiptKind, until: Timestamp)
-    -> Result<(), StoreError>;
+    /// What it told besides its kind is kept as it was first told.
+    async fn park(&self, parked: &Parked, until: Timestamp) -> Result<(), StoreError>;
 
     /// Receipts that were parked for a message, oldest first. They stay until a sweep: a receipt twice is one fact.
-    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError>;
+    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ToldReceipt>, StoreError>;
 
     /// Documents that are due at `now`, the longest due first. Claiming one is the commit itself: two callers may both
     /// see it, both decide, and one of the two commits is a conflict.
@@ -254,9 +318,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Verifications, newest first.
     async fn browse(&self, browse: &Browse) -> Result<Page, StoreError>;
 
-    /// Log entries behind `after` (`None`: from the oldest), in order, at most `limit`. An entry that is returned is
+    /// Lines of the log behind `after` (`None`: from the oldest), in order, at most `limit`. A line that is returned is
     /// durable, and none with a smaller place will ever appear later.
-    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError>;
+    async fn lines(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Line)>, StoreError>;
 
     /// The place of the newest entry; `None` while the log is empty.
     async fn newest(&self) -> Result<Option<Place>, StoreError>;
@@ -275,6 +339,19 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// All keys, oldest first.
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// What is known of an account at a provider.
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError>;
+
+    /// Replaces what is known of an account, by compare-and-swap as a document is, with its line of the log.
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError>;
+
+    /// Adds to whom an account wrote; whoever is there already stays once. Several nodes add to the same hour.
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError>;
+
+    /// To whom an account wrote since an hour, inclusive: hour by hour, each recipient once per hour, in no order, at most
+    /// `limit` recipients over all.
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError>;
 
     /// Removes what is past keeping, at most `sweep.limit` rows; returns how many went. Less than the limit: nothing is left.
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError>;
