@@ -387,7 +387,15 @@ impl Engine {
     }
 
     /// What an answer to a call tells of its way, besides what it tells of its message.
-    pub(crate) fn judge_way(&self, sender: &Arc<Sender>, key: RecipientKey, country: Country, outcome: &SendOutcome) {
+    /// `template` is the language of the account's template, for a message that carries a code.
+    pub(crate) fn judge_way(
+        &self,
+        sender: &Arc<Sender>,
+        key: RecipientKey,
+        country: Country,
+        template: Option<Option<&str>>,
+        outcome: &SendOutcome,
+    ) {
         let accounts = &self.inner.accounts;
         let is_no_answer = match outcome {
             SendOutcome::Accepted { .. } => {
@@ -428,18 +436,13 @@ impl Engine {
         if known.account.breakers.is_empty() {
             return;
         }
-        // In any language: which one the message had is not known here, and the template was taken.
+        let name = sender.provider.account_api().map(AccountApi::template);
         let way = Way {
             sender: sender.id,
             country,
-            template: None,
+            template: name.zip(template),
         };
-        let is_template = |b: &&tapcode_core::account::Breaker| matches!(b.scope, BreakerScope::Template { .. });
-        let met = known
-            .account
-            .breakers
-            .iter()
-            .filter(|b| b.scope.covers(&way) || is_template(b));
+        let met = known.account.breakers_on(&way);
         let passed: Vec<_> = met.filter(|b| b.probe_at <= now).map(|b| b.scope.clone()).collect();
         if !passed.is_empty() {
             let (engine, sender) = (self.clone(), Arc::clone(sender));

@@ -69,12 +69,13 @@ impl Engine {
             .as_ref()
             .and_then(|r| self.directory().sender(r.channel, r.sender).cloned());
         let country = document.country;
+        let template = document.attempt(id).map(|(_, attempt)| attempt.language.clone());
         let name = route.map(|r| sender_name(r.channel, r.sender)).unwrap_or_default();
         self.inner.tasks.spawn(async move {
             let outcome = match (sender, message) {
                 (Some(sender), Some(message)) => {
                     let outcome = engine.call(&sender, message).await;
-                    engine.judge_way(&sender, key, country, &outcome);
+                    engine.judge_way(&sender, key, country, template.as_ref().map(|l| l.as_deref()), &outcome);
                     outcome
                 }
                 (None, _) => ours("sender_gone", "the sender of this route is no longer configured"),

@@ -50,7 +50,32 @@ impl Engine {
         let Provider::Http(provider) = &sender.provider else {
             return Err(ReceiveError::NoHooks);
         };
-        let Heard { mut receipts, news } = provider.heard(hook, sender.id)?;
+        // Meta tells one address of everything about an account, so that what is said there may be about its other senders.
+        let own = match provider.heard(hook, sender.id) {
+            Err(HookError::Foreign) => None,
+            heard => Some(heard?),
+        };
+        let mut taken = None;
+        if let Some(heard) = own {
+            taken = Some(self.take(sender, heard).await?);
+        }
+        for sibling in self.directory().siblings(sender) {
+            let Provider::Http(provider) = &sibling.provider else {
+                continue;
+            };
+            if let Ok(heard) = provider.heard(hook, sibling.id) {
+                // News was taken once already, where it was for the account.
+                let news = if taken.is_some() { Vec::new() } else { heard.news };
+                let receipts = heard.receipts;
+                taken = Some(taken.unwrap_or(0) + self.take(&sibling, Heard { receipts, news }).await?);
+            }
+        }
+        taken.ok_or(ReceiveError::Refused(HookError::Foreign))
+    }
+
+    /// Makes what was heard about a sender durable; returns how much it was.
+    async fn take(&self, sender: &Sender, heard: Heard) -> Result<usize, ReceiveError> {
+        let Heard { mut receipts, news } = heard;
         arrivals_first(&mut receipts, |receipt| &receipt.kind);
         let taken = receipts.len() + news.len();
         if !news.is_empty() {

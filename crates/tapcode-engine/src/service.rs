@@ -7,11 +7,12 @@ use tapcode_core::account::AccountName;
 use tapcode_core::code::Code;
 use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
-use tapcode_core::plan::{Channel, Plan, Route, Step};
+use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::verification::Limits;
 use tokio::sync::Semaphore;
 
+use crate::contract::account::App;
 use crate::contract::provider::{HttpProvider, SessionProvider};
 use crate::pace::Pace;
 
@@ -59,6 +60,10 @@ pub struct Service {
     pub workflows: Vec<(Vec<Country>, Vec<WorkflowStep>)>,
     /// Numbers whose code is fixed under a test key.
     pub test_numbers: Vec<(Number, Code)>,
+    /// What follows when the holder of a number has changed on a channel.
+    pub identity_change: IdentityChange,
+    /// Its Android apps: codes are handed to them by WhatsApp's buttons and by SMS Retriever.
+    pub apps: Vec<App>,
 }
 
 /// Whoever carries a sender's messages.
@@ -234,6 +239,23 @@ impl Directory {
         all
     }
 
+    /// The other senders of a sender's account, by id.
+    #[must_use]
+    pub fn siblings(&self, sender: &Sender) -> Vec<Arc<Sender>> {
+        if sender.provider.account_api().is_none() {
+            return Vec::new();
+        }
+        let account = sender.account();
+        let mut all: Vec<_> = self
+            .senders
+            .values()
+            .filter(|s| s.channel == sender.channel && s.id != sender.id && s.account() == account)
+            .cloned()
+            .collect();
+        all.sort_by_key(|s| s.id);
+        all
+    }
+
     /// The plan of a new verification: the workflow asked for, else the country's, else the service's; in test mode
     /// every step goes to the sandbox. A phone known to have no WhatsApp skips WhatsApp where something else is left.
     ///
@@ -277,7 +299,8 @@ impl Directory {
         if whatsapp_installed == Some(false) && steps.iter().any(|s| s.route.channel != Channel::Whatsapp) {
             steps.retain(|s| s.route.channel != Channel::Whatsapp);
         }
-        Plan::new(steps).ok_or(PlanError::Size)
+        let plan = Plan::new(steps).ok_or(PlanError::Size)?;
+        Ok(plan.on_identity_change(service.identity_change))
     }
 
     /// The sender that a service's own workflows use on a channel, else the only configured one.

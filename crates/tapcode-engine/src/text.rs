@@ -1,8 +1,10 @@
 //! What does the text message of a verification say?
 
+use std::borrow::Cow;
+
 use tapcode_core::code::Code;
 use tapcode_core::text::sms_with_autofill;
-use tapcode_core::verification::{ClientHints, Verification};
+use tapcode_core::verification::{ClientHints, Platform, Verification};
 
 use crate::service::Service;
 
@@ -18,7 +20,7 @@ pub(crate) fn of_code(
     binding: Option<&str>,
 ) -> String {
     let none = ClientHints::default();
-    let client = verification.client.as_deref().unwrap_or(&none);
+    let client = with_app(verification.client.as_deref().unwrap_or(&none), service);
     let details = binding.and_then(details);
     sms_with_autofill(
         &verification.locale,
@@ -26,8 +28,20 @@ pub(crate) fn of_code(
         code.expose(),
         minutes,
         details.as_deref(),
-        client,
+        &client,
     )
+}
+
+/// An Android app that did not say which one it is is the service's own: its first, since a text takes one hash.
+fn with_app<'a>(client: &'a ClientHints, service: &Service) -> Cow<'a, ClientHints> {
+    let own = service.apps.first().filter(|_| client.platform == Some(Platform::Android));
+    match own {
+        Some(app) if client.app_hash.is_none() => Cow::Owned(ClientHints {
+            app_hash: Some(app.signature_hash.clone()),
+            ..client.clone()
+        }),
+        Some(_) | None => Cow::Borrowed(client),
+    }
 }
 
 /// The values of a binding, the amount first: `39.90 EUR, Acme`. What a caller's own customers may have chosen (a
