@@ -251,12 +251,14 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     template_languages: account.template_languages.clone(),
                     default_language: Some(account.template_language.clone()),
                     appsecret_proof: false,
+                    identity_check: cloud.identity_check,
                 });
                 let provider = provider.with_context(|| format!("whatsapp_accounts, id {}", account.id))?;
                 Sender::new(Channel::Whatsapp, account.id, Provider::Http(Arc::new(provider)))
             }
         };
         sender.template = Some(account.template.as_str().into());
+        sender.messages_per_second = account.messages_per_second;
         senders.push(sender);
     }
     for number in &config.numbers {
@@ -313,6 +315,8 @@ fn service(service: &config::Service) -> Service {
             .iter()
             .map(|t| (t.number.clone(), t.code.clone()))
             .collect(),
+        identity_change: service.identity_change,
+        apps: service.apps.clone(),
     }
 }
 

@@ -25,9 +25,10 @@ use std::path::{Path, PathBuf};
 
 use tapcode_core::code::Code;
 use tapcode_core::number::{Country, Number};
-use tapcode_core::plan::{Channel, Plan, Route};
+use tapcode_core::plan::{Channel, IdentityChange, Plan, Route};
 use tapcode_core::recipient::ServiceName;
 use tapcode_core::verification::Limits;
+use tapcode_engine::contract::account::App;
 
 pub use environment::{PREFIX, environment};
 pub use finding::{Finding, Place, Problems, Warning};
@@ -186,6 +187,10 @@ pub struct Service {
     pub routes: Vec<Route>,
     /// Numbers whose code is fixed under test keys.
     pub test_numbers: Vec<TestNumber>,
+    /// What follows when WhatsApp says that somebody else may hold a number.
+    pub identity_change: IdentityChange,
+    /// The service's Android apps.
+    pub apps: Vec<App>,
 }
 
 impl Service {
@@ -245,6 +250,8 @@ pub struct WhatsappAccount {
     pub template_language: String,
     /// The languages in which the template is approved, [`Self::template_language`] among them; never empty.
     pub template_languages: Vec<String>,
+    /// Messages a second; `None`: as many as the provider says that it takes.
+    pub messages_per_second: Option<u32>,
 }
 
 /// Whose API carries a WhatsApp account.
@@ -284,6 +291,8 @@ pub struct WhatsappCloud {
     pub app_secret: Secret,
     /// What the subscription handshake must repeat.
     pub verify_token: Secret,
+    /// Whether a message says whose the number was when it was last verified, so that it reaches nobody else.
+    pub identity_check: bool,
 }
 
 /// An entry of `[[numbers]]`.

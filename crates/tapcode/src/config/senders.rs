@@ -20,10 +20,12 @@ const NOT_YET: [&str; 3] = ["smpp", "vonage", "webhook"];
 /// Longest name of a template: Meta takes 1 to 512 of `a-z 0-9 _`
 /// (<https://developers.facebook.com/docs/whatsapp/business-management-api/message-templates>, read 2026-11-22).
 const TEMPLATE_NAME_MAX: usize = 512;
+/// Most messages a second of one sender: more than one machine makes.
+const PER_SECOND_MAX: u32 = 1_000_000;
 /// Longest sender of letters and digits: GSM 03.40 leaves eleven characters for it.
 const ALPHANUMERIC_MAX: usize = 11;
 
-const CLOUD_KEYS: [&str; 10] = [
+const CLOUD_KEYS: [&str; 11] = [
     "base_url",
     "api_version",
     "waba_id",
@@ -34,6 +36,7 @@ const CLOUD_KEYS: [&str; 10] = [
     "app_secret_file",
     "verify_token",
     "verify_token_file",
+    "identity_check",
 ];
 const TWILIO_KEYS: [&str; 8] = [
     "base_url",
@@ -184,6 +187,12 @@ fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen:
             )
         });
     let languages = languages(reading, &mut table);
+    let per_second = Bounds {
+        range: 1..=PER_SECOND_MAX,
+        unit: "messages a second",
+        because: "",
+    };
+    let messages_per_second = table.take("messages_per_second").map(|item| item.number(&per_second));
     let provider = match provider {
         Some(WHATSAPP_CLOUD) => cloud(reading, &mut table, seen).map(WhatsappProvider::Cloud),
         Some(_) => {
@@ -203,6 +212,7 @@ fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen:
         template: template?,
         template_language,
         template_languages,
+        messages_per_second: messages_per_second.flatten(),
     })
 }
 
@@ -302,6 +312,7 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
     let access_token = table.needed_secret("access_token");
     let app_secret = table.needed_secret("app_secret");
     let verify_token = table.needed_secret("verify_token");
+    let identity_check = table.boolean("identity_check", false);
     Some(WhatsappCloud {
         base_url: base_url?,
         api_version: api_version?,
@@ -310,6 +321,7 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
         access_token: access_token?,
         app_secret: app_secret?,
         verify_token: verify_token?,
+        identity_check,
     })
 }
 

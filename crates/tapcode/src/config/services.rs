@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use tapcode_core::code::{CODE_MAX, Code, GENERATED_MIN};
 use tapcode_core::number::{Country, Number};
-use tapcode_core::plan::{Channel, PLAN_STEPS_MAX, Plan, Route, Step, WAIT_MS_MAX};
+use tapcode_core::plan::{Channel, IdentityChange, PLAN_STEPS_MAX, Plan, Route, Step, WAIT_MS_MAX};
 use tapcode_core::recipient::ServiceName;
 use tapcode_core::verification::{CODE_TTL_MS_MAX, Limits};
+
+use tapcode_engine::contract::account::App;
 
 use super::countries::{NoCountry, country};
 use super::finding::quoted;
@@ -20,6 +22,14 @@ const BRAND_MAX: usize = 40;
 const WAIT_MS: u32 = 10_000;
 /// Shortest wait of a step, in milliseconds: a shorter one pays twice for every message.
 const WAIT_MS_MIN: u32 = 100;
+/// Most apps that codes of one service are handed to: Meta takes five for one template
+/// (<https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/authentication-templates/autofill-button-authentication-templates>,
+/// read 2026-11-22).
+const APPS_MAX: usize = 5;
+/// Longest package of an app, in characters: the same source.
+const PACKAGE_MAX: usize = 224;
+/// Characters of a signing key's hash: the same source.
+const APP_HASH_CHARS: usize = 11;
 /// Most failed checks in a row that a number may have.
 const IN_A_ROW_MAX: u32 = 100;
 
@@ -151,6 +161,13 @@ fn service(
     };
     let (workflow, workflows) = workflows(&mut table, &judge);
     let test_numbers = test_numbers(reading, &mut table, code_length);
+    let identity_change = table
+        .word(
+            "after_identity_change",
+            &[("hold", IdentityChange::Hold), ("fall_back", IdentityChange::FallBack)],
+        )
+        .unwrap_or_default();
+    let apps = apps(reading, &mut table);
     table.finish();
     let workflow = workflow?;
     Some(Service {
@@ -166,6 +183,8 @@ fn service(
         workflow,
         workflows: workflows?,
         test_numbers,
+        identity_change,
+        apps,
     })
 }
 
@@ -561,6 +580,66 @@ fn test_numbers(reading: &Reading, table: &mut Table<'_>, code_length: u8) -> Ve
         tests.extend(number.zip(code).map(|(number, code)| TestNumber { number, code }));
     }
     tests
+}
+
+/// The apps that codes are handed to; Meta takes up to five for one template.
+fn apps(reading: &Reading, table: &mut Table<'_>) -> Vec<App> {
+    let mut apps: Vec<App> = Vec::new();
+    for mut entry in table.sections("apps") {
+        let here = entry.here().clone();
+        let package_name = entry
+            .needed_text("package_name", "write the app's package, such as \"com.example.app\"")
+            .and_then(|(text, at)| {
+                let fits = is_package(&text);
+                if !fits {
+                    reading.problem(
+                        &at,
+                        "is no Android package",
+                        "write it as in the Play Store, such as \"com.example.app\"",
+                    );
+                }
+                fits.then_some(text)
+            });
+        let signature_hash = entry
+            .needed_text("signature_hash", "write the 11 characters of the app's signing key hash")
+            .and_then(|(text, at)| {
+                let fits =
+                    text.len() == APP_HASH_CHARS && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/'));
+                if !fits {
+                    let instead = "write the 11 characters that AppSignatureHelper prints, such as \"K8a/AINcGX7\"";
+                    reading.problem(&at, "is no hash of a signing key", instead);
+                }
+                fits.then_some(text)
+            });
+        entry.finish();
+        let Some((package_name, signature_hash)) = package_name.zip(signature_hash) else {
+            continue;
+        };
+        let app = App {
+            package_name: package_name.into(),
+            signature_hash: signature_hash.into(),
+        };
+        if apps.contains(&app) {
+            reading.problem(&here, "is in the list before", "remove one of the two");
+        } else if apps.len() == APPS_MAX {
+            reading.problem(
+                &here,
+                format!("is one more than {APPS_MAX}"),
+                "remove one: a template takes no more",
+            );
+        } else {
+            apps.push(app);
+        }
+    }
+    apps
+}
+
+/// Two segments or more, each a letter and then letters, digits and underscores.
+/// <https://developer.android.com/build/configure-app-module> (from memory)
+fn is_package(text: &str) -> bool {
+    let segment =
+        |s: &str| s.starts_with(|c: char| c.is_ascii_alphabetic()) && s.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    text.len() <= PACKAGE_MAX && text.split('.').count() >= 2 && text.split('.').all(segment)
 }
 
 /// The shape of a BCP 47 tag: a language of two or three letters, then parts of two to eight letters and digits.
