@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::account::{Account, AccountName};
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    ApiKey, BROWSE_ROWS_MAX, Browse, Commit, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page, Place, REMEMBERED_MS, Remembered,
-    Snapshot, Store, StoreError, Subject, SubjectId, Sweep, Version, Versioned,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page, Parked, Place,
+    REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::limits::Full;
@@ -28,15 +28,18 @@ struct State {
     recipients: BTreeMap<RecipientKey, Row>,
     due: BTreeSet<(Timestamp, RecipientKey)>,
     handles: BTreeMap<Name, (RecipientKey, MessageId)>,
-    parked: BTreeMap<Name, Vec<(ReceiptKind, Timestamp)>>,
+    parked: BTreeMap<Name, Vec<(ToldReceipt, Timestamp)>>,
     parked_count: usize,
     verifications: BTreeMap<VerificationId, Snapshot>,
     messages: BTreeMap<MessageId, Snapshot>,
-    log: BTreeMap<Place, Entry>,
+    log: BTreeMap<Place, Line>,
     /// Survives a sweep of the whole log: no place is given twice.
     places_given: u64,
     remembered: BTreeMap<[u8; 32], Remembered>,
     keys: BTreeMap<KeyId, ApiKey>,
+    accounts: BTreeMap<AccountName, Versioned<Account>>,
+    /// Hour, portfolio and recipient.
+    written: BTreeSet<(u32, Box<str>, u64)>,
 }
 
 /// A provider's name for a message: sender and the provider's message id.
@@ -91,13 +94,17 @@ impl State {
             };
         }
         for entry in commit.entries {
-            self.places_given += 1;
-            self.log.insert(Place(self.places_given), entry);
+            self.append(Line::Recipient(entry));
         }
         if let Some(remembered) = commit.remembered {
             self.remembered.insert(remembered.key, remembered);
         }
         Ok(())
+    }
+
+    fn append(&mut self, line: Line) {
+        self.places_given += 1;
+        self.log.insert(Place(self.places_given), line);
     }
 
     fn replace(&mut self, commit: &Commit) {
@@ -138,8 +145,16 @@ impl State {
         self.verifications
             .retain(|id, s| !take(id.made_at() < sweep.history_before && is_past(s, sweep.history_before)));
         self.messages.retain(|id, _| !take(id.made_at() < sweep.history_before));
-        self.log.retain(|_, entry| !take(entry.at < sweep.history_before));
+        self.log.retain(|_, line| !take(line_at(line) < sweep.history_before));
+        self.written.retain(|(hour, ..)| !take(*hour < sweep.written_before_hour));
         sweep.limit - left
+    }
+}
+
+const fn line_at(line: &Line) -> Timestamp {
+    match line {
+        Line::Recipient(entry) => entry.at,
+        Line::Account(entry) => entry.at,
     }
 }
 
@@ -186,17 +201,11 @@ impl Store for MemoryStore {
             .copied())
     }
 
-    async fn park(
-        &self,
-        sender: &str,
-        provider_message_id: &str,
-        kind: &ReceiptKind,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn park(&self, parked: &Parked, until: Timestamp) -> Result<(), StoreError> {
         let state = &mut *self.state();
-        let name = (sender.into(), provider_message_id.into());
+        let name = (parked.sender.clone(), parked.provider_message_id.clone());
         let waiting = state.parked.get_mut(&name);
-        if let Some((_, old)) = waiting.and_then(|receipts| receipts.iter_mut().find(|(known, _)| known == kind)) {
+        if let Some((_, old)) = waiting.and_then(|all| all.iter_mut().find(|(known, _)| known.kind == parked.told.kind)) {
             *old = until.max(*old);
             return Ok(());
         }
@@ -210,16 +219,16 @@ impl Store for MemoryStore {
         {
             return Err(StoreError::unavailable(Full::ParkedForOneMessage));
         }
-        state.parked.entry(name).or_default().push((kind.clone(), until));
+        state.parked.entry(name).or_default().push((parked.told.clone(), until));
         state.parked_count += 1;
         Ok(())
     }
 
-    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ToldReceipt>, StoreError> {
         let state = self.state();
         let receipts = state.parked.get(&(sender.into(), provider_message_id.into()));
         Ok(receipts
-            .map(|all| all.iter().map(|(kind, _)| kind.clone()).collect())
+            .map(|all| all.iter().map(|(told, _)| told.clone()).collect())
             .unwrap_or_default())
     }
 
@@ -276,14 +285,14 @@ impl Store for MemoryStore {
         Ok(page)
     }
 
-    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+    async fn lines(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Line)>, StoreError> {
         let from = after.map_or(Place(0), |place| Place(place.0.saturating_add(1)));
         Ok(self
             .state()
             .log
             .range(from..)
             .take(limit)
-            .map(|(place, entry)| (*place, entry.clone()))
+            .map(|(place, line)| (*place, line.clone()))
             .collect())
     }
 
@@ -292,11 +301,16 @@ impl Store for MemoryStore {
     }
 
     async fn timeline(&self, id: SubjectId, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let state = self.state();
+        let entries = state.log.values().filter_map(|line| match line {
+            Line::Recipient(entry) => Some(entry),
+            Line::Account(_) => None,
+        });
         let about = |entry: &&Entry| match id {
             SubjectId::Verification(id) => entry.verification == Some(id),
             SubjectId::Message(id) => entry.message == Some(id),
         };
-        Ok(self.state().log.values().filter(about).take(limit).cloned().collect())
+        Ok(entries.filter(about).take(limit).cloned().collect())
     }
 
     async fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<Remembered>, StoreError> {
@@ -316,6 +330,50 @@ impl Store for MemoryStore {
         let mut keys: Vec<ApiKey> = self.state().keys.values().cloned().collect();
         keys.sort_by_key(|key| (key.created_at, key.id));
         Ok(keys)
+    }
+
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
+        Ok(self.state().accounts.get(name).cloned())
+    }
+
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.accounts.get(&commit.name).map(|known| known.version) != commit.expected {
+            return Err(StoreError::Conflict);
+        }
+        let version = Version(commit.expected.map_or(1, |v| v.0 + 1));
+        let value = commit.next.clone();
+        state.accounts.insert(commit.name.clone(), Versioned { value, version });
+        if let Some(entry) = commit.entry.clone() {
+            state.append(Line::Account(entry));
+        }
+        Ok(())
+    }
+
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
+        let row = |recipient: &u64| (written.hour, written.portfolio.clone(), *recipient);
+        self.state().written.extend(written.recipients.iter().map(row));
+        Ok(())
+    }
+
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
+        let state = self.state();
+        let mut hours: Vec<Written> = Vec::new();
+        let rows = state
+            .written
+            .iter()
+            .filter(|(hour, of, _)| *hour >= since_hour && **of == *portfolio);
+        for (hour, of, recipient) in rows.take(limit) {
+            match hours.last_mut() {
+                Some(last) if last.hour == *hour => last.recipients.push(*recipient),
+                Some(_) | None => hours.push(Written {
+                    portfolio: of.clone(),
+                    hour: *hour,
+                    recipients: vec![*recipient],
+                }),
+            }
+        }
+        Ok(hours)
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

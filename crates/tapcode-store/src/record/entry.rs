@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, Refusal, SendCause};
 use tapcode_core::id::{EventId, MessageId, VerificationId};
 use tapcode_core::number::Masked;
+use tapcode_core::plan::Skip;
 use tapcode_core::time::Timestamp;
 
-use crate::record::recipient::{ClientHintsV1, FailureV1, IdV1, PairsV1, RouteV1, ScopeV1, TimeV1, country, purpose};
+use crate::record::recipient::{ClientHintsV1, FailureV1, IdV1, MoneyV2, PairsV1, RouteV1, ScopeV1, TimeV1, country, purpose};
 use crate::record::words::{Word, said, said_number};
 use crate::record::{Unreadable, stored};
 
-stored!(Entry, EntryV1);
+stored!(Entry, 1 = EntryV1);
 
 #[derive(Serialize, Deserialize)]
 struct EntryV1 {
@@ -83,6 +84,7 @@ enum InputRecordV1 {
     Receipt { message: IdV1, status: u8 },
     Tick,
     Unlock,
+    Disowned { message: IdV1 },
 }
 
 impl From<&InputRecord> for InputRecordV1 {
@@ -105,6 +107,9 @@ impl From<&InputRecord> for InputRecordV1 {
             },
             InputRecord::Tick => Self::Tick,
             InputRecord::Unlock => Self::Unlock,
+            InputRecord::Disowned { message } => Self::Disowned {
+                message: *message.as_bytes(),
+            },
         }
     }
 }
@@ -131,6 +136,9 @@ impl TryFrom<InputRecordV1> for InputRecord {
             },
             InputRecordV1::Tick => Self::Tick,
             InputRecordV1::Unlock => Self::Unlock,
+            InputRecordV1::Disowned { message } => Self::Disowned {
+                message: MessageId::from_bytes(message),
+            },
         })
     }
 }
@@ -317,6 +325,31 @@ enum DecisionV1 {
     },
     Unlocked,
     Refused(RefusalV1),
+    Skipped {
+        route: RouteV1,
+        reason: u8,
+        detail: Box<str>,
+    },
+    NoneOpen {
+        route: RouteV1,
+        reason: u8,
+        detail: Box<str>,
+    },
+    ReachLearned {
+        channel: u8,
+        is_on: bool,
+    },
+    LanguageChosen {
+        message: MessageRefV1,
+        language: Box<str>,
+    },
+    Priced {
+        message: MessageRefV1,
+        price: MoneyV2,
+    },
+    Disowned {
+        message: MessageRefV1,
+    },
 }
 
 impl From<&Decision> for DecisionV1 {
@@ -375,6 +408,29 @@ impl From<&Decision> for DecisionV1 {
             },
             Decision::Unlocked => Self::Unlocked,
             Decision::Refused(refusal) => Self::Refused(refusal.into()),
+            Decision::Skipped { route, skip } => Self::Skipped {
+                route: route.into(),
+                reason: skip.reason.number(),
+                detail: skip.detail.clone(),
+            },
+            Decision::NoneOpen { route, skip } => Self::NoneOpen {
+                route: route.into(),
+                reason: skip.reason.number(),
+                detail: skip.detail.clone(),
+            },
+            Decision::ReachLearned { channel, is_on } => Self::ReachLearned {
+                channel: channel.number(),
+                is_on: *is_on,
+            },
+            Decision::LanguageChosen { message, language } => Self::LanguageChosen {
+                message: message.into(),
+                language: language.clone(),
+            },
+            Decision::Priced { message, price } => Self::Priced {
+                message: message.into(),
+                price: (*price).into(),
+            },
+            Decision::Disowned { message } => Self::Disowned { message: message.into() },
         }
     }
 }
@@ -443,6 +499,35 @@ impl TryFrom<DecisionV1> for Decision {
             },
             DecisionV1::Unlocked => Self::Unlocked,
             DecisionV1::Refused(refusal) => Self::Refused(refusal.try_into()?),
+            DecisionV1::Skipped { route, reason, detail } => Self::Skipped {
+                route: route.try_into()?,
+                skip: Skip {
+                    reason: Word::from_number(reason)?,
+                    detail,
+                },
+            },
+            DecisionV1::NoneOpen { route, reason, detail } => Self::NoneOpen {
+                route: route.try_into()?,
+                skip: Skip {
+                    reason: Word::from_number(reason)?,
+                    detail,
+                },
+            },
+            DecisionV1::ReachLearned { channel, is_on } => Self::ReachLearned {
+                channel: Word::from_number(channel)?,
+                is_on,
+            },
+            DecisionV1::LanguageChosen { message, language } => Self::LanguageChosen {
+                message: message.try_into()?,
+                language,
+            },
+            DecisionV1::Priced { message, price } => Self::Priced {
+                message: message.try_into()?,
+                price: price.try_into()?,
+            },
+            DecisionV1::Disowned { message } => Self::Disowned {
+                message: message.try_into()?,
+            },
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::record::recipient::{IdV1, TimeV1, service};
 use crate::record::words::Word;
 use crate::record::{Unreadable, stored};
 
-stored!(ApiKey, ApiKeyV1);
+stored!(ApiKey, 1 = ApiKeyV1);
 
 #[derive(Serialize, Deserialize)]
 struct ApiKeyV1 {

@@ -7,6 +7,7 @@
 //!
 //! The core's types know nothing of this: they have no serde on purpose.
 
+mod account;
 mod entry;
 mod key;
 mod recipient;
@@ -15,9 +16,6 @@ pub(crate) mod words;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-/// Version 1 of every record.
-const V1: u8 = 1;
 
 /// Why bytes are not the record they should be. It repeats nothing of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,17 +80,19 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     }
 }
 
+/// The newest version is the one that is written; each older one is still read.
 macro_rules! stored {
-    ($type:ty, $v1:ty) => {
+    ($type:ty, $newest:literal = $record:ty $(, $version:literal = $older:ty)*) => {
         impl crate::record::Stored for $type {
             fn to_bytes(&self) -> Vec<u8> {
-                crate::record::write(crate::record::V1, &<$v1>::from(self))
+                crate::record::write($newest, &<$record>::from(self))
             }
 
             fn from_bytes(bytes: &[u8]) -> Result<Self, crate::record::Unreadable> {
                 match bytes.split_first() {
                     None => Err(crate::record::Unreadable::Empty),
-                    Some((&crate::record::V1, rest)) => crate::record::read::<$v1>(rest)?.try_into(),
+                    Some((&$newest, rest)) => crate::record::read::<$record>(rest)?.try_into(),
+                    $(Some((&$version, rest)) => crate::record::read::<$older>(rest)?.try_into(),)*
                     Some((version, _)) => Err(crate::record::Unreadable::Version(*version)),
                 }
             }

@@ -1,19 +1,22 @@
 //! How is the document of a recipient written down, with its verifications, messages and their deliveries?
 
 use serde::{Deserialize, Serialize};
-use tapcode_core::delivery::{Delivery, Failure, FailureClass, ReceiptKind};
+use tapcode_core::delivery::{Delivery, Failure, FailureClass, ReceiptKind, TripScope};
 use tapcode_core::id::{ID_BYTES, MessageId, VerificationId};
+use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::{Country, Masked};
-use tapcode_core::plan::{Plan, Route, Step};
-use tapcode_core::recipient::{Failures, Lock, PlainMessage, Recipient, Scope, ServiceName};
+use tapcode_core::plan::{IdentityChange, Plan, Route, Step};
+use tapcode_core::recipient::{Failures, Identity, Knowledge, Lock, PlainMessage, Reach, Recipient, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, Binding, ClientHints, CodeSource, Limits, Purpose, Sealed, Verification};
+use tapcode_engine::contract::provider::{Billing, Category};
+use tapcode_engine::contract::store::ToldReceipt;
 
 use crate::record::words::Word;
 use crate::record::{Unreadable, stored};
 
-stored!(Recipient, RecipientV1);
-stored!(ReceiptKind, ReceiptKindV1);
+stored!(Recipient, 2 = RecipientV2, 1 = RecipientV1);
+stored!(ToldReceipt, 2 = ToldReceiptV2, 1 = ReceiptKindV1);
 
 /// Milliseconds since the Unix epoch.
 pub(super) type TimeV1 = i64;
@@ -68,8 +71,9 @@ pub(super) fn country(text: &str) -> Result<Country, Unreadable> {
     Country::parse(text).ok_or(Unreadable::Content("country"))
 }
 
+/// A recipient whose verifications and messages are of some version.
 #[derive(Serialize, Deserialize)]
-struct RecipientV1 {
+struct RecipientOf<V, M> {
     scope: ScopeV1,
     number: Option<Box<[u8]>>,
     masked: Box<str>,
@@ -78,46 +82,113 @@ struct RecipientV1 {
     requested_at: Option<TimeV1>,
     failures: Vec<(Box<str>, u16)>,
     lock: LockV1,
-    verifications: Vec<VerificationV1>,
-    messages: Vec<PlainMessageV1>,
+    verifications: Vec<V>,
+    messages: Vec<M>,
 }
 
+type RecipientV1 = RecipientOf<VerificationV1, PlainMessageV1>;
+
+/// Version 2 added what is known of a number beyond its verifications, and what versions 2 of those added.
 #[derive(Serialize, Deserialize)]
-enum LockV1 {
-    Open,
-    Until(TimeV1),
-    UntilOperator,
+struct RecipientV2 {
+    recipient: RecipientOf<VerificationV2, PlainMessageV2>,
+    knowledge: KnowledgeV2,
 }
 
-impl From<&Recipient> for RecipientV1 {
+/// Whether the number is on channels, by channel; identities on channels; when codes were asked for by somebody else.
+#[derive(Default, Serialize, Deserialize)]
+struct KnowledgeV2 {
+    reach: Vec<(u8, bool, TimeV1)>,
+    identities: Vec<(u8, Box<[u8]>, TimeV1)>,
+    disowned: Vec<TimeV1>,
+}
+
+impl From<&Recipient> for RecipientV2 {
     fn from(recipient: &Recipient) -> Self {
+        let Knowledge {
+            reach,
+            identities,
+            disowned,
+        } = &recipient.knowledge;
         Self {
-            scope: (&recipient.scope).into(),
-            number: recipient.number.as_ref().map(|sealed| sealed.0.clone()),
-            masked: recipient.masked.as_str().into(),
-            country: recipient.country.as_str().into(),
-            sends: recipient.sends.iter().map(|at| at.as_millis()).collect(),
-            requested_at: recipient.requested_at.map(Timestamp::as_millis),
-            failures: recipient
-                .failures
-                .iter()
-                .map(|f| (f.purpose.as_str().into(), f.in_a_row))
-                .collect(),
-            lock: match recipient.lock {
-                Lock::Open => LockV1::Open,
-                Lock::Until(at) => LockV1::Until(at.as_millis()),
-                Lock::UntilOperator => LockV1::UntilOperator,
+            recipient: RecipientOf {
+                scope: (&recipient.scope).into(),
+                number: recipient.number.as_ref().map(|sealed| sealed.0.clone()),
+                masked: recipient.masked.as_str().into(),
+                country: recipient.country.as_str().into(),
+                sends: recipient.sends.iter().map(|at| at.as_millis()).collect(),
+                requested_at: recipient.requested_at.map(Timestamp::as_millis),
+                failures: recipient
+                    .failures
+                    .iter()
+                    .map(|f| (f.purpose.as_str().into(), f.in_a_row))
+                    .collect(),
+                lock: match recipient.lock {
+                    Lock::Open => LockV1::Open,
+                    Lock::Until(at) => LockV1::Until(at.as_millis()),
+                    Lock::UntilOperator => LockV1::UntilOperator,
+                },
+                verifications: recipient.verifications.iter().map(Into::into).collect(),
+                messages: recipient.messages.iter().map(Into::into).collect(),
             },
-            verifications: recipient.verifications.iter().map(Into::into).collect(),
-            messages: recipient.messages.iter().map(Into::into).collect(),
+            knowledge: KnowledgeV2 {
+                reach: reach
+                    .iter()
+                    .map(|r| (r.channel.number(), r.is_on, r.at.as_millis()))
+                    .collect(),
+                identities: identities
+                    .iter()
+                    .map(|i| (i.channel.number(), i.sealed.0.clone(), i.at.as_millis()))
+                    .collect(),
+                disowned: disowned.iter().map(|at| at.as_millis()).collect(),
+            },
         }
     }
 }
 
-impl TryFrom<RecipientV1> for Recipient {
+impl TryFrom<RecipientV2> for Recipient {
     type Error = Unreadable;
 
-    fn try_from(record: RecipientV1) -> Result<Self, Unreadable> {
+    fn try_from(record: RecipientV2) -> Result<Self, Unreadable> {
+        let KnowledgeV2 {
+            reach,
+            identities,
+            disowned,
+        } = record.knowledge;
+        let reach = reach.into_iter().map(|(channel, is_on, at)| {
+            Ok(Reach {
+                channel: Word::from_number(channel)?,
+                is_on,
+                at: Timestamp::from_millis(at),
+            })
+        });
+        let identities = identities.into_iter().map(|(channel, sealed, at)| {
+            Ok(Identity {
+                channel: Word::from_number(channel)?,
+                sealed: Sealed(sealed),
+                at: Timestamp::from_millis(at),
+            })
+        });
+        let knowledge = Knowledge {
+            reach: reach.collect::<Result<_, Unreadable>>()?,
+            identities: identities.collect::<Result<_, Unreadable>>()?,
+            disowned: disowned.into_iter().map(Timestamp::from_millis).collect(),
+        };
+        Ok(Self {
+            knowledge,
+            ..record.recipient.try_into()?
+        })
+    }
+}
+
+impl<V, M> TryFrom<RecipientOf<V, M>> for Recipient
+where
+    Verification: TryFrom<V, Error = Unreadable>,
+    PlainMessage: TryFrom<M, Error = Unreadable>,
+{
+    type Error = Unreadable;
+
+    fn try_from(record: RecipientOf<V, M>) -> Result<Self, Unreadable> {
         let failures = record.failures.iter().map(|(text, in_a_row)| {
             Ok(Failures {
                 purpose: purpose(text)?,
@@ -143,12 +214,21 @@ impl TryFrom<RecipientV1> for Recipient {
                 .map(TryInto::try_into)
                 .collect::<Result<_, _>>()?,
             messages: record.messages.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            knowledge: Knowledge::default(),
         })
     }
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct VerificationV1 {
+enum LockV1 {
+    Open,
+    Until(TimeV1),
+    UntilOperator,
+}
+
+/// A verification whose attempts are of some version.
+#[derive(Serialize, Deserialize)]
+pub(super) struct VerificationOf<A> {
     id: IdV1,
     purpose: Box<str>,
     status: u8,
@@ -161,10 +241,19 @@ pub(super) struct VerificationV1 {
     binding: Option<BindingV1>,
     locale: Box<str>,
     plan: Vec<StepV1>,
-    attempts: Vec<AttemptV1>,
+    attempts: Vec<A>,
     client: Option<ClientHintsV1>,
     metadata: PairsV1,
     entries: u16,
+}
+
+pub(super) type VerificationV1 = VerificationOf<AttemptV1>;
+
+/// Version 2 added what follows when the holder of the number changed, and what version 2 of attempts added.
+#[derive(Serialize, Deserialize)]
+pub(super) struct VerificationV2 {
+    verification: VerificationOf<AttemptV2>,
+    falls_back_on_identity_change: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -202,14 +291,49 @@ struct StepV1 {
 }
 
 #[derive(Serialize, Deserialize)]
-struct AttemptV1 {
+pub(super) struct AttemptV1 {
     id: IdV1,
     step: u8,
     fallback: Option<SinceV1>,
     delivery: DeliveryV1,
 }
 
-impl From<&Verification> for VerificationV1 {
+/// Version 2 added the language of the template, the recipient's identity, and what version 2 of deliveries added.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AttemptV2 {
+    attempt: AttemptV1,
+    more: DeliveryMoreV2,
+    language: Option<Box<str>>,
+    identity: Option<Box<[u8]>>,
+}
+
+impl From<&Verification> for VerificationV2 {
+    fn from(verification: &Verification) -> Self {
+        Self {
+            verification: verification.into(),
+            falls_back_on_identity_change: verification.plan.identity_change() == IdentityChange::FallBack,
+        }
+    }
+}
+
+impl TryFrom<VerificationV2> for Verification {
+    type Error = Unreadable;
+
+    fn try_from(record: VerificationV2) -> Result<Self, Unreadable> {
+        let verification = Self::try_from(record.verification)?;
+        let identity_change = if record.falls_back_on_identity_change {
+            IdentityChange::FallBack
+        } else {
+            IdentityChange::Hold
+        };
+        Ok(Self {
+            plan: verification.plan.on_identity_change(identity_change),
+            ..verification
+        })
+    }
+}
+
+impl From<&Verification> for VerificationOf<AttemptV2> {
     fn from(verification: &Verification) -> Self {
         let began = verification.created_at;
         let Limits {
@@ -270,10 +394,13 @@ impl From<&Verification> for VerificationV1 {
     }
 }
 
-impl TryFrom<VerificationV1> for Verification {
+impl<A> TryFrom<VerificationOf<A>> for Verification
+where
+    Attempt: TryFrom<A, Error = Unreadable>,
+{
     type Error = Unreadable;
 
-    fn try_from(record: VerificationV1) -> Result<Self, Unreadable> {
+    fn try_from(record: VerificationOf<A>) -> Result<Self, Unreadable> {
         let began = Timestamp::from_millis(record.created_at);
         let LimitsV1 {
             max_checks,
@@ -337,6 +464,31 @@ impl TryFrom<VerificationV1> for Verification {
     }
 }
 
+impl From<&Attempt> for AttemptV2 {
+    fn from(attempt: &Attempt) -> Self {
+        Self {
+            attempt: attempt.into(),
+            more: (&attempt.delivery).into(),
+            language: attempt.language.clone(),
+            identity: attempt.identity.as_ref().map(|sealed| sealed.0.clone()),
+        }
+    }
+}
+
+impl TryFrom<AttemptV2> for Attempt {
+    type Error = Unreadable;
+
+    fn try_from(record: AttemptV2) -> Result<Self, Unreadable> {
+        let attempt = Self::try_from(record.attempt)?;
+        Ok(Self {
+            delivery: record.more.added_to(attempt.delivery)?,
+            language: record.language,
+            identity: record.identity.map(Sealed),
+            ..attempt
+        })
+    }
+}
+
 impl From<&Attempt> for AttemptV1 {
     fn from(attempt: &Attempt) -> Self {
         Self {
@@ -357,7 +509,9 @@ impl TryFrom<AttemptV1> for Attempt {
             id: MessageId::from_bytes(record.id),
             step: record.step,
             fallback_at: record.fallback.map(|since| at(since, delivery.queued_at)),
+            language: None,
             delivery,
+            identity: None,
         })
     }
 }
@@ -457,6 +611,34 @@ pub(super) struct PlainMessageV1 {
     entries: u16,
 }
 
+/// Version 2 added what version 2 of deliveries added.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PlainMessageV2 {
+    message: PlainMessageV1,
+    more: DeliveryMoreV2,
+}
+
+impl From<&PlainMessage> for PlainMessageV2 {
+    fn from(message: &PlainMessage) -> Self {
+        Self {
+            message: message.into(),
+            more: (&message.delivery).into(),
+        }
+    }
+}
+
+impl TryFrom<PlainMessageV2> for PlainMessage {
+    type Error = Unreadable;
+
+    fn try_from(record: PlainMessageV2) -> Result<Self, Unreadable> {
+        let message = Self::try_from(record.message)?;
+        Ok(Self {
+            delivery: record.more.added_to(message.delivery)?,
+            ..message
+        })
+    }
+}
+
 impl From<&PlainMessage> for PlainMessageV1 {
     fn from(message: &PlainMessage) -> Self {
         Self {
@@ -504,6 +686,60 @@ struct DeliveryV1 {
     retries: u8,
 }
 
+/// What version 2 added: when the holder of the number disowned the message, and what it cost.
+#[derive(Serialize, Deserialize)]
+struct DeliveryMoreV2 {
+    disowned: Option<SinceV1>,
+    price: Option<MoneyV2>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct MoneyV2 {
+    amount_micros: i64,
+    currency: [u8; 3],
+}
+
+impl From<&Delivery> for DeliveryMoreV2 {
+    fn from(delivery: &Delivery) -> Self {
+        Self {
+            disowned: delivery.disowned_at.map(|at| since(at, delivery.queued_at)),
+            price: delivery.price.map(Into::into),
+        }
+    }
+}
+
+impl DeliveryMoreV2 {
+    fn added_to(self, delivery: Delivery) -> Result<Delivery, Unreadable> {
+        Ok(Delivery {
+            disowned_at: self.disowned.map(|since| at(since, delivery.queued_at)),
+            price: self.price.map(TryInto::try_into).transpose()?,
+            ..delivery
+        })
+    }
+}
+
+impl From<Money> for MoneyV2 {
+    fn from(money: Money) -> Self {
+        let currency = money.currency.as_str().as_bytes();
+        Self {
+            amount_micros: money.amount_micros,
+            currency: currency.try_into().expect("a currency is three ASCII capitals"),
+        }
+    }
+}
+
+impl TryFrom<MoneyV2> for Money {
+    type Error = Unreadable;
+
+    fn try_from(record: MoneyV2) -> Result<Self, Unreadable> {
+        let currency = std::str::from_utf8(&record.currency).ok().and_then(Currency::parse);
+        Ok(Self {
+            amount_micros: record.amount_micros,
+            currency: currency.ok_or(Unreadable::Content("currency"))?,
+        })
+    }
+}
+
 impl From<&Delivery> for DeliveryV1 {
     fn from(delivery: &Delivery) -> Self {
         let later = |at: Option<Timestamp>| at.map(|at| since(at, delivery.queued_at));
@@ -543,6 +779,8 @@ impl TryFrom<DeliveryV1> for Delivery {
             failure: record.failure.map(Into::into),
             provider_message_id: record.provider_message_id,
             retries: record.retries,
+            disowned_at: None,
+            price: None,
         })
     }
 }
@@ -556,11 +794,22 @@ pub(super) struct FailureV1 {
 
 #[derive(Serialize, Deserialize)]
 enum FailureClassV1 {
-    RetryHere { after_ms: u32 },
+    RetryHere {
+        after_ms: u32,
+    },
     NextRoute,
+    /// Of the sender: at first there was no other.
     TripBreaker,
     OurMistake,
     NoFallback,
+    SlowDown {
+        after_ms: u32,
+    },
+    Unreachable,
+    OtherLanguage,
+    TripAccount,
+    TripTemplate,
+    TripCountry,
 }
 
 impl From<&Failure> for FailureV1 {
@@ -568,7 +817,13 @@ impl From<&Failure> for FailureV1 {
         let class = match failure.class {
             FailureClass::RetryHere { after_ms } => FailureClassV1::RetryHere { after_ms },
             FailureClass::NextRoute => FailureClassV1::NextRoute,
-            FailureClass::TripBreaker => FailureClassV1::TripBreaker,
+            FailureClass::TripBreaker(TripScope::Sender) => FailureClassV1::TripBreaker,
+            FailureClass::TripBreaker(TripScope::Account) => FailureClassV1::TripAccount,
+            FailureClass::TripBreaker(TripScope::Template) => FailureClassV1::TripTemplate,
+            FailureClass::TripBreaker(TripScope::Country) => FailureClassV1::TripCountry,
+            FailureClass::SlowDown { after_ms } => FailureClassV1::SlowDown { after_ms },
+            FailureClass::Unreachable => FailureClassV1::Unreachable,
+            FailureClass::OtherLanguage => FailureClassV1::OtherLanguage,
             FailureClass::OurMistake => FailureClassV1::OurMistake,
             FailureClass::NoFallback => FailureClassV1::NoFallback,
         };
@@ -585,7 +840,13 @@ impl From<FailureV1> for Failure {
         let class = match record.class {
             FailureClassV1::RetryHere { after_ms } => FailureClass::RetryHere { after_ms },
             FailureClassV1::NextRoute => FailureClass::NextRoute,
-            FailureClassV1::TripBreaker => FailureClass::TripBreaker,
+            FailureClassV1::TripBreaker => FailureClass::TripBreaker(TripScope::Sender),
+            FailureClassV1::TripAccount => FailureClass::TripBreaker(TripScope::Account),
+            FailureClassV1::TripTemplate => FailureClass::TripBreaker(TripScope::Template),
+            FailureClassV1::TripCountry => FailureClass::TripBreaker(TripScope::Country),
+            FailureClassV1::SlowDown { after_ms } => FailureClass::SlowDown { after_ms },
+            FailureClassV1::Unreachable => FailureClass::Unreachable,
+            FailureClassV1::OtherLanguage => FailureClass::OtherLanguage,
             FailureClassV1::OurMistake => FailureClass::OurMistake,
             FailureClassV1::NoFallback => FailureClass::NoFallback,
         };
@@ -597,34 +858,87 @@ impl From<FailureV1> for Failure {
     }
 }
 
+/// Version 1 of what a parked receipt tells, and the kind in version 2.
 #[derive(Serialize, Deserialize)]
 enum ReceiptKindV1 {
     Sent,
     Delivered,
     Read,
     Failed(FailureV1),
+    Disowned,
 }
 
-impl From<&ReceiptKind> for ReceiptKindV1 {
-    fn from(kind: &ReceiptKind) -> Self {
-        match kind {
-            ReceiptKind::Sent => Self::Sent,
-            ReceiptKind::Delivered => Self::Delivered,
-            ReceiptKind::Read => Self::Read,
-            ReceiptKind::Failed(failure) => Self::Failed(failure.into()),
+/// Version 2 added what is billed and the recipient's identity.
+#[derive(Serialize, Deserialize)]
+struct ToldReceiptV2 {
+    kind: ReceiptKindV1,
+    billing: Option<BillingV2>,
+    identity: Option<Box<[u8]>>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum BillingV2 {
+    Free,
+    Authentication,
+    AuthenticationInternational,
+    Amount(MoneyV2),
+}
+
+impl From<&ToldReceipt> for ToldReceiptV2 {
+    fn from(told: &ToldReceipt) -> Self {
+        Self {
+            kind: match &told.kind {
+                ReceiptKind::Sent => ReceiptKindV1::Sent,
+                ReceiptKind::Delivered => ReceiptKindV1::Delivered,
+                ReceiptKind::Read => ReceiptKindV1::Read,
+                ReceiptKind::Failed(failure) => ReceiptKindV1::Failed(failure.into()),
+                ReceiptKind::Disowned => ReceiptKindV1::Disowned,
+            },
+            billing: told.billing.map(|billing| match billing {
+                Billing::Free => BillingV2::Free,
+                Billing::Category(Category::Authentication) => BillingV2::Authentication,
+                Billing::Category(Category::AuthenticationInternational) => BillingV2::AuthenticationInternational,
+                Billing::Amount(price) => BillingV2::Amount(price.into()),
+            }),
+            identity: told.identity.as_ref().map(|sealed| sealed.0.clone()),
         }
     }
 }
 
-impl TryFrom<ReceiptKindV1> for ReceiptKind {
+impl TryFrom<ToldReceiptV2> for ToldReceipt {
+    type Error = Unreadable;
+
+    fn try_from(record: ToldReceiptV2) -> Result<Self, Unreadable> {
+        let billing = record.billing.map(|billing| {
+            Ok(match billing {
+                BillingV2::Free => Billing::Free,
+                BillingV2::Authentication => Billing::Category(Category::Authentication),
+                BillingV2::AuthenticationInternational => Billing::Category(Category::AuthenticationInternational),
+                BillingV2::Amount(price) => Billing::Amount(price.try_into()?),
+            })
+        });
+        Ok(Self {
+            billing: billing.transpose()?,
+            identity: record.identity.map(Sealed),
+            ..Self::try_from(record.kind)?
+        })
+    }
+}
+
+impl TryFrom<ReceiptKindV1> for ToldReceipt {
     type Error = Unreadable;
 
     fn try_from(record: ReceiptKindV1) -> Result<Self, Unreadable> {
-        Ok(match record {
-            ReceiptKindV1::Sent => Self::Sent,
-            ReceiptKindV1::Delivered => Self::Delivered,
-            ReceiptKindV1::Read => Self::Read,
-            ReceiptKindV1::Failed(failure) => Self::Failed(failure.into()),
+        Ok(Self {
+            kind: match record {
+                ReceiptKindV1::Sent => ReceiptKind::Sent,
+                ReceiptKindV1::Delivered => ReceiptKind::Delivered,
+                ReceiptKindV1::Read => ReceiptKind::Read,
+                ReceiptKindV1::Failed(failure) => ReceiptKind::Failed(failure.into()),
+                ReceiptKindV1::Disowned => ReceiptKind::Disowned,
+            },
+            billing: None,
+            identity: None,
         })
     }
 }

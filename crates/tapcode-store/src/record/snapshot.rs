@@ -2,30 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 use tapcode_core::number::Masked;
-use tapcode_core::recipient::RecipientKey;
+use tapcode_core::recipient::{PlainMessage, RecipientKey};
+use tapcode_core::verification::Verification;
 use tapcode_engine::contract::store::{Snapshot, Subject};
 
-use crate::record::recipient::{PlainMessageV1, ScopeV1, VerificationV1, country};
+use crate::record::recipient::{PlainMessageV1, PlainMessageV2, ScopeV1, VerificationV1, VerificationV2, country};
 use crate::record::{Unreadable, stored};
 
-stored!(Snapshot, SnapshotV1);
+stored!(Snapshot, 2 = SnapshotV2, 1 = SnapshotV1);
 
+/// A snapshot whose subject is of some version.
 #[derive(Serialize, Deserialize)]
-struct SnapshotV1 {
+struct SnapshotOf<V, M> {
     key: [u8; 16],
     scope: ScopeV1,
     masked: Box<str>,
     country: Box<str>,
-    subject: SubjectV1,
+    subject: SubjectOf<V, M>,
 }
+
+type SnapshotV1 = SnapshotOf<VerificationV1, PlainMessageV1>;
+type SnapshotV2 = SnapshotOf<VerificationV2, PlainMessageV2>;
 
 #[derive(Serialize, Deserialize)]
-enum SubjectV1 {
-    Verification(Box<VerificationV1>),
-    Message(Box<PlainMessageV1>),
+enum SubjectOf<V, M> {
+    Verification(Box<V>),
+    Message(Box<M>),
 }
 
-impl From<&Snapshot> for SnapshotV1 {
+impl From<&Snapshot> for SnapshotV2 {
     fn from(snapshot: &Snapshot) -> Self {
         Self {
             key: snapshot.key.0,
@@ -33,25 +38,29 @@ impl From<&Snapshot> for SnapshotV1 {
             masked: snapshot.masked.as_str().into(),
             country: snapshot.country.as_str().into(),
             subject: match &snapshot.subject {
-                Subject::Verification(verification) => SubjectV1::Verification(Box::new(verification.into())),
-                Subject::Message(message) => SubjectV1::Message(Box::new(message.into())),
+                Subject::Verification(verification) => SubjectOf::Verification(Box::new(verification.into())),
+                Subject::Message(message) => SubjectOf::Message(Box::new(message.into())),
             },
         }
     }
 }
 
-impl TryFrom<SnapshotV1> for Snapshot {
+impl<V, M> TryFrom<SnapshotOf<V, M>> for Snapshot
+where
+    Verification: TryFrom<V, Error = Unreadable>,
+    PlainMessage: TryFrom<M, Error = Unreadable>,
+{
     type Error = Unreadable;
 
-    fn try_from(record: SnapshotV1) -> Result<Self, Unreadable> {
+    fn try_from(record: SnapshotOf<V, M>) -> Result<Self, Unreadable> {
         Ok(Self {
             key: RecipientKey(record.key),
             scope: record.scope.try_into()?,
             masked: Masked::from_stored(&record.masked),
             country: country(&record.country)?,
             subject: match record.subject {
-                SubjectV1::Verification(verification) => Subject::Verification((*verification).try_into()?),
-                SubjectV1::Message(message) => Subject::Message((*message).try_into()?),
+                SubjectOf::Verification(verification) => Subject::Verification((*verification).try_into()?),
+                SubjectOf::Message(message) => Subject::Message((*message).try_into()?),
             },
         })
     }

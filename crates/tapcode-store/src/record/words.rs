@@ -1,9 +1,10 @@
 //! Which number stands for which word of a closed set in records and columns? A number is given once and for ever.
 
+use tapcode_core::account::{ButtonKind, Quality, TemplateStatus};
 use tapcode_core::code::Alphabet;
 use tapcode_core::delivery::MessageStatus;
 use tapcode_core::entry::{CheckReason, NoFallback};
-use tapcode_core::plan::Channel;
+use tapcode_core::plan::{Channel, SkipReason};
 use tapcode_core::recipient::Mode;
 use tapcode_core::verification::{Platform, Status};
 use tapcode_engine::contract::store::Right;
@@ -44,6 +45,32 @@ words!(Alphabet, "alphabet", Digits = 1, Alphanumeric = 2);
 words!(Platform, "platform", Android = 1, Ios = 2, Web = 3);
 words!(Right, "right", Verify = 1, Messages = 2, Read = 3, Admin = 4);
 words!(NoFallback, "reason without fallback", HourlyLimit = 1, FailureForbids = 2);
+words!(
+    SkipReason,
+    "reason to pass a route over",
+    NotOnChannel = 1,
+    Breaker = 2,
+    Template = 3,
+    MessagingLimit = 4,
+    TooSoon = 5,
+    Country = 6
+);
+words!(
+    TemplateStatus,
+    "status of a template",
+    Pending = 1,
+    Approved = 2,
+    Rejected = 3,
+    InAppeal = 4,
+    Paused = 5,
+    Disabled = 6,
+    PendingDeletion = 7,
+    Deleted = 8,
+    Archived = 9,
+    Unusable = 10
+);
+words!(Quality, "quality", Unknown = 1, Green = 2, Yellow = 3, Red = 4);
+words!(ButtonKind, "button", CopyCode = 1, OneTap = 2, ZeroTap = 3);
 words!(
     Status,
     "status of a verification",

@@ -13,15 +13,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::account::{Account, AccountName};
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::store::{
-    ApiKey, BROWSE_ROWS_MAX, Browse, Commit, Page, Place, Remembered, Snapshot, Store, StoreError, SubjectId, Sweep, Version,
-    Versioned,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
+    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tokio::sync::Semaphore;
 
@@ -33,6 +33,8 @@ use crate::sqlite::rows::{Kind, SubjectKey, Write, scope_text, subject_key};
 pub use crate::sqlite::schema::{OpenError, SCHEMA, schema_of};
 use crate::sqlite::writer::{Done, Work, Writer};
 
+/// Rows of written-to recipients that one turn of the writer adds.
+const WRITTEN_ROWS: usize = 500;
 /// Rows that one transaction of a sweep removes, so that commits wait for it only shortly.
 const SWEEP_ROWS: usize = 500;
 /// Free pages that one transaction gives back to the file system.
@@ -305,17 +307,17 @@ impl Store for SqliteStore {
         })
     }
 
-    async fn park(
-        &self,
-        sender: &str,
-        provider_message_id: &str,
-        kind: &ReceiptKind,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn park(&self, parked: &Parked, until: Timestamp) -> Result<(), StoreError> {
+        let bare = ToldReceipt {
+            kind: parked.told.kind.clone(),
+            billing: None,
+            identity: None,
+        };
         let work = Work::Park {
-            sender: sender.into(),
-            provider_message_id: provider_message_id.into(),
-            kind: kind.to_bytes(),
+            sender: parked.sender.clone(),
+            provider_message_id: parked.provider_message_id.clone(),
+            kind: bare.to_bytes(),
+            told: parked.told.to_bytes(),
             until: until.as_millis(),
         };
         match self.writer.write(work).await? {
@@ -324,10 +326,10 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ToldReceipt>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT kind, place
+                "SELECT coalesce(told, kind), place
                  FROM parked
                  WHERE sender = ?1
                  AND provider_message_id = ?2
@@ -393,7 +395,7 @@ impl Store for SqliteStore {
         self.scan(move |connection| browse_rows(connection, &browse)).await
     }
 
-    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+    async fn lines(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Line)>, StoreError> {
         self.scan(move |connection| {
             let after = after.map_or(0, |place| i64::try_from(place.0).unwrap_or(i64::MAX));
             let mut statement = connection.prepare_cached(
@@ -503,6 +505,75 @@ impl Store for SqliteStore {
                 )?);
             }
             Ok(keys)
+        })
+        .await
+    }
+
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT version, record FROM accounts WHERE name = ?1")?;
+            let mut rows = statement.query([name.as_str()])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let value = record(
+                row.get_ref(1)?.as_blob().unwrap_or_default(),
+                "accounts",
+                "record",
+                &name.as_str(),
+            )?;
+            Ok(Some(Versioned {
+                value,
+                version: Version(row.get(0)?),
+            }))
+        })
+    }
+
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
+        match self.writer.write(Work::Account(commit.into())).await? {
+            Done::Committed(written) if written == [true] => Ok(()),
+            Done::Committed(_) => Err(StoreError::Conflict),
+            _ => unreachable!("a commit is answered as a commit"),
+        }
+    }
+
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
+        for piece in written.recipients.chunks(WRITTEN_ROWS) {
+            let work = Work::AddWritten {
+                portfolio: written.portfolio.clone(),
+                hour: written.hour,
+                recipients: piece.iter().map(|recipient| recipient.cast_signed()).collect(),
+            };
+            self.writer.write(work).await?;
+        }
+        Ok(())
+    }
+
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
+        let portfolio: Box<str> = portfolio.into();
+        self.scan(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT hour, recipient
+                 FROM written
+                 WHERE hour >= ?1
+                 AND portfolio = ?2
+                 ORDER BY hour
+                 LIMIT ?3",
+            )?;
+            let mut rows = statement.query(params![since_hour, portfolio, rows_max(limit)])?;
+            let mut hours: Vec<Written> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (hour, recipient): (u32, i64) = (row.get(0)?, row.get(1)?);
+                if hours.last().is_none_or(|last| last.hour != hour) {
+                    hours.push(Written {
+                        portfolio: portfolio.clone(),
+                        hour,
+                        recipients: Vec::new(),
+                    });
+                }
+                if let Some(last) = hours.last_mut() {
+                    last.recipients.push(recipient.cast_unsigned());
+                }
+            }
+            Ok(hours)
         })
         .await
     }

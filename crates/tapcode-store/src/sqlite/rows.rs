@@ -4,7 +4,7 @@ use tapcode_core::entry::Entry;
 use tapcode_core::id::ID_BYTES;
 use tapcode_core::recipient::Scope;
 use tapcode_core::time::Timestamp;
-use tapcode_engine::contract::store::{Commit, ProviderHandle, Remembered, Snapshot, Subject, SubjectId};
+use tapcode_engine::contract::store::{AccountCommit, Commit, ProviderHandle, Remembered, Snapshot, Subject, SubjectId};
 
 use crate::record::Stored;
 use crate::record::words::Word;
@@ -59,6 +59,29 @@ pub(super) fn subject_key(id: SubjectId) -> SubjectKey {
 /// A scope as a column: no service name has a colon.
 pub(super) fn scope_text(scope: &Scope) -> String {
     format!("{}:{}", scope.service.as_str(), scope.mode.as_str())
+}
+
+/// One commit of an account, ready to be written.
+pub(super) struct AccountWrite {
+    pub(super) name: Box<str>,
+    pub(super) expected: Option<i64>,
+    pub(super) record: Vec<u8>,
+    pub(super) log: Option<LogRow>,
+}
+
+impl From<&AccountCommit> for AccountWrite {
+    fn from(commit: &AccountCommit) -> Self {
+        Self {
+            name: commit.name.as_str().into(),
+            expected: commit.expected.map(|version| i64::try_from(version.0).unwrap_or(i64::MAX)),
+            record: commit.next.to_bytes(),
+            log: commit.entry.as_ref().map(|entry| LogRow {
+                at: entry.at.as_millis(),
+                subject: None,
+                entry: entry.to_bytes(),
+            }),
+        }
+    }
 }
 
 /// One commit, ready to be written.

@@ -10,7 +10,10 @@ use crate::sqlite::SqliteOptions;
 /// "TapC": what `file` and `PRAGMA application_id` say of a database of ours.
 const APPLICATION_ID: i32 = 0x5461_7043;
 /// Forward only; a migration is never changed once it has been released.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_accounts.sql"),
+];
 /// How long a connection waits for another process, such as `tapcode keys create`, to finish writing.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long the checkpointer waits for readers to leave the write-ahead log, the writer being held meanwhile. A point

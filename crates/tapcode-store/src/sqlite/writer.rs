@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::limits::Full;
 use crate::sqlite::checkpoint::Turnstile;
-use crate::sqlite::rows::{HistoryRow, Kind, LogRow, Write};
+use crate::sqlite::rows::{AccountWrite, HistoryRow, Kind, LogRow, Write};
 
 /// Most pieces of work that wait for the writer. A piece is up to [`BATCH_MAX`] commits; whoever comes next waits for room.
 const WAITING_MAX: usize = 256;
@@ -35,8 +35,18 @@ pub(super) enum Work {
     Park {
         sender: Box<str>,
         provider_message_id: Box<str>,
+        /// What makes it one fact.
         kind: Vec<u8>,
+        /// The whole of it.
+        told: Vec<u8>,
         until: i64,
+    },
+    Account(AccountWrite),
+    /// To whom a portfolio wrote within an hour.
+    AddWritten {
+        portfolio: Box<str>,
+        hour: u32,
+        recipients: Vec<i64>,
     },
     PutKey {
         id: KeyId,
@@ -225,8 +235,25 @@ impl Turn<'_> {
                 sender,
                 provider_message_id,
                 kind,
+                told,
                 until,
-            } => Ok(Done::Parked(self.park(sender, provider_message_id, kind, *until)?)),
+            } => Ok(Done::Parked(self.park(sender, provider_message_id, kind, told, *until)?)),
+            Work::Account(write) => Ok(Done::Committed(vec![self.account(write)?])),
+            Work::AddWritten {
+                portfolio,
+                hour,
+                recipients,
+            } => {
+                for recipient in recipients {
+                    self.execute(
+                        "INSERT INTO written (hour, portfolio, recipient)
+                         VALUES (?1, ?2, ?3)
+                         ON CONFLICT (hour, portfolio, recipient) DO NOTHING",
+                        params![hour, portfolio, recipient],
+                    )?;
+                }
+                Ok(Done::Written)
+            }
             Work::PutKey {
                 id,
                 digest,
@@ -344,6 +371,31 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Compare and swap of an account, with its line of the log; `false`: a conflict, and nothing was written.
+    fn account(&mut self, write: &AccountWrite) -> Result<bool, rusqlite::Error> {
+        let rows = match write.expected {
+            None => self.execute(
+                "INSERT INTO accounts (name, version, record)
+                 VALUES (?1, 1, ?2)
+                 ON CONFLICT (name) DO NOTHING",
+                params![write.name, write.record],
+            )?,
+            Some(version) => self.execute(
+                "UPDATE accounts
+                 SET version = version + 1, record = ?3
+                 WHERE name = ?1
+                 AND version = ?2",
+                params![write.name, version, write.record],
+            )?,
+        };
+        if rows == 1
+            && let Some(row) = &write.log
+        {
+            self.append(row)?;
+        }
+        Ok(rows == 1)
+    }
+
     fn append(&mut self, row: &LogRow) -> Result<(), rusqlite::Error> {
         let place = 1 + match self.last_place {
             Some(place) => place,
@@ -373,6 +425,7 @@ impl Turn<'_> {
         sender: &str,
         provider_message_id: &str,
         kind: &[u8],
+        told: &[u8],
         until: i64,
     ) -> Result<Result<(), Full>, rusqlite::Error> {
         let known = self.execute(
@@ -404,9 +457,9 @@ impl Turn<'_> {
             return Ok(Err(Full::ParkedForOneMessage));
         }
         self.execute(
-            "INSERT INTO parked (sender, provider_message_id, kind, until)
-             VALUES (?1, ?2, ?3, ?4)",
-            params![sender, provider_message_id, kind, until],
+            "INSERT INTO parked (sender, provider_message_id, kind, told, until)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![sender, provider_message_id, kind, told, until],
         )?;
         *self.parked = Some(all + 1);
         Ok(Ok(()))
@@ -469,6 +522,13 @@ impl Turn<'_> {
             self.execute("UPDATE counters SET value = ?1 WHERE name = 'places_given'", [last_place])?;
         }
         left -= entries;
+        left -= self.execute(
+            "DELETE FROM written
+             WHERE (hour, portfolio, recipient) IN (
+                 SELECT hour, portfolio, recipient FROM written WHERE hour < ?1 ORDER BY hour LIMIT ?2
+             )",
+            params![sweep.written_before_hour, left],
+        )?;
         Ok(sweep.limit - left)
     }
 
