@@ -9,9 +9,12 @@ pub mod secret;
 pub mod suite;
 pub mod twilio;
 pub mod twilio_errors;
+mod whatsapp_account;
 pub mod whatsapp_cloud;
 pub mod whatsapp_errors;
 pub mod whatsapp_languages;
+pub mod whatsapp_templates;
+pub mod whatsapp_webhook;
 pub mod whatsapp_wording;
 
 mod signature;

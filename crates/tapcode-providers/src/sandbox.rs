@@ -453,6 +453,8 @@ impl Told {
             provider_message_id: self.provider_message_id.clone(),
             kind,
             at: Some(at),
+            billing: None,
+            identity: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tapcode_core::code::Code;
-use tapcode_core::delivery::{FailureClass, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{FailureClass, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::id::MessageId;
 use tapcode_core::number::Number;
 use tapcode_core::recipient::RecipientKey;
@@ -88,6 +88,7 @@ pub fn told(kind: &ReceiptKind) -> String {
         ReceiptKind::Delivered => "delivered".into(),
         ReceiptKind::Read => "read".into(),
         ReceiptKind::Failed(failure) => format!("{} {}", class(failure.class), failure.code),
+        ReceiptKind::Disowned => "disowned".into(),
     }
 }
 
@@ -95,11 +96,20 @@ fn class(class: FailureClass) -> &'static str {
     match class {
         FailureClass::RetryHere { .. } => "retry_here",
         FailureClass::NextRoute => "next_route",
-        FailureClass::TripBreaker => "trip_breaker",
+        FailureClass::SlowDown { .. } => "slow_down",
+        FailureClass::Unreachable => "unreachable",
+        FailureClass::OtherLanguage => "other_language",
+        FailureClass::TripBreaker(TripScope::Account) => "trip_account",
+        FailureClass::TripBreaker(TripScope::Sender) => "trip_sender",
+        FailureClass::TripBreaker(TripScope::Template) => "trip_template",
+        FailureClass::TripBreaker(TripScope::Country) => "trip_country",
         FailureClass::OurMistake => "our_mistake",
         FailureClass::NoFallback => "no_fallback",
     }
 }
+
+/// Our id of the sender in every hook of the suite.
+pub const SENDER: u32 = 1;
 
 /// The reference of every message of the suite.
 #[must_use]
@@ -118,6 +128,7 @@ pub fn message(content: Content) -> Message {
         to: Number::parse(NUMBER).expect("a number"),
         content,
         useful_ms: 300_000,
+        identity: None,
     }
 }
 
@@ -128,6 +139,7 @@ pub fn code_message(locale: &str) -> Message {
         code: Code::own(CODE).expect("a code"),
         text: format!("{CODE} is your Acme code."),
         locale: locale.into(),
+        language: None,
         expires_minutes: 5,
         brand: "Acme".into(),
     })
@@ -174,7 +186,8 @@ impl Subject {
     }
 
     fn receipts(&self, hook: &Hook) -> Result<Vec<Receipt>, HookError> {
-        self.provider.receipts(&self.signed(&hook.url, &hook.body))
+        let heard = self.provider.heard(&self.signed(&hook.url, &hook.body), SENDER);
+        heard.map(|heard| heard.receipts)
     }
 }
 
@@ -263,12 +276,12 @@ pub fn a_repeated_hook_is_the_same_fact(subject: &Subject) {
 /// body or signature, tells nothing.
 pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
     let refused = |hook: &InboundHook, why: &str| {
-        let receipts = subject.provider.receipts(hook);
+        let receipts = subject.provider.heard(hook, SENDER);
         assert_eq!(receipts, Err(HookError::Signature), "{why}");
     };
     for Hook { url, body, .. } in &subject.hooks {
         let right = subject.signed(url, body);
-        let facts = subject.provider.receipts(&right);
+        let facts = subject.provider.heard(&right, SENDER);
         let signature = (subject.sign)(url, body).into_bytes();
         refused(&call(url, &[], body.clone()), "no signature");
         refused(&call(url, &[(subject.signature, b"")], body.clone()), "an empty signature");
@@ -301,7 +314,7 @@ pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
                 let mut flipped = body.clone();
                 flipped[at] ^= bit;
                 let hook = call(url, &[(subject.signature, &signature)], flipped);
-                let receipts = subject.provider.receipts(&hook);
+                let receipts = subject.provider.heard(&hook, SENDER);
                 let passes = !subject.over_raw_bytes && receipts == facts;
                 assert!(
                     receipts == Err(HookError::Signature) || passes,
@@ -313,7 +326,7 @@ pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
             let longer = [body, extra].concat();
             let receipts = subject
                 .provider
-                .receipts(&call(url, &[(subject.signature, &signature)], longer));
+                .heard(&call(url, &[(subject.signature, &signature)], longer), SENDER);
             assert!(receipts == Err(HookError::Signature) || (!subject.over_raw_bytes && receipts == facts));
         }
     }
@@ -342,9 +355,12 @@ pub fn any_hook_is_read_or_refused(subject: &Subject) {
             |(body, header)| {
                 // Whatever is told by a rightly signed body is told again.
                 let signed = subject.signed(&url, &body);
-                prop_assert_eq!(subject.provider.receipts(&signed), subject.provider.receipts(&signed));
+                prop_assert_eq!(
+                    subject.provider.heard(&signed, SENDER),
+                    subject.provider.heard(&signed, SENDER)
+                );
                 let unsigned = call(&url, &[(subject.signature, &header)], body);
-                prop_assert_eq!(subject.provider.receipts(&unsigned), Err(HookError::Signature));
+                prop_assert_eq!(subject.provider.heard(&unsigned, SENDER), Err(HookError::Signature));
                 let mut hook = signed;
                 hook.method = Method::GET;
                 prop_assert!(subject.provider.handshake(&hook).is_err());
@@ -382,7 +398,7 @@ pub fn nothing_shows_a_secret_a_number_or_a_code(subject: &Subject) {
         for hook in &subject.hooks {
             let body = String::from_utf8_lossy(&hook.body).replace("ECHO", echo).into_bytes();
             let hook = subject.signed(&hook.url, &body);
-            shown += &format!("{hook:?} {:?}", subject.provider.receipts(&hook));
+            shown += &format!("{hook:?} {:?}", subject.provider.heard(&hook, SENDER));
         }
     }
     let echoed = subject

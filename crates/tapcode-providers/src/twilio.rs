@@ -8,10 +8,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::Value;
-use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Content, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference, Source,
+    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference,
+    Source,
 };
 
 use crate::config_error::{ConfigError, base_url, ensure};
@@ -181,7 +182,7 @@ impl HttpProvider for Twilio {
         }
     }
 
-    fn receipts(&self, hook: &InboundHook) -> Result<Vec<Receipt>, HookError> {
+    fn heard(&self, hook: &InboundHook, _sender: u32) -> Result<Heard, HookError> {
         let header = signature::the_one(&hook.headers, "x-twilio-signature").ok_or(HookError::Signature)?;
         let signature = BASE64.decode(header.as_bytes()).map_err(|_| HookError::Signature)?;
         let mut parameters = BTreeMap::<String, BTreeSet<String>>::new();
@@ -223,17 +224,23 @@ impl HttpProvider for Twilio {
             )),
             // `accepted`, `scheduled`, `queued` and `sending` tell nothing that the answer has not; inbound messages and
             // what Twilio adds one day tell nothing about a delivery.
-            _ => return Ok(Vec::new()),
+            _ => return Ok(Heard::default()),
         };
         let query = hook.url.split_once('?').map_or("", |(_, query)| query);
         let reference = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == REFERENCE_PARAMETER);
         let reference = reference.and_then(|(_, value)| Reference::parse(&value));
-        Ok(vec![Receipt {
+        let receipt = Receipt {
             reference,
             provider_message_id: id.as_str().into(),
             kind,
             at: None,
-        }])
+            billing: None,
+            identity: None,
+        };
+        Ok(Heard {
+            receipts: vec![receipt],
+            news: Vec::new(),
+        })
     }
 }
 
@@ -277,7 +284,7 @@ fn refused(status: StatusCode, body: &Value) -> SendOutcome {
         ),
         (400..=499, Some(code)) => twilio_errors::answered(code, words)
             .unwrap_or_else(|| Failure::new(FailureClass::NextRoute, &code.to_string(), &for_people(words))),
-        (401 | 403 | 404 | 405 | 410, None) => without_envelope(status, FailureClass::TripBreaker),
+        (401 | 403 | 404 | 405 | 410, None) => without_envelope(status, FailureClass::TripBreaker(TripScope::Sender)),
         (400 | 411 | 413 | 414 | 415 | 422 | 431, None) => without_envelope(status, FailureClass::OurMistake),
         (other, _) => return unclear(&format!("HTTP {other}")),
     };

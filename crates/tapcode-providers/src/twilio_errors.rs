@@ -3,7 +3,7 @@
 //! Codes are Twilio's ([`SOURCE`]); what to do about each is ours. A row that is not `confirmed` is from memory: check its
 //! page (`https://www.twilio.com/docs/api/errors/<code>`) before relying on it.
 
-use tapcode_core::delivery::{Failure, FailureClass};
+use tapcode_core::delivery::{Failure, FailureClass, TripScope};
 use tapcode_engine::contract::provider::Source;
 
 use crate::vendor_text::meaning_and_words;
@@ -49,7 +49,9 @@ const fn recalled(code: u32, class: FailureClass, meaning: &'static str) -> Erro
 }
 
 const NEXT: FailureClass = FailureClass::NextRoute;
-const TRIP: FailureClass = FailureClass::TripBreaker;
+const TRIP: FailureClass = FailureClass::TripBreaker(TripScope::Sender);
+const ACCOUNT: FailureClass = FailureClass::TripBreaker(TripScope::Account);
+const UNREACHABLE: FailureClass = FailureClass::Unreachable;
 const OURS: FailureClass = FailureClass::OurMistake;
 const LIMITED: FailureClass = FailureClass::RetryHere {
     after_ms: RATE_LIMITED_MS,
@@ -57,14 +59,17 @@ const LIMITED: FailureClass = FailureClass::RetryHere {
 
 /// The table, by code.
 pub const TABLE: &[ErrorRow] = &[
-    recalled(20_003, TRIP, "the account or its token is not right"),
-    recalled(20_005, TRIP, "the account is not active"),
-    read(20_404, TRIP, "there is no such resource: is the account SID right?"),
+    recalled(20_003, ACCOUNT, "the account or its token is not right"),
+    recalled(20_005, ACCOUNT, "the account is not active"),
+    read(20_404, ACCOUNT, "there is no such resource: is the account SID right?"),
     read(20_429, LIMITED, "too many requests at once"),
     recalled(21_211, NEXT, "the recipient's number is not valid"),
     recalled(21_212, TRIP, "the sender's number is not valid"),
-    // One country, not the sender: the next route, and somebody must look at it.
-    recalled(21_408, OURS, "messages to this country are switched off for the account"),
+    recalled(
+        21_408,
+        FailureClass::TripBreaker(TripScope::Country),
+        "messages to this country are switched off for the account",
+    ),
     recalled(21_602, OURS, "the text is missing"),
     recalled(21_603, OURS, "the sender is missing"),
     recalled(21_604, OURS, "the recipient is missing"),
@@ -73,19 +78,19 @@ pub const TABLE: &[ErrorRow] = &[
     recalled(21_610, NEXT, "the recipient has opted out"),
     recalled(21_611, LIMITED, "the sender's queue is full"),
     recalled(21_612, NEXT, "this sender does not reach this recipient"),
-    recalled(21_614, NEXT, "the recipient's number is not a mobile number"),
+    recalled(21_614, UNREACHABLE, "the recipient's number is not a mobile number"),
     recalled(21_617, OURS, "the text is longer than 1,600 characters"),
-    read(21_635, NEXT, "the recipient's number is a landline"),
+    read(21_635, UNREACHABLE, "the recipient's number is a landline"),
     recalled(21_659, TRIP, "the sender is not a number of this account"),
     recalled(21_660, TRIP, "the sender's number belongs to another account"),
     recalled(21_703, TRIP, "the messaging service has no sender"),
     recalled(21_705, TRIP, "the messaging service is not valid"),
     recalled(30_001, LIMITED, "the sender's queue is full"),
-    recalled(30_002, TRIP, "the account is suspended"),
+    recalled(30_002, ACCOUNT, "the account is suspended"),
     read(30_003, NEXT, "the handset is unreachable"),
     recalled(30_004, NEXT, "the message was blocked"),
-    recalled(30_005, NEXT, "the handset is unknown"),
-    read(30_006, NEXT, "a landline, or an unreachable carrier"),
+    recalled(30_005, UNREACHABLE, "the handset is unknown"),
+    read(30_006, UNREACHABLE, "a landline, or an unreachable carrier"),
     recalled(30_007, NEXT, "the carrier filtered the message"),
     recalled(30_008, NEXT, "unknown error"),
     recalled(30_010, NEXT, "the message costs more than allowed"),
@@ -133,13 +138,20 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_one_recipient_says_nothing_about_the_sender() {
-        for code in [21_211, 21_610, 21_614, 21_635, 30_003, 30_005, 30_006, 30_007, 30_008] {
+        for code in [21_211, 21_610, 30_003, 30_007, 30_008] {
             assert_eq!(reported(code).class, FailureClass::NextRoute, "{code}");
         }
-        for code in [20_003, 30_034] {
-            assert_eq!(reported(code).class, FailureClass::TripBreaker, "{code}");
+        for code in [21_614, 21_635, 30_005, 30_006] {
+            assert_eq!(reported(code).class, FailureClass::Unreachable, "{code}");
         }
-        assert_eq!(reported(21_408).class, FailureClass::OurMistake);
+        let trips = [
+            (20_003, TripScope::Account),
+            (30_034, TripScope::Sender),
+            (21_408, TripScope::Country),
+        ];
+        for (code, scope) in trips {
+            assert_eq!(reported(code).class, FailureClass::TripBreaker(scope), "{code}");
+        }
     }
 
     #[test]

@@ -9,17 +9,19 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
-use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, SendOutcome, TripScope};
+use tapcode_core::number::Country;
 use tapcode_core::plan::Channel;
-use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::account::AccountApi;
 use tapcode_engine::contract::provider::{
-    Content, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference, Source,
+    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Source,
 };
 
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::secret::Secret;
 use crate::vendor_text::for_people;
 use crate::whatsapp_languages::meta_code;
+use crate::whatsapp_webhook::{self, Ours, STANDARD_PER_SECOND, number};
 use crate::{signature, whatsapp_errors};
 
 const fn page(url: &'static str) -> Source {
@@ -44,14 +46,16 @@ pub static MANIFEST: Manifest = Manifest {
 
 /// The language of a template where neither the configuration nor the locale names one that Meta has.
 pub const DEFAULT_LANGUAGE: &str = "en";
-/// Most statuses of one hook that are looked at. Meta sends up to 1,000 updates at once; the rest is room for growth.
-pub const UPDATES_MAX: usize = 4_000;
+/// Where nobody can receive messages of businesses: Cuba, Iran, North Korea, Syria. Meta names some regions of Ukraine as well,
+/// which no number tells (<https://developers.facebook.com/documentation/business-messaging/whatsapp/support>, read 2026-11-22).
+const NOT_SERVED: [&str; 4] = ["CU", "IR", "KP", "SY"];
+/// Meta refuses a second message to one person within six seconds with 131056:
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/about-the-platform> (read 2026-11-22). Milliseconds.
+const SPACING_MS: u64 = 6_000;
 /// Longest challenge of a handshake, in bytes: Meta's are some ten digits.
 pub const CHALLENGE_MAX: usize = 128;
 /// After how many milliseconds a 429 without Meta's own code may be tried again.
 const RATE_LIMITED_MS: u32 = 1_000;
-/// Milliseconds of a second: Meta's timestamps are whole seconds.
-const SECOND_MS: i64 = 1_000;
 
 /// What is configured for one business phone number.
 #[derive(Clone, Debug)]
@@ -79,14 +83,21 @@ pub struct WhatsappCloudConfig {
     /// Whether requests carry `appsecret_proof`, which an app can be set to require. From memory of the Graph API's
     /// general pages, not confirmed for the Cloud API; off unless asked for.
     pub appsecret_proof: bool,
+    /// Whether a message tells whose the number was when it was last verified, so that Meta delivers it to nobody else:
+    /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/phone-numbers>
+    /// (read 2026-11-22). The number must have the check switched on.
+    pub identity_check: bool,
 }
 
 /// One business phone number.
 pub struct WhatsappCloud {
+    /// Base and version, with a slash at the end.
+    graph: String,
+    proof: Option<String>,
     messages_url: String,
-    authorization: HeaderValue,
-    default_language: String,
-    config: WhatsappCloudConfig,
+    pub(crate) authorization: HeaderValue,
+    pub(crate) default_language: String,
+    pub(crate) config: WhatsappCloudConfig,
 }
 
 impl WhatsappCloud {
@@ -139,24 +150,37 @@ impl WhatsappCloud {
         let default_language = config.default_language.clone().unwrap_or_else(|| first.to_owned());
         let is_approved = config.template_languages.is_empty() || config.template_languages.contains(&default_language);
         ensure(is_approved, "default_language", "one of template_languages")?;
-        let mut messages_url = format!("{base}/{}/{}/messages", config.api_version, config.phone_number_id);
-        if config.appsecret_proof {
-            let proof = signature::hmac_sha256_hex(&config.app_secret, config.access_token.expose().as_bytes());
-            messages_url.push_str("?appsecret_proof=");
-            messages_url.push_str(&proof);
-        }
-        Ok(Self {
-            messages_url,
+        let proof = config
+            .appsecret_proof
+            .then(|| signature::hmac_sha256_hex(&config.app_secret, config.access_token.expose().as_bytes()));
+        let mut provider = Self {
+            graph: format!("{base}/{}/", config.api_version),
+            proof,
+            messages_url: String::new(),
             authorization,
             default_language,
             config,
-        })
+        };
+        provider.messages_url = provider.address(&format!("{}/messages", provider.config.phone_number_id));
+        Ok(provider)
+    }
+
+    /// The whole address of something, with the proof where one is wanted.
+    pub(crate) fn address(&self, path: &str) -> String {
+        let proof = self.proof.as_ref().map(|proof| {
+            let mark = if path.contains('?') { '&' } else { '?' };
+            format!("{mark}appsecret_proof={proof}")
+        });
+        format!("{}{path}{}", self.graph, proof.unwrap_or_default())
     }
 
     fn content(&self, content: &Content) -> (&'static str, Value) {
         match content {
-            Content::Code { code, locale, .. } => {
-                let language = meta_code(locale, &self.config.template_languages, &self.default_language);
+            Content::Code {
+                code, locale, language, ..
+            } => {
+                let configured = || meta_code(locale, &self.config.template_languages, &self.default_language);
+                let language = language.as_deref().unwrap_or_else(configured);
                 // Meta wants the code twice, in the body and for the button, and reports the OTP button as a URL button.
                 let parameters = json!([{ "type": "text", "text": code.expose() }]);
                 let template = json!({
@@ -194,7 +218,7 @@ impl HttpProvider for WhatsappCloud {
     fn request(&self, message: &Message) -> HttpRequest {
         let (kind, content) = self.content(&message.content);
         // `to` keeps its plus sign: without it Meta may put the business's own country code in front.
-        let body = json!({
+        let mut body = json!({
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
             "to": message.to.expose(),
@@ -202,6 +226,9 @@ impl HttpProvider for WhatsappCloud {
             "type": kind,
             kind: content,
         });
+        if let Some(identity) = message.identity.as_deref().filter(|_| self.config.identity_check) {
+            body["recipient_identity_key_hash"] = json!(identity);
+        }
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, self.authorization.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -225,41 +252,35 @@ impl HttpProvider for WhatsappCloud {
         }
     }
 
-    fn receipts(&self, hook: &InboundHook) -> Result<Vec<Receipt>, HookError> {
+    fn heard(&self, hook: &InboundHook, sender: u32) -> Result<Heard, HookError> {
         let header = signature::the_one(&hook.headers, "x-hub-signature-256").ok_or(HookError::Signature)?;
         let hex = header.as_bytes().strip_prefix(b"sha256=").ok_or(HookError::Signature)?;
         let signature = signature::sha256_from_hex(hex).ok_or(HookError::Signature)?;
         if !signature::is_hmac_sha256(&self.config.app_secret, &hook.body, &signature) {
             return Err(HookError::Signature);
         }
-        let body: Value = serde_json::from_slice(&hook.body).map_err(|_| HookError::Malformed)?;
-        let entries = body["entry"].as_array().ok_or(HookError::Malformed)?;
-        let mut receipts = Vec::new();
-        let (mut ours, mut foreign) = (false, false);
-        for entry in entries {
-            let account = text(&entry["id"]);
-            for change in list(&entry["changes"]) {
-                let value = &change["value"];
-                match text(&value["metadata"]["phone_number_id"]) {
-                    Some(id) if id == self.config.phone_number_id => {
-                        ours = true;
-                        let room = UPDATES_MAX.saturating_sub(receipts.len());
-                        if list(&value["statuses"]).len() > room {
-                            return Err(HookError::Malformed);
-                        }
-                        receipts.extend(list(&value["statuses"]).iter().filter_map(receipt));
-                    }
-                    // News of templates and of the account carries no phone number id, and no receipts.
-                    None if account.as_ref() == Some(&self.config.waba_id) => ours = true,
-                    _ => foreign = true,
-                }
-            }
-        }
-        if foreign && !ours {
-            Err(HookError::Foreign)
-        } else {
-            Ok(receipts)
-        }
+        let ours = Ours {
+            waba_id: &self.config.waba_id,
+            phone_number_id: &self.config.phone_number_id,
+            sender,
+        };
+        whatsapp_webhook::heard(&hook.body, &ours)
+    }
+
+    fn account_api(&self) -> Option<&dyn AccountApi> {
+        Some(self)
+    }
+
+    fn serves(&self, country: Country) -> bool {
+        !NOT_SERVED.contains(&country.as_str())
+    }
+
+    fn spacing_ms(&self) -> u64 {
+        SPACING_MS
+    }
+
+    fn messages_per_second(&self) -> Option<u32> {
+        Some(STANDARD_PER_SECOND)
     }
 
     fn handshake(&self, hook: &InboundHook) -> Result<String, HookError> {
@@ -338,7 +359,7 @@ fn refused(status: StatusCode, code: u32, error: &Value) -> SendOutcome {
 /// declines to process the request at all are a certain refusal; 408, 409 and 5xx are not.
 fn refused_without_envelope(status: StatusCode) -> SendOutcome {
     let class = match status.as_u16() {
-        401 | 403 | 404 | 405 | 410 => FailureClass::TripBreaker,
+        401 | 403 | 404 | 405 | 410 => FailureClass::TripBreaker(TripScope::Sender),
         400 | 411 | 413 | 414 | 415 | 422 | 431 => FailureClass::OurMistake,
         429 => FailureClass::RetryHere {
             after_ms: RATE_LIMITED_MS,
@@ -366,56 +387,6 @@ fn unclear(detail: &str) -> SendOutcome {
 fn is_message_id(id: &str) -> bool {
     let is_printable = id.bytes().all(|c| c.is_ascii_graphic() || c == b' ');
     is_printable && !id.trim().is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX
-}
-
-/// The receipt in one status; `None` for a status that tells nothing about delivery, or that is none of ours to read.
-fn receipt(status: &Value) -> Option<Receipt> {
-    let kind = match status["status"].as_str()? {
-        "sent" => ReceiptKind::Sent,
-        "delivered" => ReceiptKind::Delivered,
-        "read" => ReceiptKind::Read,
-        "failed" => ReceiptKind::Failed(failure(&status["errors"][0])),
-        // `played` is of voice messages; what Meta adds one day tells nothing until we know what.
-        _ => return None,
-    };
-    let id = status["id"]
-        .as_str()
-        .filter(|id| !id.is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX)?;
-    let seconds = text(&status["timestamp"]).and_then(|seconds| seconds.parse::<u32>().ok());
-    Some(Receipt {
-        reference: text(&status["biz_opaque_callback_data"]).and_then(|reference| Reference::parse(&reference)),
-        provider_message_id: id.into(),
-        kind,
-        at: seconds.map(|seconds| Timestamp::from_millis(i64::from(seconds) * SECOND_MS)),
-    })
-}
-
-fn failure(error: &Value) -> Failure {
-    let words = error["error_data"]["details"]
-        .as_str()
-        .or_else(|| error["title"].as_str())
-        .unwrap_or_default();
-    match number(&error["code"]) {
-        Some(code) => whatsapp_errors::reported(code, words),
-        None => Failure::new(FailureClass::NextRoute, "failed", "Meta told no reason"),
-    }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-/// A string, or a number as a string: Meta writes ids and times either way.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-fn number(value: &Value) -> Option<u32> {
-    text(value)?.parse().ok()
 }
 
 impl fmt::Debug for WhatsappCloud {

@@ -1,9 +1,8 @@
 //! In which of Meta's languages is a template asked for? From the BCP 47 language that a verification has.
 
 /// Meta's codes of the languages that templates can have.
-/// `en`, `en_US`, `en_GB`, `nl`, `de`, `es_ES`, `pt_BR` and `zh_CN` are confirmed by Meta's pages
-/// (<https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/supported-languages>, read
-/// 2026-11-22); the others are from memory of that page. A language that Meta does not have is answered with 132001.
+/// <https://developers.facebook.com/docs/whatsapp/api/messages/message-templates> (read 2026-11-26): an older page of Meta's
+/// that lists all of them. A language that Meta does not have is answered with 132001.
 pub const SUPPORTED: &[&str] = &[
     "af", "sq", "ar", "az", "bn", "bg", "ca", "zh_CN", "zh_HK", "zh_TW", "hr", "cs", "da", "nl", "en", "en_GB", "en_US", "et",
     "fil", "fi", "fr", "ka", "de", "el", "gu", "ha", "he", "hi", "hu", "id", "ga", "it", "ja", "kn", "kk", "rw_RW", "ko",
@@ -18,21 +17,22 @@ const SUBTAGS_MAX: usize = 3;
 /// the same language and region, then the language alone, then the language of another region, then `fallback`.
 #[must_use]
 pub fn meta_code<'a>(locale: &str, approved: &'a [String], fallback: &'a str) -> &'a str {
+    let approved: Vec<&str> = approved.iter().map(String::as_str).collect();
+    best(locale, &approved).unwrap_or(fallback)
+}
+
+/// As [`meta_code`]; `None` where nothing fits.
+#[must_use]
+pub fn best<'a>(locale: &str, approved: &[&'a str]) -> Option<&'a str> {
     let wanted = wanted(locale);
     let language = wanted.last().map(String::as_str).unwrap_or_default();
-    let offered = || -> Box<dyn Iterator<Item = &'a str>> {
-        if approved.is_empty() {
-            Box::new(SUPPORTED.iter().copied())
-        } else {
-            Box::new(approved.iter().map(String::as_str))
-        }
-    };
+    let offered = if approved.is_empty() { SUPPORTED } else { approved };
     let exact = wanted
         .iter()
-        .find_map(|code| offered().find(|o| o.eq_ignore_ascii_case(code)));
+        .find_map(|code| offered.iter().find(|o| o.eq_ignore_ascii_case(code)));
     exact
-        .or_else(|| offered().find(|o| o.split('_').next() == Some(language)))
-        .unwrap_or(fallback)
+        .or_else(|| offered.iter().find(|o| o.split('_').next() == Some(language)))
+        .copied()
 }
 
 /// The codes that would do, best first; the language alone is the last.

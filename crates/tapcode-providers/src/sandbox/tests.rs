@@ -135,6 +135,7 @@ fn message(to: Number, n: u8, content: Content) -> Message {
         to,
         content,
         useful_ms: 300_000,
+        identity: None,
     }
 }
 
@@ -143,6 +144,7 @@ fn code(locale: &str) -> Content {
         code: Code::own("482913").unwrap(),
         text: "482913 is your Acme code.".into(),
         locale: locale.into(),
+        language: None,
         expires_minutes: 5,
         brand: "Acme".into(),
     }
@@ -154,6 +156,7 @@ fn word(kind: &ReceiptKind) -> &'static str {
         ReceiptKind::Delivered => "delivered",
         ReceiptKind::Read => "read",
         ReceiptKind::Failed(failure) if *failure == whatsapp_errors::reported(131_026, "") => "failed with 131026",
+        ReceiptKind::Disowned => "disowned",
         ReceiptKind::Failed(_) => "failed",
     }
 }

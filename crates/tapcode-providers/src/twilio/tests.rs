@@ -84,7 +84,8 @@ fn form(provider: &Twilio, message: &Message) -> Vec<(String, String)> {
 
 fn told(url: &str, signed_url: &str, body: &str) -> Result<Vec<Receipt>, HookError> {
     let signature = sign(signed_url, body.as_bytes());
-    provider().receipts(&call(url, &[("x-twilio-signature", signature.as_bytes())], body.to_owned()))
+    let hook = call(url, &[("x-twilio-signature", signature.as_bytes())], body.to_owned());
+    provider().heard(&hook, crate::suite::SENDER).map(|heard| heard.receipts)
 }
 
 #[test]
@@ -136,8 +137,8 @@ fn an_api_key_signs_in_and_callbacks_stay_signed_with_the_token() {
     let url = hook_url();
     let body = format!("AccountSid={ACCOUNT}&MessageSid=SM1&MessageStatus=delivered");
     let signature = sign(&url, body.as_bytes());
-    let receipts = provider.receipts(&call(&url, &[("x-twilio-signature", signature.as_bytes())], body));
-    assert_eq!(receipts.map(|r| r.len()), Ok(1));
+    let receipts = provider.heard(&call(&url, &[("x-twilio-signature", signature.as_bytes())], body), 1);
+    assert_eq!(receipts.map(|heard| heard.receipts.len()), Ok(1));
 }
 
 #[test]
@@ -245,7 +246,7 @@ fn a_status_without_a_code_is_certain_only_where_nothing_was_processed() {
     let means = |status| meaning(&provider().outcome(&answer(status, "")));
     assert_eq!(
         (means(401).as_str(), means(413).as_str()),
-        ("trip_breaker http_401", "our_mistake http_413")
+        ("trip_sender http_401", "our_mistake http_413")
     );
     assert_eq!(means(429), "retry_here 20429");
     for status in [100, 204, 302, 408, 409, 499, 500, 502, 504, 999] {
@@ -322,7 +323,7 @@ fn twilios_own_example_is_rightly_signed() {
     let receipts = |signature: &[u8]| {
         let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
         let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
-        provider.receipts(&call(url, &[("x-twilio-signature", signature)], body))
+        provider.heard(&call(url, &[("x-twilio-signature", signature)], body), 1)
     };
     assert_eq!(receipts(b"RSOYDt4T1cUTdK1PDd93/VVr8B8="), Err(HookError::Foreign));
     assert_eq!(receipts(b"RSOYDt4T1cUTdK1PDd93/VVr8B9="), Err(HookError::Signature));
@@ -339,5 +340,5 @@ fn a_failure_says_why_in_our_words() {
         (&*failure.code, &*failure.detail),
         ("30006", "a landline, or an unreachable carrier")
     );
-    assert_eq!(suite::told(&ReceiptKind::Failed(failure.clone())), "next_route 30006");
+    assert_eq!(suite::told(&ReceiptKind::Failed(failure.clone())), "unreachable 30006");
 }

@@ -2,8 +2,13 @@
 
 use bytes::Bytes;
 
+use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::provider::Receipt;
+
 use super::*;
 use crate::suite::{self, Answer, CODE, Hook, NUMBER, SECRET, Subject, answer, call, code_message, meaning, message, reference};
+use crate::whatsapp_webhook::UPDATES_MAX;
 
 const HOOK_URL: &str = "https://otp.example.com/hooks/whatsapp/1";
 
@@ -20,6 +25,7 @@ fn config() -> WhatsappCloudConfig {
         template_languages: Vec::new(),
         default_language: None,
         appsecret_proof: false,
+        identity_check: false,
     }
 }
 
@@ -73,7 +79,8 @@ fn body_of(provider: &WhatsappCloud, message: &Message) -> Value {
 fn told(body: impl Into<Bytes>) -> Result<Vec<Receipt>, HookError> {
     let body = body.into();
     let signature = sign(HOOK_URL, &body);
-    provider().receipts(&call(HOOK_URL, &[("x-hub-signature-256", signature.as_bytes())], body))
+    let hook = call(HOOK_URL, &[("x-hub-signature-256", signature.as_bytes())], body);
+    provider().heard(&hook, suite::SENDER).map(|heard| heard.receipts)
 }
 
 fn statuses(statuses: &str) -> String {
@@ -202,8 +209,8 @@ fn what_cannot_work_is_named_and_not_shown() {
 #[test]
 fn a_status_without_metas_envelope_is_certain_only_where_nothing_was_processed() {
     let means = |status| meaning(&provider().outcome(&answer(status, "<html></html>")));
-    assert_eq!(means(401), "trip_breaker http_401");
-    assert_eq!(means(404), "trip_breaker http_404");
+    assert_eq!(means(401), "trip_sender http_401");
+    assert_eq!(means(404), "trip_sender http_404");
     assert_eq!(means(413), "our_mistake http_413");
     assert_eq!(means(429), "retry_here http_429");
     for status in [100, 204, 301, 302, 304, 402, 408, 409, 425, 499, 500, 502, 503, 504, 520, 999] {
@@ -265,6 +272,8 @@ fn a_receipt_names_our_message_and_metas_time() {
         provider_message_id: "wamid.a".into(),
         kind: ReceiptKind::Delivered,
         at: Some(Timestamp::from_millis(1_790_000_001_000)),
+        billing: None,
+        identity: None,
     };
     assert_eq!(told(body), Ok(vec![expected]));
 }
@@ -288,7 +297,7 @@ fn what_meta_adds_leaves_out_or_writes_otherwise_is_read_all_the_same() {
         .collect();
     let expected = [
         ("wamid.a", "read".to_owned(), true),
-        ("wamid.b", "next_route 131026".to_owned(), false),
+        ("wamid.b", "unreachable 131026".to_owned(), false),
         ("wamid.c", "next_route failed".to_owned(), false),
         ("wamid.d", "delivered".to_owned(), false),
     ];
@@ -326,7 +335,7 @@ fn a_signature_has_one_spelling() {
     let hex = right.strip_prefix("sha256=").unwrap();
     let refused = |header: &str| {
         let hook = call(HOOK_URL, &[("x-hub-signature-256", header.as_bytes())], body.clone());
-        assert_eq!(provider().receipts(&hook), Err(HookError::Signature), "{header}");
+        assert_eq!(provider().heard(&hook, suite::SENDER), Err(HookError::Signature), "{header}");
     };
     let other = signature::hmac_sha256_hex(&Secret::from("another"), body.as_bytes());
     let empty = signature::hmac_sha256_hex(&Secret::from(""), body.as_bytes());
