@@ -17,6 +17,7 @@ pub mod receive;
 pub mod requests;
 pub mod service;
 mod telemetry;
+pub mod templates;
 mod text;
 pub mod timers;
 pub mod waiters;

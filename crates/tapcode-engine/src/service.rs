@@ -1,6 +1,6 @@
 //! What is configured: services with their policy, senders with their providers, and how a workflow becomes a plan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tapcode_core::account::AccountName;
@@ -223,6 +223,35 @@ impl Directory {
         let mut all: Vec<_> = self.senders.values().map(|s| s.account()).collect();
         all.sort();
         all.dedup();
+        all
+    }
+
+    /// Every sender that a service's own workflows use.
+    #[must_use]
+    pub fn senders_for(&self, service: &ServiceName) -> BTreeSet<(Channel, u32)> {
+        let Some(service) = self.service(service) else {
+            return BTreeSet::new();
+        };
+        let of_countries = service.workflows.iter().map(|(_, steps)| steps);
+        let steps = std::iter::once(&service.workflow).chain(of_countries).flatten();
+        let sender = |step: &WorkflowStep| {
+            let id = step.sender.or_else(|| self.own_sender(service, step.channel).map(|s| s.id))?;
+            Some((step.channel, id))
+        };
+        steps.filter_map(sender).collect()
+    }
+
+    /// The services whose workflows use any sender of an account.
+    #[must_use]
+    pub fn services_of(&self, account: &AccountName) -> Vec<&Arc<Service>> {
+        let senders: BTreeSet<_> = self
+            .senders
+            .values()
+            .filter(|s| s.account() == *account)
+            .map(|s| (s.channel, s.id))
+            .collect();
+        let mut all = self.services();
+        all.retain(|service| !self.senders_for(&service.name).is_disjoint(&senders));
         all
     }
 

@@ -84,6 +84,10 @@ codes! {
         "No WhatsApp account or number with that id or number is configured." "Send an id that `GET /api/v1/whatsapp/accounts` or `GET /api/v1/numbers` lists.";
     TemplateUnknown "template_unknown" 400 "The account has no such template"
         "The account is configured with another template, so the provider would refuse this one." "Send the template that the account is configured with.";
+    TemplateRejected "template_rejected" 400 "The provider would reject the template"
+        "The template breaks rules of the provider's; nothing was asked of it." "Mend what `errors` names; `source` is where each rule was read.";
+    NoTemplates "no_templates" 400 "The account has no templates to manage"
+        "The account's provider is simulated, or has no templates." "Name an account of `whatsapp_cloud`.";
     NumberCarriesCodesOnly "number_carries_codes_only" 400 "The number carries codes only"
         "The number is dedicated to one-time codes and the text holds no group of 4 to 10 digits." "Send it from another number.";
     ServiceNeeded "service_needed" 400 "A service has to be named"
@@ -110,6 +114,8 @@ codes! {
         "The service has no verification with this id, or none for this number and purpose. Another service's verification is the same as none." "Begin a verification first; compare the key's service and mode.";
     MessageNotFound "message_not_found" 404 "No such message"
         "The service has no plain message with this id on this channel." "Compare the id, the channel and the key's service and mode.";
+    TemplateNotFound "template_not_found" 404 "No such template"
+        "The account has no template with this name, or none in this language." "Compare with `GET /api/v1/whatsapp/templates`; `POST …/sync` asks the provider anew.";
     RecipientNotFound "recipient_not_found" 404 "Nothing is known of the number"
         "The service has nothing on record about the number." "Compare the number, the service and the mode.";
     MethodNotAllowed "method_not_allowed" 405 "The address does not take this method"
@@ -146,6 +152,10 @@ codes! {
         "As many waiting requests or streams are open as the server holds." "Wait as long as `Retry-After` says, and close what is not needed.";
     InternalError "internal_error" 500 "The server made a mistake"
         "Something went wrong that should not; the server goes on." "Tell the operator the `request_id`; it is in the server's log.";
+    ProviderRefused "provider_refused" 502 "The provider said no"
+        "The provider refused what was asked about the account; its code and words are in `detail`." "Do what `detail` says, at the provider or in the configuration.";
+    ProviderSilent "provider_silent" 504 "The provider did not answer"
+        "The provider gave no answer, or one that its documentation does not know. Whether it did what was asked is not known." "Look at the list after `POST …/sync`, and try again.";
     Unavailable "unavailable" 503 "The store cannot be asked"
         "The server could not make the request durable, or cannot know whether it did. Nothing was approved." "Send it again a little later, with the same `Idempotency-Key`.";
 }
@@ -163,6 +173,9 @@ pub struct FieldProblem {
     pub code: Code,
     /// What to send instead. It never repeats what was sent.
     pub detail: Cow<'static, str>,
+    /// Where the rule was read, for a rule of a provider's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'static str>,
 }
 
 fn word<S: serde::Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
@@ -200,6 +213,7 @@ impl Problem {
             pointer: pointer.into(),
             code,
             detail: detail.into(),
+            source: None,
         }])
     }
 

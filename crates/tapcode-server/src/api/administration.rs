@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use serde::Serialize;
+use tapcode_core::account::{Breaker, BreakerScope, MessagingLimit, Quality};
 use tapcode_core::number::Number;
 use tapcode_core::plan::Channel;
+use tapcode_engine::accounts::AccountView;
 use tapcode_engine::contract::store::Right;
 use tapcode_engine::service::{SANDBOX_SENDER, Sender, Service, WorkflowStep};
 use utoipa::ToSchema;
@@ -13,8 +15,9 @@ use utoipa::ToSchema;
 use crate::api::Shared;
 use crate::api::call::{Answered, Call, answer, scope_of};
 use crate::api::operation::{Body, Operation, Route, Success, keyed, schema};
-use crate::api::reader::Reading;
 use crate::api::refusal::of_verification;
+use crate::api::templates::{self, nothing_in};
+use crate::api::time::Moment;
 use crate::api::verifications::{EmptyBody, SERVICE};
 use crate::problem::{Code, Problem};
 
@@ -62,6 +65,115 @@ pub(crate) struct AccountAnswer {
     number: Option<String>,
     /// The template that its messages use.
     template: Option<String>,
+    /// Its health as its provider last told it; `null` where the provider has none.
+    health: Option<HealthAnswer>,
+    /// Why messages go over the next route for now. Empty when it is well.
+    breakers: Vec<BreakerAnswer>,
+}
+
+/// What a provider says of an account and its number.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct HealthAnswer {
+    /// When it was last read; `null`: never yet.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    read_at: Option<Moment>,
+    /// Why the last reading failed, if it did.
+    unreadable: Option<String>,
+    /// The name that people see.
+    verified_name: Option<String>,
+    /// The number's status in the provider's word.
+    status: Option<String>,
+    /// `green`, `yellow`, `red` or `unknown`.
+    quality: &'static str,
+    /// Messages a second that the provider takes.
+    messages_per_second: Option<u32>,
+    /// How many people it may write to within 24 hours; `null`: as many as there are, or not known.
+    messaging_limit: Option<u32>,
+    /// Whether there is no such limit; `null`: not known.
+    unlimited: Option<bool>,
+    /// How many it wrote to within 24 hours, by our own count.
+    people_written_to: usize,
+    /// The languages in which the template may be sent; `null`: never asked for.
+    template_languages: Option<Vec<String>>,
+}
+
+/// An open breaker.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BreakerAnswer {
+    /// `account`, `number`, `template` or `country`.
+    scope: &'static str,
+    /// The template, the country or the sender that is meant.
+    of: Option<String>,
+    /// The provider's code, or `blocked`, `restricted` or `burst`.
+    code: String,
+    detail: String,
+    #[schema(value_type = String, format = DateTime)]
+    opened_at: Moment,
+    /// When one message, or a look at the account's health, finds out whether it can close.
+    #[schema(value_type = String, format = DateTime)]
+    probe_at: Moment,
+}
+
+impl From<&Breaker> for BreakerAnswer {
+    fn from(breaker: &Breaker) -> Self {
+        Self {
+            scope: breaker.scope.as_str(),
+            of: match &breaker.scope {
+                BreakerScope::Account => None,
+                BreakerScope::Sender(sender) => Some(sender.to_string()),
+                BreakerScope::Template { name, language: None } => Some(name.to_string()),
+                BreakerScope::Template {
+                    name,
+                    language: Some(language),
+                } => Some(format!("{name} in {language}")),
+                BreakerScope::Country(country) => Some(country.as_str().to_owned()),
+            },
+            code: breaker.code.to_string(),
+            detail: breaker.detail.to_string(),
+            opened_at: Moment(breaker.opened_at),
+            probe_at: Moment(breaker.probe_at),
+        }
+    }
+}
+
+/// The breakers that a sender's messages may meet.
+fn breakers(view: &AccountView, sender: &Sender) -> Vec<BreakerAnswer> {
+    let others = |b: &&Breaker| !matches!(b.scope, BreakerScope::Sender(of) if of != sender.id);
+    view.account.breakers.iter().filter(others).map(Into::into).collect()
+}
+
+fn account_answer(call: &Call, sender: &Sender) -> AccountAnswer {
+    let view = call.engine().account(sender);
+    let facts = view.account.sender(sender.id);
+    let api = sender.provider.account_api();
+    let approved = |template: &str| {
+        view.account
+            .approved(template)
+            .map(|all| all.into_iter().map(str::to_owned).collect())
+    };
+    let health = api.map(|api| HealthAnswer {
+        read_at: view.account.read_at.map(Moment),
+        unreadable: view.account.unreadable.as_deref().map(str::to_owned),
+        verified_name: facts.and_then(|f| f.verified_name.as_deref()).map(str::to_owned),
+        status: facts.and_then(|f| f.status.as_deref()).map(str::to_owned),
+        quality: facts.map_or(Quality::Unknown, |f| f.quality).as_str(),
+        messages_per_second: facts.and_then(|f| f.messages_per_second),
+        messaging_limit: match view.account.messaging_limit {
+            Some(MessagingLimit::People(most)) => Some(most),
+            Some(MessagingLimit::Unlimited) | None => None,
+        },
+        unlimited: view.account.messaging_limit.map(|limit| limit == MessagingLimit::Unlimited),
+        people_written_to: view.people_written_to,
+        template_languages: approved(api.template()),
+    });
+    AccountAnswer {
+        id: sender.id,
+        provider: sender.provider.id(),
+        number: sender.number.as_deref().map(str::to_owned),
+        template: sender.template.as_deref().map(str::to_owned),
+        health,
+        breakers: breakers(&view, sender),
+    }
 }
 
 /// An SMS number.
@@ -73,6 +185,8 @@ pub(crate) struct NumberAnswer {
     number: Option<String>,
     /// `otp` where it carries codes only.
     dedicated_to: Option<&'static str>,
+    /// Why messages go over the next route for now. Empty when it is well.
+    breakers: Vec<BreakerAnswer>,
 }
 
 /// A service and its policy.
@@ -122,14 +236,21 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         means: "The accounts.",
         media: "application/json",
         schema: Some(schema::<AccountList>),
-        example: r#"{"data":[{"id":1,"provider":"whatsapp_cloud","number":null,"template":"login_otp"}],"next_cursor":null}"#,
+        example: r#"{"data":[{"id":1,"provider":"whatsapp_cloud","number":null,"template":"login_otp","health":{"read_at":"2026-11-23T09:00:00.000Z","unreadable":null,"verified_name":"Acme","status":"CONNECTED","quality":"green","messages_per_second":80,"messaging_limit":2000,"unlimited":false,"people_written_to":17,"template_languages":["en","nl"]},"breakers":[]}],"next_cursor":null}"#,
+    }];
+    const REFRESHED: &[Success] = &[Success {
+        status: 200,
+        means: "The account as its provider tells it now.",
+        media: "application/json",
+        schema: Some(schema::<AccountAnswer>),
+        example: r#"{"id":1,"provider":"whatsapp_cloud","number":null,"template":"login_otp","health":null,"breakers":[]}"#,
     }];
     const NUMBERS: &[Success] = &[Success {
         status: 200,
         means: "The numbers.",
         media: "application/json",
         schema: Some(schema::<NumberList>),
-        example: r#"{"data":[{"id":42,"provider":"twilio","number":"+3197010253000","dedicated_to":"otp"}],"next_cursor":null}"#,
+        example: r#"{"data":[{"id":42,"provider":"twilio","number":"+3197010253000","dedicated_to":"otp","breakers":[]}],"next_cursor":null}"#,
     }];
     const SERVICES: &[Success] = &[Success {
         status: 200,
@@ -171,6 +292,32 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
             ),
             shared,
             accounts,
+        ),
+        keyed(
+            Operation {
+                method: Method::POST,
+                needs: &[Right::Admin],
+                body: Some(Body {
+                    schema: schema::<EmptyBody>,
+                    required: false,
+                    example: "{}",
+                }),
+                problems: &[
+                    Code::UnknownSender,
+                    Code::NoTemplates,
+                    Code::ProviderRefused,
+                    Code::ProviderSilent,
+                ],
+                ..base(
+                    "refreshWhatsappAccount",
+                    "/api/v1/whatsapp/accounts/{account_id}/refresh",
+                    "Read an account's health now",
+                    "Otherwise it is read every ten minutes, and when an open breaker is probed.",
+                    REFRESHED,
+                )
+            },
+            shared,
+            refresh,
         ),
         keyed(
             base(
@@ -221,12 +368,22 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
 
 async fn accounts(call: Call) -> Answered {
     call.query().done()?;
-    Ok(list(senders(&call, Channel::Whatsapp, |s| AccountAnswer {
-        id: s.id,
-        provider: s.provider.id(),
-        number: s.number.as_deref().map(str::to_owned),
-        template: s.template.as_deref().map(str::to_owned),
-    })))
+    Ok(list(senders(&call, Channel::Whatsapp, |s| account_answer(&call, s))))
+}
+
+async fn refresh(call: Call) -> Answered {
+    call.query().done()?;
+    nothing_in(&call)?;
+    let id = call.path("account_id").parse().ok();
+    let directory = call.engine().directory();
+    let found = id
+        .and_then(|id| directory.sender(Channel::Whatsapp, id))
+        .filter(|s| s.id != SANDBOX_SENDER);
+    let sender =
+        found.ok_or_else(|| Problem::new(Code::UnknownSender).detail("no WhatsApp account with this id is configured"))?;
+    let read = call.engine().read_account(sender).await;
+    read.map_err(|error| templates::problem(error.into()))?;
+    Ok(answer(StatusCode::OK, &account_answer(&call, sender)))
 }
 
 async fn numbers(call: Call) -> Answered {
@@ -236,6 +393,7 @@ async fn numbers(call: Call) -> Answered {
         provider: s.provider.id(),
         number: s.number.as_deref().map(str::to_owned),
         dedicated_to: s.codes_only.then_some("otp"),
+        breakers: breakers(&call.engine().account(s), s),
     })))
 }
 
@@ -300,10 +458,7 @@ async fn unlock(call: Call) -> Answered {
     let query = call.query();
     let acting = call.acting(&query);
     query.done()?;
-    let json = call.json_if_any()?;
-    let reading = Reading::default();
-    reading.root(&json).end();
-    reading.done()?;
+    nothing_in(&call)?;
     let number =
         Number::parse(call.path("number")).map_err(|error| Problem::new(Code::InvalidNumber).detail(error.to_string()))?;
     let scope = scope_of(&acting)?;

@@ -1,14 +1,17 @@
 //! What of the log is told to the outside, under which names? The public events, without codes and with masked numbers.
 
 use serde::Serialize;
-use tapcode_core::delivery::{Failure, MessageStatus};
-use tapcode_core::entry::{Decision, Entry, MessageRef, SendCause};
+use tapcode_core::account::{AccountDecision, AccountEntry, BreakerScope, TemplateStatus};
+use tapcode_core::delivery::{Failure, FailureClass, MessageStatus};
+use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, SendCause};
 use tapcode_core::id::{EventId, ID_BYTES, MessageId, VerificationId};
 use tapcode_core::plan::{Channel, Route};
+use tapcode_core::recipient::Mode;
 use tapcode_core::verification::{ClientHints, Status};
+use tapcode_engine::contract::store::Line;
 use utoipa::ToSchema;
 
-use crate::api::answers::{FailureAnswer, Pairs, Shown};
+use crate::api::answers::{FailureAnswer, Pairs, Price, Shown};
 use crate::api::time::Moment;
 
 /// Every type of event, in the order of the story.
@@ -29,6 +32,7 @@ pub(crate) const TYPES: &[&str] = &[
     "message.read",
     "message.failed",
     "message.unclear",
+    "template.status_changed",
     "account.alert",
     "guard.tripped",
     "guard.released",
@@ -43,14 +47,16 @@ pub(crate) struct EventAnswer<'a> {
     pub(crate) r#type: &'static str,
     #[schema(value_type = String, format = DateTime)]
     timestamp: Moment,
-    service: &'a str,
+    /// Whose number it is about; absent where it is about an account at a provider, which several services may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
     /// `live` or `test`.
     mode: &'static str,
     data: EventData<'a>,
 }
 
 /// What is known about it; what does not apply is left out.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 pub(crate) struct EventData<'a> {
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,10 +64,12 @@ pub(crate) struct EventData<'a> {
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     message_id: Option<Shown<MessageId>>,
-    /// The number, masked.
-    to: &'a str,
+    /// The number, masked; absent where it is about an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
     /// ISO 3166-1 alpha-2.
-    country: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     purpose: Option<&'a str>,
     /// The verification's status, where it changed.
@@ -73,9 +81,10 @@ pub(crate) struct EventData<'a> {
     provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sender: Option<u32>,
-    /// Why: of a failed check as at the check; of a fallback `failure` or `silence`.
+    /// Why: of a failed check as at the check; of a fallback `failure` or `silence`; of the guard `too_many_checks`,
+    /// `not_requested` or `identity_changed`; of an account `breaker_opened`, `breaker_closed` or the news in a word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<&'a str>,
     /// Whether a failed check cost a guess.
     #[serde(skip_serializing_if = "Option::is_none")]
     counted: Option<bool>,
@@ -89,15 +98,94 @@ pub(crate) struct EventData<'a> {
     duration_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureAnswer<'a>>,
-    /// When a lock ends by itself.
+    /// What a message cost, once it has arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<Price<'a>>,
+    /// Routes of the plan that were passed over, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<SkippedAnswer<'a>>,
+    /// The senders of an account, by their ids in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    senders: Option<&'a [u32]>,
+    /// What a breaker keeps messages away from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<ScopeAnswer<'a>>,
+    /// A template of an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<TemplateEvent<'a>>,
+    /// More of it, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    /// When a lock ends by itself, or an open breaker is probed.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Moment>,
-    /// The caller's own pairs.
-    #[schema(value_type = std::collections::HashMap<String, String>)]
-    metadata: Pairs<'a>,
+    /// The caller's own pairs; absent where it is about an account.
+    #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Pairs<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<ClientAnswer<'a>>,
+}
+
+/// A route that was passed over.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SkippedAnswer<'a> {
+    channel: &'static str,
+    sender: u32,
+    /// `not_on_channel`, `breaker`, `template`, `messaging_limit`, `too_soon` or `country`.
+    reason: &'static str,
+    /// More of it, for people.
+    detail: &'a str,
+}
+
+/// What a breaker keeps messages away from.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScopeAnswer<'a> {
+    /// `account`, `number`, `template` or `country`.
+    scope: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<&'a str>,
+}
+
+impl<'a> From<&'a BreakerScope> for ScopeAnswer<'a> {
+    fn from(scope: &'a BreakerScope) -> Self {
+        let mut answer = Self {
+            scope: scope.as_str(),
+            sender: None,
+            template: None,
+            language: None,
+            country: None,
+        };
+        match scope {
+            BreakerScope::Account => {}
+            BreakerScope::Sender(sender) => answer.sender = Some(*sender),
+            BreakerScope::Template { name, language } => {
+                answer.template = Some(name);
+                answer.language = language.as_deref();
+            }
+            BreakerScope::Country(country) => answer.country = Some(country.as_str()),
+        }
+        answer
+    }
+}
+
+/// A template whose status changed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TemplateEvent<'a> {
+    name: &'a str,
+    language: &'a str,
+    status: &'static str,
+    /// What it was, where that was known.
+    before: Option<&'static str>,
+    /// Why, in the provider's words.
+    reason: Option<&'a str>,
 }
 
 /// Hints about the user's device, as the caller gave them.
@@ -124,36 +212,90 @@ impl<'a> From<&'a ClientHints> for ClientAnswer<'a> {
     }
 }
 
-/// The events of an entry, in the order of its decisions. The n-th decision's event always has the n-th id, whether or
+/// The events of a line, in the order of its decisions. The n-th decision's event always has the n-th id, whether or
 /// not the ones before it are told.
-pub(crate) fn events(entry: &Entry) -> impl Iterator<Item = EventAnswer<'_>> {
-    entry
-        .decisions
-        .iter()
-        .enumerate()
-        .filter_map(|(at, decision)| event(entry, at, decision))
+pub(crate) fn events(line: &Line) -> Vec<EventAnswer<'_>> {
+    match line {
+        Line::Recipient(entry) => {
+            let decisions = entry.decisions.iter().enumerate();
+            decisions.filter_map(|(at, decision)| event(entry, at, decision)).collect()
+        }
+        Line::Account(entry) => {
+            let decisions = entry.decisions.iter().enumerate();
+            decisions.map(|(at, decision)| account_event(entry, at, decision)).collect()
+        }
+    }
+}
+
+fn account_event<'a>(entry: &'a AccountEntry, at: usize, decision: &'a AccountDecision) -> EventAnswer<'a> {
+    let mut data = EventData {
+        channel: Some(entry.channel.as_str()),
+        provider: Some(&entry.provider),
+        senders: Some(&entry.senders),
+        ..EventData::default()
+    };
+    let r#type = match decision {
+        AccountDecision::BreakerOpened {
+            scope,
+            code,
+            detail,
+            probe_at,
+        } => {
+            data.reason = Some("breaker_opened");
+            data.breaker = Some(scope.into());
+            data.failure = Some(FailureAnswer::new(code, detail));
+            data.until = Some(Moment(*probe_at));
+            "account.alert"
+        }
+        AccountDecision::BreakerClosed { scope, code, after_ms } => {
+            data.reason = Some("breaker_closed");
+            data.breaker = Some(scope.into());
+            data.failure = Some(FailureAnswer::new(code, ""));
+            data.duration_ms = Some(*after_ms);
+            "account.alert"
+        }
+        AccountDecision::TemplateStatus {
+            name,
+            language,
+            before,
+            now,
+            reason,
+        } => {
+            data.template = Some(TemplateEvent {
+                name,
+                language,
+                status: now.as_str(),
+                before: before.map(TemplateStatus::as_str),
+                reason: reason.as_deref(),
+            });
+            "template.status_changed"
+        }
+        AccountDecision::Told { about, detail } => {
+            data.reason = Some(about);
+            data.detail = Some(detail);
+            "account.alert"
+        }
+    };
+    EventAnswer {
+        id: Shown(nth(entry.id, at)),
+        r#type,
+        timestamp: Moment(entry.at),
+        service: None,
+        mode: Mode::Live.as_str(),
+        data,
+    }
 }
 
 fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<EventAnswer<'a>> {
     let mut data = EventData {
         verification_id: entry.verification.map(Shown),
         message_id: entry.message.map(Shown),
-        to: entry.masked.as_str(),
-        country: entry.country.as_str(),
+        to: Some(entry.masked.as_str()),
+        country: Some(entry.country.as_str()),
         purpose: entry.purpose.as_ref().map(|p| p.as_str()),
-        status: None,
-        channel: None,
-        provider: None,
-        sender: None,
-        reason: None,
-        counted: None,
-        checks_left: None,
-        delivery_ms: None,
-        duration_ms: None,
-        failure: None,
-        until: None,
-        metadata: Pairs(&entry.metadata),
+        metadata: Some(Pairs(&entry.metadata)),
         client: entry.client.as_deref().map(Into::into),
+        ..EventData::default()
     };
     let r#type = match decision {
         Decision::Began { .. } => {
@@ -168,6 +310,7 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
             if let Some(message) = queued {
                 by_message(&mut data, message);
             }
+            data.skipped = skipped(entry);
             "verification.created"
         }
         Decision::Queued { message, cause } => {
@@ -177,10 +320,12 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
                 SendCause::Begun | SendCause::Plain => return None,
                 SendCause::Requested => "verification.resent",
                 SendCause::FellBackOnFailure => {
+                    data.skipped = skipped(entry);
                     data.reason = Some("failure");
                     "verification.fallback"
                 }
                 SendCause::FellBackOnSilence { .. } => {
+                    data.skipped = skipped(entry);
                     data.reason = Some("silence");
                     "verification.fallback"
                 }
@@ -195,6 +340,11 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
             by_message(&mut data, message);
             data.delivery_ms = Some(*after_ms);
             data.failure = failure.as_ref().map(Into::into);
+            // Booked with the fact that a message has arrived, it is told with it.
+            data.price = entry.decisions.iter().find_map(|d| match d {
+                Decision::Priced { message: of, price } if of.id == message.id => Some(price.into()),
+                _ => None,
+            });
             match status {
                 MessageStatus::Queued => return None,
                 MessageStatus::Accepted => "message.accepted",
@@ -213,7 +363,25 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
         Decision::Alert { route, failure } => {
             by_route(&mut data, route);
             data.failure = Some(failure_of(failure));
-            "account.alert"
+            match failure.class {
+                // The account's own line tells it once, not once per message.
+                FailureClass::TripBreaker(_) => return None,
+                FailureClass::NoFallback => {
+                    data.reason = Some("identity_changed");
+                    "guard.tripped"
+                }
+                FailureClass::RetryHere { .. }
+                | FailureClass::SlowDown { .. }
+                | FailureClass::NextRoute
+                | FailureClass::Unreachable
+                | FailureClass::OtherLanguage
+                | FailureClass::OurMistake => "account.alert",
+            }
+        }
+        Decision::Disowned { message } => {
+            by_message(&mut data, message);
+            data.reason = Some("not_requested");
+            "guard.tripped"
         }
         Decision::CheckFailed { reason, checks_left } => {
             data.reason = Some(reason.as_str());
@@ -245,7 +413,10 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
             }
         }
         Decision::Locked { until } => {
-            data.reason = Some("too_many_checks");
+            data.reason = Some(match entry.input {
+                InputRecord::Disowned { .. } => "not_requested",
+                _ => "too_many_checks",
+            });
             data.until = until.map(Moment);
             "guard.tripped"
         }
@@ -254,16 +425,35 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
         | Decision::RetryAt { .. }
         | Decision::ReceiptRepeated { .. }
         | Decision::NoFallback(_)
+        | Decision::Skipped { .. }
+        | Decision::NoneOpen { .. }
+        | Decision::ReachLearned { .. }
+        | Decision::LanguageChosen { .. }
+        | Decision::Priced { .. }
         | Decision::Refused(_) => return None,
     };
     Some(EventAnswer {
         id: Shown(nth(entry.id, at)),
         r#type,
         timestamp: Moment(entry.at),
-        service: entry.scope.service.as_str(),
+        service: Some(entry.scope.service.as_str()),
         mode: entry.scope.mode.as_str(),
         data,
     })
+}
+
+fn skipped(entry: &Entry) -> Vec<SkippedAnswer<'_>> {
+    let all = entry.decisions.iter();
+    all.filter_map(|decision| match decision {
+        Decision::Skipped { route, skip } => Some(SkippedAnswer {
+            channel: route.channel.as_str(),
+            sender: route.sender,
+            reason: skip.reason.as_str(),
+            detail: &skip.detail,
+        }),
+        _ => None,
+    })
+    .collect()
 }
 
 fn by_message<'a>(data: &mut EventData<'a>, message: &'a MessageRef) {

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tapcode_core::delivery::{Delivery, Failure, MessageStatus};
 use tapcode_core::entry::{Entry, InputRecord};
 use tapcode_core::id::{EventId, MessageId, VerificationId};
+use tapcode_core::money::Money;
 use tapcode_core::number::Number;
 use tapcode_core::plan::Route;
 use tapcode_core::recipient::PlainMessage;
@@ -44,6 +45,22 @@ impl FailureAnswer<'_> {
     }
 }
 
+impl<'a> FailureAnswer<'a> {
+    /// From its parts.
+    pub(crate) const fn new(code: &'a str, detail: &'a str) -> Self {
+        Self { code, detail }
+    }
+}
+
+impl<'a> From<&'a Money> for Price<'a> {
+    fn from(money: &'a Money) -> Self {
+        Self {
+            amount_micros: money.amount_micros,
+            currency: money.currency.as_str(),
+        }
+    }
+}
+
 impl<'a> From<&'a Failure> for FailureAnswer<'a> {
     fn from(failure: &'a Failure) -> Self {
         Self {
@@ -73,6 +90,8 @@ pub(crate) struct AttemptAnswer<'a> {
     provider: &'a str,
     /// The WhatsApp account's or the number's id in the configuration.
     sender: u32,
+    /// The language of the template, as the provider writes it; `null` where there is none.
+    language: Option<&'a str>,
     #[serde(flatten)]
     #[schema(inline)]
     delivery: DeliveryAnswer<'a>,
@@ -96,7 +115,7 @@ pub(crate) struct DeliveryAnswer<'a> {
     #[schema(value_type = Option<String>, format = DateTime)]
     failed_at: Option<Moment>,
     failure: Option<FailureAnswer<'a>>,
-    /// `null` until the provider tells.
+    /// `null` until it has arrived, and where nobody can say.
     price: Option<Price<'a>>,
     /// The provider's name for the message.
     provider_message_id: Option<&'a str>,
@@ -113,7 +132,7 @@ impl<'a> From<&'a Delivery> for DeliveryAnswer<'a> {
             read_at: d.read_at.map(Moment),
             failed_at: d.failed_at.map(Moment),
             failure: d.failure.as_ref().filter(|_| d.failed_at.is_some()).map(Into::into),
-            price: None,
+            price: d.price.as_ref().map(Into::into),
             provider_message_id: d.provider_message_id.as_deref(),
         }
     }
@@ -203,6 +222,7 @@ fn attempts(v: &Verification) -> Vec<AttemptAnswer<'_>> {
                 channel: channel.as_str(),
                 provider,
                 sender: *sender,
+                language: a.language.as_deref(),
                 delivery: (&a.delivery).into(),
             })
         })
@@ -286,7 +306,7 @@ pub(crate) struct TimelineEntry<'a> {
 /// What reached us.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct InputAnswer<'a> {
-    /// `begin`, `resend`, `check`, `cancel`, `send_message`, `outcome`, `receipt`, `tick` or `unlock`.
+    /// `begin`, `resend`, `check`, `cancel`, `send_message`, `outcome`, `receipt`, `disowned`, `tick` or `unlock`.
     r#type: &'static str,
     /// The message that a provider spoke of.
     #[schema(value_type = Option<String>)]
@@ -353,6 +373,10 @@ impl From<&InputRecord> for InputAnswer<'_> {
                 message_id: Some(Shown(*message)),
                 told: Some(status.as_str()),
                 ..plain("receipt")
+            },
+            InputRecord::Disowned { message } => Self {
+                message_id: Some(Shown(*message)),
+                ..plain("disowned")
             },
             InputRecord::Tick => plain("tick"),
             InputRecord::Unlock => plain("unlock"),

@@ -1,5 +1,6 @@
 //! How does a caller follow what happens? Pages of events, and a stream of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
-use tapcode_core::entry::Entry;
+use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::time::Timestamp;
-use tapcode_engine::contract::store::{Place, Right, StoreError};
+use tapcode_engine::contract::store::{Line, Place, Right, StoreError};
 use tapcode_engine::engine::Engine;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -170,6 +171,8 @@ struct Wanted {
     service: Option<ServiceName>,
     /// `None`: both; only an admin key without a service sees both.
     mode: Option<Mode>,
+    /// The senders of that service; `None`: all.
+    senders: Option<BTreeSet<(Channel, u32)>>,
     types: Option<Vec<&'static str>>,
 }
 
@@ -185,11 +188,28 @@ impl Wanted {
         let types = query.read("types", (Code::UnknownEventType, unknown), |t| {
             t.split(',').map(one).collect()
         });
-        Self { service, mode, types }
+        let directory = call.engine().directory();
+        let senders = service.as_ref().map(|service| directory.senders_for(service));
+        Self {
+            service,
+            mode,
+            senders,
+            types,
+        }
     }
 
-    fn has_entry(&self, entry: &Entry) -> bool {
-        self.service.as_ref().is_none_or(|s| *s == entry.scope.service) && self.mode.is_none_or(|m| m == entry.scope.mode)
+    fn has_line(&self, line: &Line) -> bool {
+        match line {
+            Line::Recipient(entry) => {
+                self.service.as_ref().is_none_or(|s| *s == entry.scope.service) && self.mode.is_none_or(|m| m == entry.scope.mode)
+            }
+            // An account is everybody's whose messages go over it.
+            Line::Account(entry) => {
+                let used =
+                    |senders: &BTreeSet<(Channel, u32)>| entry.senders.iter().any(|s| senders.contains(&(entry.channel, *s)));
+                self.senders.as_ref().is_none_or(used) && self.mode.is_none_or(|m| m == Mode::Live)
+            }
+        }
     }
 
     fn has(&self, event: &EventAnswer<'_>) -> bool {
@@ -208,22 +228,22 @@ async fn list(call: Call) -> Answered {
     let limit = query.limit();
     query.done()?;
     let mut cursor = start.unwrap_or(Cursor { after: None, told: 0 });
-    let mut kept: Vec<(Entry, usize)> = Vec::new();
+    let mut kept: Vec<(Line, usize)> = Vec::new();
     let (mut found, mut looked) = (0, 0);
     // Entries are kept and events made from them at the end, because events borrow.
     'pages: while looked < LOG_ROWS_MAX {
         let rows = call
             .engine()
             .store()
-            .entries(cursor.after, LOG_ROWS)
+            .lines(cursor.after, LOG_ROWS)
             .await
             .map_err(|error| unavailable(&error))?;
         let last = rows.len() < LOG_ROWS;
         looked += rows.len();
         for (place, entry) in rows {
             let skip = usize::from(cursor.told);
-            let here = if wanted.has_entry(&entry) {
-                events(&entry).skip(skip).filter(|e| wanted.has(e)).count()
+            let here = if wanted.has_line(&entry) {
+                events(&entry).into_iter().skip(skip).filter(|e| wanted.has(e)).count()
             } else {
                 0
             };
@@ -250,7 +270,7 @@ async fn list(call: Call) -> Answered {
     }
     let data = kept
         .iter()
-        .flat_map(|(entry, skip)| events(entry).skip(*skip))
+        .flat_map(|(entry, skip)| events(entry).into_iter().skip(*skip))
         .filter(|e| wanted.has(e))
         .take(limit)
         .collect();
@@ -264,9 +284,9 @@ async fn list(call: Call) -> Answered {
 }
 
 /// How many events behind `skip` have to be passed to see `room` wanted ones.
-fn up_to(entry: &Entry, wanted: &Wanted, skip: usize, room: usize) -> usize {
+fn up_to(entry: &Line, wanted: &Wanted, skip: usize, room: usize) -> usize {
     let (mut seen, mut passed) = (0, 0);
-    for event in events(entry).skip(skip) {
+    for event in events(entry).into_iter().skip(skip) {
         if seen == room {
             break;
         }
@@ -378,18 +398,13 @@ impl Follower {
     }
 
     async fn read_on(&self, cursor: &mut Cursor) -> Result<Read, Gone> {
-        let rows = self
-            .engine
-            .store()
-            .entries(cursor.after, LOG_ROWS)
-            .await
-            .map_err(Gone::Store)?;
+        let rows = self.engine.store().lines(cursor.after, LOG_ROWS).await.map_err(Gone::Store)?;
         let more = rows.len() == LOG_ROWS;
         let mut piece = Vec::new();
         for (place, entry) in rows {
-            if self.wanted.has_entry(&entry) {
-                let all = events(&entry).count();
-                for (at, event) in events(&entry).enumerate().skip(usize::from(cursor.told)) {
+            if self.wanted.has_line(&entry) {
+                let all = events(&entry).len();
+                for (at, event) in events(&entry).into_iter().enumerate().skip(usize::from(cursor.told)) {
                     if !self.wanted.has(&event) {
                         continue;
                     }

@@ -409,6 +409,17 @@ fn whatsapp_message(call: &Call, json: &Json<'_>) -> Result<Ready, Problem> {
             Code::TemplateUnknown.registered().means,
         ));
     }
+    let view = named.sender(Channel::Whatsapp, account).map(|s| call.engine().account(s));
+    if let Some(approved) = view.as_ref().and_then(|v| v.account.approved(&name))
+        && !approved.contains(&language.as_str())
+    {
+        let detail = if approved.is_empty() {
+            "Meta lets the template be sent in no language now".to_owned()
+        } else {
+            format!("Meta lets the template be sent in {} now", approved.join(", "))
+        };
+        return Err(Problem::at(Code::TemplateUnknown, "/template/language/code", detail));
+    }
     let content = Content::Template {
         name,
         language,

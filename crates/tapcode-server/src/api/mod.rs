@@ -13,8 +13,10 @@ mod openapi;
 mod operation;
 mod query;
 mod reader;
+mod recipients;
 pub(crate) mod refusal;
 mod status;
+mod templates;
 pub(crate) mod time;
 mod verifications;
 
@@ -56,7 +58,9 @@ fn routes(app: &App) -> Vec<Route> {
     let mut routes = verifications::routes(&shared);
     routes.extend(messages::routes(&shared));
     routes.extend(events::routes(&shared));
+    routes.extend(templates::routes(&shared));
     routes.extend(administration::routes(&shared));
+    routes.extend(recipients::routes(&shared));
     routes.extend(status::routes(&shared));
     let about = docs::routes(app, &routes);
     routes.extend(about);

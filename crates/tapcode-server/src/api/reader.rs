@@ -26,6 +26,7 @@ impl Reading {
                 pointer: pointer.into(),
                 code,
                 detail: detail.into(),
+                source: None,
             });
         }
     }
@@ -176,6 +177,16 @@ impl<'j> Field<'j> {
         };
         let fits = number.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= max);
         fits.or_else(|| self.fail(Code::InvalidRequest, format!("a whole number from 0 to {max} belongs here")))
+    }
+
+    /// A whole number of any size, so that what is wrong with it can be said by whoever knows its bounds.
+    pub(crate) fn any_whole(&self) -> Option<i64> {
+        let Json::Number(number) = self.json else {
+            return self.wrong_type("a whole number");
+        };
+        number
+            .as_i64()
+            .or_else(|| self.fail(Code::InvalidRequest, "a whole number belongs here"))
     }
 
     /// An object.

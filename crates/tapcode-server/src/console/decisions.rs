@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use tapcode_core::entry::Entry;
 use tapcode_core::plan::Route;
 use tapcode_core::words::tell;
-use tapcode_engine::contract::store::{Place, Snapshot, StoreError, Subject, SubjectId};
+use tapcode_engine::contract::store::{Line, Place, Snapshot, StoreError, Subject, SubjectId};
 
 use super::Page;
 use super::shown::ShownDecision;
@@ -71,10 +71,13 @@ impl Decisions {
 
     /// The next decisions, and whether they are all there are.
     pub(super) async fn next(&mut self) -> Result<(Vec<ShownDecision>, bool), StoreError> {
-        let entries = self.page.engine.store().entries(self.after, ENTRIES_AT_ONCE).await?;
+        let entries = self.page.engine.store().lines(self.after, ENTRIES_AT_ONCE).await?;
         let all = entries.len() < ENTRIES_AT_ONCE;
         let mut decisions = Vec::new();
-        for (place, entry) in entries {
+        for (place, line) in entries {
+            self.after = Some(place);
+            // What is about an account is about no phone.
+            let Line::Recipient(entry) = line else { continue };
             if let Some(number) = self.number(&entry).await? {
                 decisions.extend(
                     tell(&entry)
@@ -82,7 +85,6 @@ impl Decisions {
                         .map(|told| ShownDecision::new(entry.at, &number, entry.verification, told)),
                 );
             }
-            self.after = Some(place);
         }
         Ok((decisions, all))
     }

@@ -1,0 +1,172 @@
+//! How does an operator run the templates of an account without opening its provider's pages? What a draft needs is
+//! filled in, what its provider would reject is told first, and what came of it is durable before it is answered.
+
+use std::sync::Arc;
+
+use tapcode_core::account::{AccountInput, ButtonKind, Template};
+use tapcode_core::plan::Channel;
+
+use crate::accounts::AccountReadError;
+use crate::contract::account::{AccountError, App, Preview, Submitted, TemplateDraft, Violation};
+use crate::engine::{Engine, EngineError};
+use crate::service::{Directory, Sender, Service};
+
+/// The least time that Meta can be told to try to deliver a message. Seconds:
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/time-to-live> (read 2026-11-22).
+pub const SEND_TTL_S_MIN: u64 = 30;
+/// The longest. Seconds; the same source.
+pub const SEND_TTL_S_MAX: u64 = 900;
+/// How much longer than the wait for the fallback a message is tried. Seconds: what arrives in the same moment is no harm.
+const BEYOND_THE_WAIT_S: u64 = 5;
+
+/// Why nothing came of a request about templates.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// The sender's provider has no templates: it is simulated, or speaks on another channel.
+    #[error("the account's provider has no templates to manage")]
+    NoTemplates,
+    /// The provider would reject the draft.
+    #[error("the provider would reject the template")]
+    Violations(Vec<Violation>),
+    /// There is no such template, by what the provider lists.
+    #[error("the account has no such template")]
+    Unknown,
+    /// The provider said no, or nothing.
+    #[error(transparent)]
+    Provider(#[from] AccountError),
+    /// It could not be made durable here. What was asked of the provider was done.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<AccountReadError> for TemplateError {
+    fn from(error: AccountReadError) -> Self {
+        match error {
+            AccountReadError::NoAccount => Self::NoTemplates,
+            AccountReadError::Account(error) => Self::Provider(error),
+            AccountReadError::Engine(error) => Self::Engine(error),
+        }
+    }
+}
+
+/// What a draft says where its author says nothing: what fits the services whose messages go over the sender's account.
+#[must_use]
+pub fn default_draft(directory: &Directory, sender: &Sender, name: &str, button: ButtonKind) -> TemplateDraft {
+    let services = directory.services_of(&sender.account());
+    let languages = sender.provider.account_api().map_or_else(Vec::new, |api| {
+        let configured = api.configured_languages();
+        if configured.is_empty() {
+            vec![api.default_language().to_owned()]
+        } else {
+            configured.to_vec()
+        }
+    });
+    let ttl_ms = services.iter().map(|service| service.code_ttl_ms).min();
+    let apps = if button == ButtonKind::CopyCode {
+        Vec::new()
+    } else {
+        apps_of(&services)
+    };
+    TemplateDraft {
+        name: name.to_owned(),
+        languages,
+        security_disclaimer: true,
+        code_expiration_minutes: ttl_ms.and_then(|ms| i64::try_from(ms.div_ceil(60_000)).ok()),
+        button,
+        button_text: None,
+        autofill_text: None,
+        apps,
+        zero_tap_terms_accepted: false,
+        send_ttl_seconds: i64::try_from(send_ttl_s(&services, sender)).ok(),
+    }
+}
+
+fn apps_of(services: &[&Arc<Service>]) -> Vec<App> {
+    let mut apps: Vec<App> = Vec::new();
+    for app in services.iter().flat_map(|service| &service.apps) {
+        if !apps.contains(app) {
+            apps.push(app.clone());
+        }
+    }
+    apps
+}
+
+/// Just above the longest wait for a fallback from this sender: nothing arrives after the SMS that replaced it.
+fn send_ttl_s(services: &[&Arc<Service>], sender: &Sender) -> u64 {
+    let of_countries = services.iter().flat_map(|s| s.workflows.iter().map(|(_, steps)| steps));
+    let workflows = services.iter().map(|s| &s.workflow).chain(of_countries);
+    let is_this =
+        |step: &&crate::service::WorkflowStep| step.channel == Channel::Whatsapp && step.sender.is_none_or(|id| id == sender.id);
+    // The wait of a workflow's last step is for nothing.
+    let waits = workflows.flat_map(|steps| steps.iter().rev().skip(1).filter(is_this));
+    let longest_ms = waits
+        .map(|step| step.wait_ms.unwrap_or(crate::service::WAIT_MS_DEFAULT))
+        .max();
+    let wait_s = longest_ms.map_or(0, |ms| u64::from(ms).div_ceil(1_000) + BEYOND_THE_WAIT_S);
+    wait_s.clamp(SEND_TTL_S_MIN, SEND_TTL_S_MAX)
+}
+
+impl Engine {
+    /// Creates a template, or replaces it, in all languages of a draft.
+    ///
+    /// # Errors
+    /// [`TemplateError`]; [`TemplateError::Violations`] before anything was asked of the provider.
+    pub async fn submit_template(&self, sender: &Sender, draft: &TemplateDraft) -> Result<Vec<Submitted>, TemplateError> {
+        let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
+        let violations = api.violations(draft);
+        if !violations.is_empty() {
+            return Err(TemplateError::Violations(violations));
+        }
+        let requests = api.submit(draft);
+        let one_each = requests.len() == draft.languages.len() && requests.len() > 1 || draft.languages.len() == 1;
+        let mut submitted = Vec::new();
+        for (at, request) in requests.into_iter().enumerate() {
+            let language = draft.languages.get(at).filter(|_| one_each).map(String::as_str);
+            submitted.extend(self.ask(api, request, |api, answer| api.submit_of(answer, language)).await?);
+        }
+        self.sync_templates(sender).await?;
+        Ok(submitted)
+    }
+
+    /// Deletes a template, in one language or in all.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub async fn delete_template(&self, sender: &Sender, name: &str, language: Option<&str>) -> Result<(), TemplateError> {
+        let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
+        let listed = self.list_templates(sender).await?;
+        let mut of_name = listed.iter().filter(|t| *t.name == *name);
+        let found = of_name
+            .find(|t| language.is_none_or(|l| *t.language == *l))
+            .ok_or(TemplateError::Unknown)?;
+        let request = api.delete(name, language.map(|_| &*found.id));
+        self.ask(api, request, |api, answer| api.done_of(answer)).await?;
+        self.sync_templates(sender).await?;
+        Ok(())
+    }
+
+    /// What people will see of a draft.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub async fn preview_template(&self, sender: &Sender, draft: &TemplateDraft) -> Result<Vec<Preview>, TemplateError> {
+        let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
+        let violations = api.violations(draft);
+        if !violations.is_empty() {
+            return Err(TemplateError::Violations(violations));
+        }
+        Ok(self
+            .ask(api, api.preview(draft), |api, answer| api.preview_of(answer))
+            .await?)
+    }
+
+    /// Lists the templates of an account anew, and remembers what the provider says of them.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub async fn sync_templates(&self, sender: &Sender) -> Result<Vec<Template>, TemplateError> {
+        let templates = self.list_templates(sender).await?;
+        self.apply_account(sender, &AccountInput::Listed(templates.clone())).await?;
+        Ok(templates)
+    }
+}
