@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tapcode_core::delivery::{CALL_ANSWER_MS, Delivery, FailureClass, MessageStatus, RETRIES_MAX, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{
+    CALL_ANSWER_MS, Delivery, FailureClass, MessageStatus, RETRIES_MAX, ReceiptKind, SendOutcome, TripScope,
+};
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, NoFallback, Refusal, SendCause};
 use tapcode_core::id::{MessageId, VerificationId};
+use tapcode_core::money::Money;
 use tapcode_core::plan::Channel;
-use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX};
+use tapcode_core::recipient::{
+    DISOWNED_KEPT_MS, DISOWNED_LOCK_AFTER, FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX,
+};
 use tapcode_core::step::{Answer, Begin, CALL_PUT_OFF_MS, Decided, ENTRIES_MAX, Input};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{CodeSource, Limits, Purpose, Status};
@@ -25,6 +30,7 @@ const IDS: &str = "ids are unique";
 const BOUNDS: &str = "documents stay bounded";
 const ANSWERS: &str = "answers tell what happened";
 const LOG: &str = "the log tells what happened";
+const ROUTES: &str = "a route is passed over only for a reason";
 
 #[derive(Default)]
 pub struct Ledger {
@@ -37,6 +43,12 @@ pub struct Ledger {
     failures: HashMap<Purpose, u16>,
     lock: Option<Locked>,
     ids: HashSet<String>,
+    /// Whether the number is on a channel, as messages told last.
+    reach: HashMap<Channel, bool>,
+    /// When its holder said that they asked for no code.
+    disowned: Vec<Timestamp>,
+    /// Channels whose routes are closed at the moment of the step.
+    pub closed: Vec<Channel>,
 }
 
 /// A lock that holds until a moment, or for good.
@@ -64,6 +76,9 @@ pub struct Known {
 pub struct Message {
     pub id: MessageId,
     pub in_flight_since: Option<Timestamp>,
+    channel: Channel,
+    price: Option<Money>,
+    disowned: bool,
     verification: Option<usize>,
     step: u8,
     queued_at: Timestamp,
@@ -230,12 +245,36 @@ impl Ledger {
         known.begin.plan.step(next).map(|_| next)
     }
 
+    /// Whether nothing speaks against a channel, by what messages told and what is known of its routes.
+    fn is_open(&self, channel: Channel) -> bool {
+        self.reach.get(&channel) != Some(&false) && !self.closed.contains(&channel)
+    }
+
+    /// The first open step from here on, else this one.
+    fn open_from(&self, v: usize, from: u8) -> u8 {
+        let steps = (0u8..).zip(self.verifications[v].begin.plan.steps()).skip(from.into());
+        let open = steps.into_iter().find(|(_, s)| self.is_open(s.route.channel));
+        open.map_or(from, |(step, _)| step)
+    }
+
+    fn told_reach(&mut self, channel: Channel, arrived: bool, unreachable: bool) {
+        if arrived {
+            self.reach.insert(channel, true);
+        } else if unreachable {
+            self.reach.insert(channel, false);
+            self.see("unreachable");
+        }
+    }
+
     /// The step that a request takes: the next one, else the last one again; on a channel the first free one, else its last.
     fn wanted_step(&self, v: usize, channel: Option<Channel>) -> Option<u8> {
         let known = &self.verifications[v];
         let taken: Vec<u8> = known.attempts.iter().map(|m| self.messages[*m].step).collect();
         let Some(channel) = channel else {
-            return self.next_step(v).or(taken.last().copied());
+            return self
+                .next_step(v)
+                .map(|next| self.open_from(v, next))
+                .or(taken.last().copied());
         };
         let on: Vec<u8> = (0u8..)
             .zip(known.begin.plan.steps())
@@ -393,21 +432,40 @@ impl Ledger {
                 let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else {
                     return;
                 };
+                let mut unreachable = false;
                 match outcome {
                     SendOutcome::Accepted { .. } => {
                         known.facts.accepted.get_or_insert(now);
                     }
-                    SendOutcome::Failed { failure, .. } => known.facts.fail(now, failure.class),
+                    SendOutcome::Failed {
+                        failure,
+                        provider_message_id,
+                    } => {
+                        // A template that is in no other language is a template at fault.
+                        let of_template = failure.class == FailureClass::OtherLanguage
+                            && provider_message_id.is_none()
+                            && known.verification.is_some();
+                        let class = if of_template {
+                            FailureClass::TripBreaker(TripScope::Template)
+                        } else {
+                            failure.class
+                        };
+                        known.facts.fail(now, class);
+                        unreachable = failure.class == FailureClass::Unreachable && !known.facts.arrived();
+                    }
                     SendOutcome::Unclear { .. } if !known.facts.any() => known.facts.unclear = Some(now),
                     SendOutcome::Unclear { .. } => {}
                 }
                 known.in_flight_since = None;
+                let channel = known.channel;
+                self.told_reach(channel, false, unreachable);
             }
-            Input::Receipt { message, kind } if held(*message) => {
+            Input::Receipt { message, kind, facts } if held(*message) => {
                 let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else {
                     return;
                 };
                 let late = known.verification.is_some_and(|v| self.verifications[v].status.is_final());
+                let before = known.facts;
                 match kind {
                     ReceiptKind::Sent => {
                         known.facts.sent.get_or_insert(now);
@@ -419,6 +477,18 @@ impl Ledger {
                         known.facts.read.get_or_insert(now);
                     }
                     ReceiptKind::Failed(failure) => known.facts.fail(now, failure.class),
+                    ReceiptKind::Disowned if known.disowned => {}
+                    ReceiptKind::Disowned => {
+                        known.disowned = true;
+                        self.disowned.push(now);
+                    }
+                }
+                let is_new = known.facts != before;
+                known.price = known.price.or(facts.price);
+                let (channel, arrived) = (known.channel, known.facts.arrived());
+                let says_no = matches!(kind, ReceiptKind::Failed(f) if f.class == FailureClass::Unreachable);
+                if is_new {
+                    self.told_reach(channel, arrived, says_no && !arrived);
                 }
                 if late {
                     self.see("receipt after the end");
@@ -554,7 +624,8 @@ impl Ledger {
                     format!("plain message on {input:?}")
                 })?;
                 self.unique(format!("msg {}", message.id))?;
-                self.messages.push(Message::queued(message.id, None, 0, now, None));
+                self.messages
+                    .push(Message::queued(message.id, None, 0, message.route.channel, now, None));
                 Ok(())
             }
             Decision::Queued { message, cause } => {
@@ -596,7 +667,7 @@ impl Ledger {
             } => {
                 let at = known_message(self, message.id)?;
                 let nothing_sent = matches!(input, Input::Outcome { message: of, outcome: SendOutcome::Failed { failure, provider_message_id: None } }
-                    if *of == message.id && matches!(failure.class, FailureClass::RetryHere { .. }));
+                    if *of == message.id && matches!(failure.class, FailureClass::RetryHere { .. } | FailureClass::SlowDown { .. }));
                 hold(CALLS, nothing_sent, || format!("retry on {input:?}"))?;
                 hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || {
                     "more retries than there may be".into()
@@ -692,7 +763,73 @@ impl Ledger {
             }
             Decision::Locked { until } => {
                 self.see(if until.is_some() { "locked" } else { "locked for good" });
-                hold(ROWS, matches!(input, Input::Check { .. }), || format!("locked on {input:?}"))
+                let disowned = matches!(
+                    input,
+                    Input::Receipt {
+                        kind: ReceiptKind::Disowned,
+                        ..
+                    }
+                );
+                let within_day = self
+                    .disowned
+                    .iter()
+                    .filter(|at| now < at.plus_millis(DISOWNED_KEPT_MS))
+                    .count();
+                hold(
+                    ROWS,
+                    matches!(input, Input::Check { .. }) || (disowned && within_day >= DISOWNED_LOCK_AFTER),
+                    || format!("locked on {input:?}, disowned {within_day}"),
+                )?;
+                if let (true, Some(until)) = (disowned, until) {
+                    self.lock = Some(Locked::Until(*until));
+                    self.see("locked by its holder");
+                }
+                Ok(())
+            }
+            Decision::Skipped { route, .. } => {
+                self.see("skipped");
+                hold(ROUTES, !self.is_open(route.channel), || {
+                    format!("passed over {:?}, and nothing spoke against it", route.channel)
+                })
+            }
+            Decision::NoneOpen { route, .. } => {
+                self.see("none open");
+                hold(ROUTES, !self.is_open(route.channel), || {
+                    format!("{:?} was open all the same", route.channel)
+                })
+            }
+            Decision::ReachLearned { channel, is_on } => hold(
+                ROUTES,
+                *channel == Channel::Sms && *is_on || self.reach.get(channel) == Some(is_on),
+                || format!("learned {channel:?} {is_on} of {:?}", self.reach),
+            ),
+            Decision::LanguageChosen { .. } => broken(ROUTES, "no route here has templates"),
+            Decision::Priced { message, price } => {
+                let at = known_message(self, message.id)?;
+                let told = self.messages[at].price == Some(*price);
+                hold(
+                    RECEIPTS,
+                    told && self.unique(format!("price of {}", message.id)).is_ok(),
+                    || format!("{price:?} of {:?}", self.messages[at].price),
+                )
+            }
+            Decision::Disowned { message } => {
+                let at = known_message(self, message.id)?;
+                let is = self.messages[at].disowned
+                    && matches!(
+                        input,
+                        Input::Receipt {
+                            kind: ReceiptKind::Disowned,
+                            ..
+                        }
+                    );
+                hold(
+                    RECEIPTS,
+                    is && self.unique(format!("disowned {}", message.id)).is_ok(),
+                    || format!("disowned on {input:?}"),
+                )?;
+                self.see("disowned");
+                Ok(())
             }
             Decision::Unlocked => hold(ROWS, matches!(input, Input::Unlock), || format!("unlocked on {input:?}")),
             Decision::Refused(refusal) => hold(LOG, decided.answer.as_ref() == Err(refusal), || {
@@ -757,8 +894,9 @@ impl Ledger {
                     return broken(FALLBACK, "fell back from nothing");
                 };
                 hold(CALLS, !taken, || format!("step {step} was taken twice without a request"))?;
-                hold(FALLBACK, self.next_step(v) == Some(step), || {
-                    format!("fell back to step {step}")
+                let open = self.next_step(v).map(|next| self.open_from(v, next));
+                hold(FALLBACK, open == Some(step), || {
+                    format!("fell back to step {step}, {open:?} was right")
                 })?;
                 hold(FALLBACK, !self.arrived(v), || "fell back after it had arrived".into())?;
                 hold(FALLBACK, known.given_up.is_none(), || {
@@ -781,7 +919,9 @@ impl Ledger {
             SendCause::Plain => return broken(LOG, "a plain send of a verification"),
         }
         let at = self.messages.len();
-        self.messages.push(Message::queued(id, Some(v), step, now, None));
+        let planned = self.verifications[v].begin.plan.step(step);
+        let channel = planned.map_or(Channel::Sms, |s| s.route.channel);
+        self.messages.push(Message::queued(id, Some(v), step, channel, now, None));
         let known = &mut self.verifications[v];
         known.attempts.push(at);
         known.given_up = None;
@@ -807,7 +947,15 @@ impl Ledger {
                 known.evaluated < known.limits.max_checks && !self.locked(now)
             }
             Status::Expired => now >= known.expires_at,
-            Status::Canceled => matches!(input, Input::Cancel { verification } if *verification == id),
+            Status::Canceled => match input {
+                Input::Cancel { verification } => *verification == id,
+                Input::Receipt {
+                    message,
+                    kind: ReceiptKind::Disowned,
+                    ..
+                } => known.attempts.iter().any(|m| self.messages[*m].id == *message),
+                _ => false,
+            },
             Status::MaxChecksReached => {
                 matches!(input, Input::Check { verification, .. } if *verification == id)
                     && known.evaluated + 1 == known.limits.max_checks
@@ -1036,6 +1184,10 @@ impl Ledger {
             let Some(current) = self.current(v) else {
                 return broken(LOG, "pending without an attempt");
             };
+            let disowned = known.attempts.iter().any(|m| self.messages[*m].disowned);
+            hold(FINAL, !disowned, || {
+                "its holder asked for no code, and it is still pending".into()
+            })?;
             let more = self.next_step(v).is_some();
             let forbidden = current.facts.class == Some(FailureClass::NoFallback) && current.facts.dead();
             if !self.arrived(v) && more && known.given_up.is_none() {
@@ -1074,9 +1226,19 @@ impl Ledger {
 }
 
 impl Message {
-    fn queued(id: MessageId, verification: Option<usize>, step: u8, now: Timestamp, fallback_due: Option<Timestamp>) -> Self {
+    fn queued(
+        id: MessageId,
+        verification: Option<usize>,
+        step: u8,
+        channel: Channel,
+        now: Timestamp,
+        fallback_due: Option<Timestamp>,
+    ) -> Self {
         Self {
             id,
+            channel,
+            price: None,
+            disowned: false,
             in_flight_since: None,
             verification,
             step,

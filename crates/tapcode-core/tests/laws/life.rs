@@ -5,12 +5,13 @@
 //! what comes out (answers, calls, entries, the next document), keeps books of its own and compares.
 
 use proptest::prelude::*;
-use tapcode_core::delivery::{Failure, FailureClass, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{Failure, FailureClass, ReceiptFacts, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::id::{Fresh, MessageId, VerificationId};
-use tapcode_core::number::Number;
-use tapcode_core::plan::{Channel, Plan, Route, Step};
+use tapcode_core::money::{Currency, Money};
+use tapcode_core::number::{Country, Number};
+use tapcode_core::plan::{Channel, Plan, Route, Skip, SkipReason, Step};
 use tapcode_core::recipient::{Mode, Recipient, Scope, ServiceName};
-use tapcode_core::step::{Addressee, Begin, Context, Decided, Input, NewMessage, due_at, step};
+use tapcode_core::step::{Addressee, AllOpen, Begin, Context, Decided, Input, NewMessage, Routes, due_at, step};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Binding, CodeSource, Limits, Purpose, Sealed, Status};
 
@@ -66,6 +67,8 @@ pub struct Life {
 pub struct Moment {
     pub advance: Advance,
     pub may_call: bool,
+    /// Channels whose routes are closed at this moment.
+    pub closed: Vec<Channel>,
     pub act: Act,
 }
 
@@ -135,6 +138,7 @@ pub enum Told {
     Delivered,
     Read,
     Failed(FailureClass),
+    Disowned,
 }
 
 pub fn life() -> impl Strategy<Value = Life> {
@@ -168,7 +172,18 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn moment() -> impl Strategy<Value = Moment> {
-    (advance(), prop::bool::weighted(0.85), act()).prop_map(|(advance, may_call, act)| Moment { advance, may_call, act })
+    let closed = prop_oneof![
+        6 => Just(Vec::new()),
+        2 => Just(vec![Channel::Whatsapp]),
+        1 => Just(vec![Channel::Sms]),
+        1 => Just(vec![Channel::Whatsapp, Channel::Sms]),
+    ];
+    (advance(), prop::bool::weighted(0.85), closed, act()).prop_map(|(advance, may_call, closed, act)| Moment {
+        advance,
+        may_call,
+        closed,
+        act,
+    })
 }
 
 fn advance() -> impl Strategy<Value = Advance> {
@@ -192,9 +207,13 @@ fn act() -> impl Strategy<Value = Act> {
         prop_oneof![
             6 => prop_oneof![3 => 0..2_000u32, 1 => 0..15_000u32].prop_map(|after_ms| FailureClass::RetryHere { after_ms }),
             3 => Just(FailureClass::NextRoute),
-            1 => Just(FailureClass::TripBreaker),
+            1 => Just(FailureClass::TripBreaker(TripScope::Sender)),
             1 => Just(FailureClass::OurMistake),
             1 => Just(FailureClass::NoFallback),
+            2 => Just(FailureClass::Unreachable),
+            1 => (0..2_000u32).prop_map(|after_ms| FailureClass::SlowDown { after_ms }),
+            1 => Just(FailureClass::TripBreaker(TripScope::Country)),
+            1 => Just(FailureClass::OtherLanguage),
         ]
     };
     let channel = || prop_oneof![Just(Channel::Whatsapp), Just(Channel::Sms)];
@@ -203,7 +222,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (class(), prop::bool::weighted(0.2)).prop_map(|(class, with_id)| Said::Failed { class, with_id }),
         2 => Just(Said::Unclear),
     ];
-    let told = prop_oneof![3 => Just(Told::Sent), 3 => Just(Told::Delivered), 2 => Just(Told::Read), 3 => class().prop_map(Told::Failed)];
+    let told = prop_oneof![3 => Just(Told::Sent), 3 => Just(Told::Delivered), 2 => Just(Told::Read), 3 => class().prop_map(Told::Failed), 1 => Just(Told::Disowned)];
     let wait = prop_oneof![1 => Just(0u32), 6 => Just(10_000u32), 3 => 1..120_000u32];
     let sometimes = || prop_oneof![8 => Just(None), 1 => (0..2u8).prop_map(Some)];
     prop_oneof![
@@ -229,6 +248,27 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// Routes of these channels are closed.
+struct Closed<'a>(&'a [Channel]);
+
+impl Routes for Closed<'_> {
+    fn skip(&self, route: &Route, _: Country, _: &str) -> Option<Skip> {
+        self.0.contains(&route.channel).then(|| Skip::because(SkipReason::Breaker))
+    }
+
+    fn language(&self, _: &Route, _: &str) -> Option<Box<str>> {
+        None
+    }
+
+    fn default_language(&self, _: &Route) -> Option<Box<str>> {
+        None
+    }
+
+    fn spacing_ms(&self, _: &Route) -> u64 {
+        0
+    }
+}
+
 /// Lives it through and holds the laws against every step.
 pub fn live(core: &mut dyn Core, life: &Life) -> Result<Ledger, Broken> {
     let mut ledger = Ledger::default();
@@ -244,11 +284,14 @@ pub fn live(core: &mut dyn Core, life: &Life) -> Result<Ledger, Broken> {
         // Far apart, so that the ids of one step cannot meet those of another.
         let fresh = Fresh(((at as u128 + 1) << 64).to_be_bytes());
         let may_call = |_: &Route| moment.may_call;
+        let closed = Closed(&moment.closed);
         let context = Context {
             now,
             fresh,
             may_call: &may_call,
+            routes: &closed,
         };
+        ledger.closed.clone_from(&moment.closed);
         let decided = core.step(state.clone(), &input, &context);
         let again = core.step(state.clone(), &input, &context);
         let (once, twice) = (format!("{decided:?}"), format!("{again:?}"));
@@ -366,6 +409,13 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
             Input::Receipt {
                 message,
                 kind: receipt(*told),
+                facts: ReceiptFacts {
+                    price: Some(Money {
+                        amount_micros: i64::try_from(*which % 7).unwrap_or(0),
+                        currency: Currency::USD,
+                    }),
+                    identity: None,
+                },
             }
         }
         Act::Tick => Input::Tick,
@@ -466,6 +516,7 @@ pub fn receipt(told: Told) -> ReceiptKind {
         Told::Sent => ReceiptKind::Sent,
         Told::Delivered => ReceiptKind::Delivered,
         Told::Read => ReceiptKind::Read,
+        Told::Disowned => ReceiptKind::Disowned,
         Told::Failed(class) => ReceiptKind::Failed(Failure::new(class, "131049", "not delivered")),
     }
 }
@@ -482,6 +533,7 @@ fn due_is_honest(core: &dyn Core, recipient: &Recipient, now: Timestamp) -> Held
                 now: at,
                 fresh: Fresh([0xee; 16]),
                 may_call: &may_call,
+                routes: &AllOpen,
             },
         )
     };

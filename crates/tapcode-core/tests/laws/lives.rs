@@ -6,10 +6,10 @@ use crate::life::{Real, START, Told, addressee, begin, life, live, own_payload, 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use tapcode_core::delivery::{Delivery, FailureClass};
+use tapcode_core::delivery::{Delivery, FailureClass, ReceiptFacts};
 use tapcode_core::id::Fresh;
 use tapcode_core::plan::{Channel, Route};
-use tapcode_core::step::{Context, Input, NewMessage, step};
+use tapcode_core::step::{AllOpen, Context, Input, NewMessage, step};
 
 proptest! {
     #![proptest_config(Config { cases: 1_000, ..Config::default() })]
@@ -71,6 +71,7 @@ fn told_in_order(order: &[Told]) -> (String, String) {
         now: START.plus_millis(at),
         fresh: Fresh([u8::try_from(at).unwrap() + 1; 16]),
         may_call: &may_call,
+        routes: &AllOpen,
     };
     let begin = step(None, &begin(&[(Channel::Whatsapp, 10_000)]), &context(0));
     let plain = NewMessage {
@@ -88,6 +89,7 @@ fn told_in_order(order: &[Told]) -> (String, String) {
             let input = Input::Receipt {
                 message: *id,
                 kind: receipt(*told),
+                facts: ReceiptFacts::default(),
             };
             state = step(state, &input, &context(10 + 2 * at as u64 + of as u64)).next;
         }

@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p tapcode-core --test laws -- planted --nocapture` prints how many planted bugs are caught.
 
+mod account;
 mod ledger;
 mod life;
 mod lives;

@@ -8,10 +8,11 @@ use crate::life::{Core, life, live};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, SendOutcome};
-use tapcode_core::entry::{CheckReason, Decision};
+use tapcode_core::entry::{CheckReason, Decision, SendCause};
 use tapcode_core::id::Fresh;
-use tapcode_core::recipient::{Lock, Recipient};
-use tapcode_core::step::{Answer, Context, Decided, Input, due_at, step};
+use tapcode_core::plan::Channel;
+use tapcode_core::recipient::{Lock, Reach, Recipient};
+use tapcode_core::step::{AllOpen, Answer, Context, Decided, Input, due_at, step};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, Status, Verification};
 
@@ -506,6 +507,7 @@ fn bugs() -> Vec<Bug> {
             if let Input::Receipt {
                 message,
                 kind: ReceiptKind::Failed(_),
+                ..
             } = i
             {
                 let undo = |a: &mut Attempt| {
@@ -584,6 +586,99 @@ fn bugs() -> Vec<Bug> {
             }
             decided
         }),
+        bug("closed routes are taken all the same", &["6", "answers"], |_, s, i, c| {
+            let context = Context {
+                now: c.now,
+                fresh: c.fresh,
+                may_call: c.may_call,
+                routes: &AllOpen,
+            };
+            step(s, i, &context)
+        }),
+        bug(
+            "what a message told of a channel is forgotten at once",
+            &["6", "answers"],
+            |_, s, i, c| step(changed(s, |r| r.knowledge.reach.clear()), i, c),
+        ),
+        bug(
+            "a silence is taken for a number that is not there",
+            &["6", "answers", "a route"],
+            |_, s, i, c| {
+                let mut decided = step(s, i, c);
+                let silent = |d: &Decision| match d {
+                    Decision::Queued {
+                        cause: SendCause::FellBackOnSilence { .. },
+                        ..
+                    } => true,
+                    _ => false,
+                };
+                let fell_back = decided.entries.iter().flat_map(|e| &e.decisions).any(silent);
+                if let Some(next) = decided.next.as_mut().filter(|_| fell_back) {
+                    next.knowledge.reach = vec![Reach {
+                        channel: Channel::Whatsapp,
+                        is_on: false,
+                        at: c.now,
+                    }];
+                }
+                decided
+            },
+        ),
+        bug("a price is booked with every receipt", &["7"], |_, s, i, c| {
+            let no_price = |a: &mut Attempt| a.delivery.price = None;
+            step(changed(s, |r| each(r, |v| v.attempts.iter_mut().for_each(no_price))), i, c)
+        }),
+        bug("one slip of a finger locks the number", &["2"], |_, s, i, c| {
+            let disowns = matches!(
+                i,
+                Input::Receipt {
+                    kind: ReceiptKind::Disowned,
+                    ..
+                }
+            );
+            step(
+                changed(s, |r| {
+                    if disowns {
+                        r.knowledge.disowned.push(c.now);
+                    }
+                }),
+                i,
+                c,
+            )
+        }),
+        bug("who asked for no code is not heard", &["4"], |_, s, i, c| {
+            let mut decided = step(s, i, c);
+            if matches!(
+                i,
+                Input::Receipt {
+                    kind: ReceiptKind::Disowned,
+                    ..
+                }
+            ) && ended(&decided, Status::Canceled)
+            {
+                decided.next.iter_mut().for_each(|n| {
+                    each(n, |v| {
+                        if v.finished_at == Some(c.now) {
+                            reopen(v);
+                        }
+                    })
+                });
+            }
+            decided
+        }),
+        bug("a sender that was too fast is tried without end", &["5"], |_, s, i, c| {
+            let slow = matches!(i, Input::Outcome { outcome: SendOutcome::Failed { failure, .. }, .. }
+                if matches!(failure.class, FailureClass::SlowDown { .. }));
+            let first = |a: &mut Attempt| a.delivery.retries = 0;
+            step(
+                changed(s, |r| {
+                    if slow {
+                        each(r, |v| v.attempts.iter_mut().for_each(first));
+                    }
+                }),
+                i,
+                c,
+            )
+        }),
         bug("the order of a map shows", &["13"], |core, s, i, c| {
             let mut decided = step(s, i, c);
             if core.steps.get() % 2 == 0 {
@@ -600,6 +695,7 @@ fn bugs() -> Vec<Bug> {
                     now: c.now,
                     fresh: Fresh([7; 16]),
                     may_call: c.may_call,
+                    routes: c.routes,
                 },
             )
         }),

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use tapcode_core::delivery::{Failure, FailureClass, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{Failure, FailureClass, ReceiptFacts, ReceiptKind, SendOutcome};
 use tapcode_core::entry::{Decision, Refusal, SendCause};
 use tapcode_core::id::{Fresh, MessageId, VerificationId};
 use tapcode_core::plan::{Channel, Route};
 use tapcode_core::recipient::{Lock, Recipient};
-use tapcode_core::step::{Answer, Begin, Context, Decided, Input, NewMessage, step};
+use tapcode_core::step::{AllOpen, Answer, Begin, Context, Decided, Input, NewMessage, step};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Limits, Purpose, Status};
 
@@ -94,6 +94,12 @@ fn rows() -> Vec<Row> {
             ..row("answer: failed, no route is left", |_, m| failed(m, FailureClass::NextRoute))
         },
         row("answer: failed, needs a person", |_, m| failed(m, FailureClass::NoFallback)),
+        row("answer: failed, not on the channel", |_, m| {
+            failed(m, FailureClass::Unreachable)
+        }),
+        row("receipt: its holder asked for no code", |_, m| {
+            receipt(m, ReceiptKind::Disowned)
+        }),
         row("receipt: sent", |_, m| receipt(m, ReceiptKind::Sent)),
         row("receipt: delivered", |_, m| receipt(m, ReceiptKind::Delivered)),
         row("receipt: read", |_, m| receipt(m, ReceiptKind::Read)),
@@ -265,7 +271,20 @@ fn decision(decision: &Decision) -> Option<String> {
         | Decision::Alert { .. }
         | Decision::CheckNotEvaluated { .. }
         | Decision::Ended { .. }
+        | Decision::Skipped { .. }
+        | Decision::NoneOpen { .. }
+        | Decision::LanguageChosen { .. }
+        | Decision::Priced { .. }
         | Decision::Refused(_) => None,
+        Decision::ReachLearned { is_on, .. } => Some(
+            if *is_on {
+                "remembers the channel"
+            } else {
+                "remembers no channel"
+            }
+            .into(),
+        ),
+        Decision::Disowned { .. } => Some("counts it".into()),
     }
 }
 
@@ -278,6 +297,7 @@ fn decide(state: Option<Recipient>, input: &Input, now: Timestamp, n: u8) -> Dec
             now,
             fresh: Fresh([n; 16]),
             may_call: &may_call,
+            routes: &AllOpen,
         },
     )
 }
@@ -336,7 +356,11 @@ fn failure(class: FailureClass) -> Failure {
 }
 
 fn receipt(message: MessageId, kind: ReceiptKind) -> Input {
-    Input::Receipt { message, kind }
+    Input::Receipt {
+        message,
+        kind,
+        facts: ReceiptFacts::default(),
+    }
 }
 
 /// The first message has arrived.

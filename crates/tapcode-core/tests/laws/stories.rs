@@ -1,13 +1,15 @@
 //! What happens to one number, told as people would tell it? Named examples of the default policy, each with its clock.
 
-use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptFacts, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::entry::{CheckReason, Decision, Entry, NoFallback, Refusal, SendCause};
 use tapcode_core::id::{Fresh, MessageId, VerificationId};
-use tapcode_core::plan::{Channel, Route};
-use tapcode_core::recipient::{FINISHED_KEPT_MS, Lock, PURPOSES_MAX, Recipient};
-use tapcode_core::step::{Answer, Begin, Context, ENTRIES_MAX, Input, NewMessage, due_at, step};
+use tapcode_core::money::{Currency, Money};
+use tapcode_core::number::Country;
+use tapcode_core::plan::{Channel, IdentityChange, Route, Skip, SkipReason};
+use tapcode_core::recipient::{FINISHED_KEPT_MS, Lock, PURPOSES_MAX, REACHABLE_KEPT_MS, Recipient, UNREACHABLE_KEPT_MS};
+use tapcode_core::step::{Answer, Begin, Context, ENTRIES_MAX, Input, NewMessage, Routes, due_at, step};
 use tapcode_core::time::Timestamp;
-use tapcode_core::verification::{Limits, Purpose, Status};
+use tapcode_core::verification::{Limits, Purpose, Sealed, Status};
 
 use crate::life::{START, addressee, begin_of, bound, own, own_payload, route};
 
@@ -23,6 +25,41 @@ struct Story {
     calls: Vec<MessageId>,
     /// What the last step wrote down.
     entries: Vec<Entry>,
+    /// What is known of routes.
+    routes: Scripted,
+}
+
+/// Routes as a story wants them.
+#[derive(Default)]
+struct Scripted {
+    closed: Vec<Channel>,
+    language: Option<&'static str>,
+    default_language: Option<&'static str>,
+    spacing_ms: u64,
+}
+
+impl Routes for Scripted {
+    fn skip(&self, route: &Route, _: Country, _: &str) -> Option<Skip> {
+        self.closed
+            .contains(&route.channel)
+            .then(|| Skip::because(SkipReason::Breaker))
+    }
+
+    fn language(&self, route: &Route, _: &str) -> Option<Box<str>> {
+        self.language.filter(|_| route.channel == Channel::Whatsapp).map(Into::into)
+    }
+
+    fn default_language(&self, _: &Route) -> Option<Box<str>> {
+        self.default_language.map(Into::into)
+    }
+
+    fn spacing_ms(&self, route: &Route) -> u64 {
+        if route.channel == Channel::Whatsapp {
+            self.spacing_ms
+        } else {
+            0
+        }
+    }
 }
 
 impl Story {
@@ -33,6 +70,7 @@ impl Story {
             steps: 0,
             calls: Vec::new(),
             entries: Vec::new(),
+            routes: Scripted::default(),
         }
     }
 
@@ -55,6 +93,7 @@ impl Story {
                 now: self.now,
                 fresh,
                 may_call: &may_call,
+                routes: &self.routes,
             },
         );
         self.state = decided.next;
@@ -132,13 +171,12 @@ impl Story {
     }
 
     fn receipt(&mut self, call: usize, kind: ReceiptKind) {
-        assert_eq!(
-            self.give(&Input::Receipt {
-                message: self.calls[call],
-                kind
-            }),
-            Ok(Answer::Done)
-        );
+        self.receipt_with(call, kind, ReceiptFacts::default());
+    }
+
+    fn receipt_with(&mut self, call: usize, kind: ReceiptKind, facts: ReceiptFacts) {
+        let message = self.calls[call];
+        assert_eq!(self.give(&Input::Receipt { message, kind, facts }), Ok(Answer::Done));
     }
 
     /// The channels of the calls so far.
@@ -804,4 +842,266 @@ fn ids_made_in_one_step_are_far_enough_apart_for_their_announcements() {
     };
     let random = |e: &Entry| u128::from_be_bytes(e.id.as_bytes()[6..].try_into().unwrap());
     assert!(random(second) - random(first) > first.decisions.len() as u128);
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+fn facts(identity: Option<&str>, micros: Option<i64>) -> ReceiptFacts {
+    ReceiptFacts {
+        price: micros.map(|amount_micros| Money {
+            amount_micros,
+            currency: Currency::USD,
+        }),
+        identity: identity.map(|text| Sealed(text.as_bytes().into())),
+    }
+}
+
+fn identity(story: &Story) -> Option<&[u8]> {
+    let known = story.state.as_ref().unwrap().knowledge.identity(Channel::Whatsapp);
+    known.map(|sealed| &*sealed.0)
+}
+
+/// Lets a document forget what it may forget until only what is known of the number is left.
+fn rest(story: &mut Story, ms: u64) {
+    story.at(ms).tick();
+    story.calls.clear();
+}
+
+#[test]
+fn a_number_that_is_not_on_whatsapp_starts_on_sms_for_thirty_days_and_then_not() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.accepted(0);
+    let failure = Failure::new(FailureClass::Unreachable, "131026", "not on WhatsApp");
+    story.at(400).receipt(0, ReceiptKind::Failed(failure));
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    for (day, first) in [(1, Channel::Sms), (29, Channel::Sms), (31, Channel::Whatsapp)] {
+        rest(&mut story, day * DAY_MS);
+        story.begin_seed();
+        assert_eq!(story.called(), [first], "day {day}");
+        let id = story.state.as_ref().unwrap().verifications.last().unwrap().id;
+        story.cancel(id).unwrap();
+    }
+}
+
+#[test]
+fn a_silence_teaches_nothing_and_an_arrival_teaches_again() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.accepted(0);
+    story.at(10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    assert!(story.state.as_ref().unwrap().knowledge.is_empty());
+    rest(&mut story, DAY_MS);
+    let verification = story.begin_seed();
+    assert_eq!(story.called(), [Channel::Whatsapp]);
+    let failure = Failure::new(FailureClass::Unreachable, "131026", "not on WhatsApp");
+    story.receipt(0, ReceiptKind::Failed(failure));
+    // The caller asks for WhatsApp all the same, and the message arrives.
+    story
+        .at(DAY_MS + 60_000)
+        .resend(verification, Some(Channel::Whatsapp))
+        .unwrap();
+    story.accepted(2);
+    story.receipt(2, ReceiptKind::Delivered);
+    assert_eq!(story.state.as_ref().unwrap().knowledge.is_on(Channel::Whatsapp), Some(true));
+    rest(&mut story, 2 * DAY_MS);
+    story.begin_seed();
+    assert_eq!(story.called(), [Channel::Whatsapp]);
+}
+
+#[test]
+fn what_is_known_outlives_the_number_and_then_the_document_goes() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.accepted(0);
+    story.at(1_000).receipt(0, ReceiptKind::Delivered);
+    story.check(verification, true);
+    let due = due_at(story.state.as_ref().unwrap()).unwrap();
+    story.now = due;
+    story.tick();
+    let kept = story.state.as_ref().unwrap();
+    assert!(kept.number.is_none() && kept.verifications.is_empty() && kept.sends.is_empty());
+    let forgotten = due_at(kept).unwrap();
+    assert_eq!(forgotten, START.plus_millis(1_000 + REACHABLE_KEPT_MS));
+    story.now = forgotten.minus_millis(1);
+    story.tick();
+    assert!(story.state.is_some());
+    story.now = forgotten;
+    story.tick();
+    assert!(story.state.is_none(), "nothing lives for ever");
+    const { assert!(UNREACHABLE_KEPT_MS < REACHABLE_KEPT_MS) };
+}
+
+#[test]
+fn a_closed_route_is_passed_over_with_its_reason_and_the_last_one_never_is() {
+    let mut story = Story::new();
+    story.routes.closed = vec![Channel::Whatsapp];
+    story.begin_seed();
+    assert_eq!(story.called(), [Channel::Sms]);
+    let skip = Skip::because(SkipReason::Breaker);
+    let whatsapp = route(Channel::Whatsapp, 0);
+    assert!(story.wrote(&Decision::Skipped {
+        route: whatsapp.clone(),
+        skip: skip.clone()
+    }));
+    let mut story = Story::new();
+    story.routes.closed = vec![Channel::Whatsapp, Channel::Sms];
+    story.begin_seed();
+    assert_eq!(
+        story.called(),
+        [Channel::Whatsapp],
+        "a route that may work is better than none"
+    );
+    assert!(story.wrote(&Decision::NoneOpen { route: whatsapp, skip }));
+}
+
+#[test]
+fn a_fallback_passes_over_what_has_closed_in_the_meantime() {
+    let plan = [
+        (Channel::Whatsapp, 10_000),
+        (Channel::Sms, 10_000),
+        (Channel::Whatsapp, 10_000),
+    ];
+    let mut story = Story::new();
+    story.begin(begin_of(&plan));
+    story.accepted(0);
+    story.routes.closed = vec![Channel::Sms];
+    story.at(10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp]);
+}
+
+#[test]
+fn whose_the_number_was_is_remembered_from_an_approval_only() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.accepted(0);
+    story.receipt_with(0, ReceiptKind::Delivered, facts(Some("old phone"), None));
+    assert_eq!(identity(&story), None);
+    story.check(verification, false);
+    assert_eq!(identity(&story), None);
+    story.check(verification, true);
+    assert_eq!(identity(&story), Some(&b"old phone"[..]));
+}
+
+#[test]
+fn an_identity_that_is_told_after_the_approval_is_remembered_too() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.accepted(0);
+    story.check(verification, true);
+    story.receipt_with(0, ReceiptKind::Read, facts(Some("phone"), None));
+    assert_eq!(identity(&story), Some(&b"phone"[..]));
+}
+
+#[test]
+fn a_changed_identity_sends_nothing_more_by_itself_and_an_approval_forgets_the_old_one() {
+    let mut story = Story::new();
+    let first = story.begin_seed();
+    story.accepted(0);
+    story.receipt_with(0, ReceiptKind::Delivered, facts(Some("old phone"), None));
+    story.check(first, true);
+    rest(&mut story, DAY_MS);
+    let second = story.begin_seed();
+    story.accepted(0);
+    let changed = Failure::new(FailureClass::NoFallback, "137000", "another identity");
+    story.receipt(0, ReceiptKind::Failed(changed.clone()));
+    story.at(DAY_MS + 10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp], "never silently an SMS");
+    assert_eq!(identity(&story), Some(&b"old phone"[..]));
+    story.at(DAY_MS + 60_000).resend(second, Some(Channel::Sms)).unwrap();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms], "asked for, it goes");
+    story.check(second, true);
+    assert_eq!(identity(&story), None);
+    // A service that says so falls back.
+    let mut story = Story::new();
+    let begin = begin_of(&SEED);
+    story.begin(Begin {
+        plan: begin.plan.clone().on_identity_change(IdentityChange::FallBack),
+        ..begin
+    });
+    story.accepted(0);
+    story.receipt(0, ReceiptKind::Failed(changed));
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+}
+
+#[test]
+fn who_asked_for_no_code_ends_the_verification_and_twice_locks_the_number() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.accepted(0);
+    story.at(2_000).receipt(0, ReceiptKind::Disowned);
+    assert_eq!(story.check(verification, true).0, Some(CheckReason::Canceled));
+    story.at(10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp], "nothing is sent after the end");
+    // Told again it is the same fact.
+    story.receipt(0, ReceiptKind::Disowned);
+    assert_eq!(story.state.as_ref().unwrap().lock, Lock::Open);
+    story.at(70_000);
+    story.begin_seed();
+    story.accepted(1);
+    story.at(72_000).receipt(1, ReceiptKind::Disowned);
+    assert_eq!(
+        story.state.as_ref().unwrap().lock,
+        Lock::Until(START.plus_millis(72_000 + 3_600_000))
+    );
+    let refused = story.at(140_000).give(&Input::Begin(Box::new(begin_of(&SEED))));
+    assert!(matches!(refused, Err(Refusal::Locked { until: Some(_) })), "{refused:?}");
+}
+
+#[test]
+fn a_message_has_one_price_however_often_it_is_told() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.accepted(0);
+    story.receipt_with(0, ReceiptKind::Delivered, facts(None, Some(50_000)));
+    story.receipt_with(0, ReceiptKind::Read, facts(None, Some(70_000)));
+    story.receipt_with(0, ReceiptKind::Delivered, facts(None, Some(90_000)));
+    let attempt = &story.state.as_ref().unwrap().verifications[0].attempts[0];
+    assert_eq!(attempt.delivery.price.map(|p| p.amount_micros), Some(50_000));
+}
+
+#[test]
+fn a_template_that_is_not_there_in_a_language_is_tried_once_in_its_default_one() {
+    let mut story = Story::new();
+    story.routes.language = Some("nl");
+    story.routes.default_language = Some("en");
+    story.begin_seed();
+    story.failed(0, FailureClass::OtherLanguage, "132001");
+    story.tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Whatsapp]);
+    let attempt = |story: &Story| story.state.as_ref().unwrap().verifications[0].attempts[0].clone();
+    assert_eq!(attempt(&story).language.as_deref(), Some("en"));
+    story.failed(1, FailureClass::OtherLanguage, "132001");
+    let class = attempt(&story).delivery.failure.map(|f| f.class);
+    assert_eq!(class, Some(FailureClass::TripBreaker(TripScope::Template)));
+    assert_eq!(story.called().last(), Some(&Channel::Sms), "and then the next route");
+}
+
+#[test]
+fn two_messages_to_one_number_keep_the_distance_that_a_provider_wants() {
+    let soon = |plan: &[(Channel, u32)]| Begin {
+        limits: Limits {
+            resend_cooldown_ms: 0,
+            ..Limits::default()
+        },
+        ..begin_of(plan)
+    };
+    let mut story = Story::new();
+    story.routes.spacing_ms = 6_000;
+    let verification = story.begin(soon(&[(Channel::Whatsapp, 60_000)]));
+    story.accepted(0);
+    story.at(1_000).resend(verification, None).unwrap();
+    assert_eq!(story.called(), [Channel::Whatsapp], "there is no other way, so that it waits");
+    assert_eq!(due_at(story.state.as_ref().unwrap()), Some(START.plus_millis(6_000)));
+    story.at(5_999).tick();
+    assert_eq!(story.called().len(), 1);
+    story.at(6_000).tick();
+    assert_eq!(story.called().len(), 2);
+    // Another purpose, and another way is open: that one is taken.
+    story.at(7_000).begin(Begin {
+        purpose: Purpose::parse("payment").unwrap(),
+        ..soon(&SEED)
+    });
+    assert_eq!(story.called().last(), Some(&Channel::Sms));
 }

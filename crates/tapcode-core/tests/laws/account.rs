@@ -1,0 +1,280 @@
+//! What must hold for everything that is known of an account, whatever reaches it in whatever order?
+
+use proptest::prelude::*;
+use tapcode_core::account::{
+    Account, AccountDecision, AccountInput, BREAKERS_MAX, BreakerScope, CODE_BLOCKED, CODE_RESTRICTED, MessagingLimit, News,
+    PROBE_FIRST_MS, PROBE_LAST_MS, Quality, Reading, SenderFacts, TEMPLATES_MAX, Template, TemplateStatus, Way, probe_after_ms,
+    step,
+};
+use tapcode_core::delivery::{Failure, FailureClass, TripScope};
+use tapcode_core::number::Country;
+
+use crate::life::START;
+
+fn country(text: &str) -> Country {
+    Country::parse(text).unwrap()
+}
+
+fn trip(scope: BreakerScope) -> AccountInput {
+    AccountInput::Tripped {
+        scope,
+        failure: Failure::new(FailureClass::TripBreaker(TripScope::Account), "190", "the token has expired"),
+    }
+}
+
+fn reading(blocked: Vec<(BreakerScope, Box<str>)>) -> AccountInput {
+    AccountInput::Read(Box::new(Reading {
+        facts: SenderFacts {
+            sender: 1,
+            quality: Quality::Green,
+            messages_per_second: Some(80),
+            verified_name: None,
+            status: None,
+        },
+        messaging_limit: Some(MessagingLimit::People(250)),
+        business: None,
+        blocked,
+    }))
+}
+
+fn template(name: &str, language: &str, status: TemplateStatus) -> Template {
+    Template {
+        name: name.into(),
+        language: language.into(),
+        id: "1".into(),
+        status,
+        reason: None,
+        quality: Quality::Unknown,
+        is_authentication: true,
+        send_ttl_s: None,
+        code_expiration_minutes: None,
+        security_disclaimer: true,
+        button: None,
+    }
+}
+
+fn scope() -> impl Strategy<Value = BreakerScope> {
+    prop_oneof![
+        3 => Just(BreakerScope::Account),
+        3 => (1..3u32).prop_map(BreakerScope::Sender),
+        2 => prop::option::of(Just("en".into())).prop_map(|language| BreakerScope::Template { name: "login_otp".into(), language }),
+        2 => prop_oneof![Just("NL"), Just("IN")].prop_map(|c| BreakerScope::Country(country(c))),
+    ]
+}
+
+fn input() -> impl Strategy<Value = AccountInput> {
+    let status = prop::sample::select(TemplateStatus::ALL.to_vec());
+    let listed = prop::collection::vec(
+        (
+            prop_oneof![Just("en"), Just("nl")],
+            prop::sample::select(TemplateStatus::ALL.to_vec()),
+        ),
+        0..3,
+    )
+    .prop_map(|all| AccountInput::Listed(all.into_iter().map(|(l, s)| template("login_otp", l, s)).collect()));
+    let news = prop_oneof![
+        3 => status.prop_map(|status| News::TemplateStatus { name: "login_otp".into(), language: "en".into(), id: "1".into(), status, reason: None }),
+        1 => Just(News::Limit(MessagingLimit::People(2_000))),
+        1 => Just(News::SenderQuality { sender: 1, quality: Quality::Red }),
+        2 => scope().prop_map(|scope| News::Blocked { scope, code: CODE_BLOCKED, detail: "banned".into(), until: None }),
+        1 => scope().prop_map(|scope| News::Blocked { scope, code: CODE_RESTRICTED, detail: "restricted".into(), until: Some(START.plus_millis(5_000_000)) }),
+        2 => scope().prop_map(News::Unblocked),
+    ];
+    prop_oneof![
+        6 => scope().prop_map(trip),
+        5 => prop::collection::vec(scope(), 0..3).prop_map(AccountInput::Passed),
+        3 => prop::collection::vec(news, 0..3).prop_map(AccountInput::News),
+        3 => prop::collection::vec(scope().prop_map(|s| (s, "why".into())), 0..2).prop_map(reading),
+        2 => listed,
+    ]
+}
+
+proptest! {
+    /// A breaker is opened once and closed once, in turn; what is open is what the log says is open; and nothing that is
+    /// not probed is closed by a message.
+    #[test]
+    fn the_log_tells_of_every_breaker_when_it_opens_and_when_it_closes(life in prop::collection::vec((0..400_000u64, input()), 0..60)) {
+        let (mut account, mut now) = (Account::default(), START);
+        let mut open: Vec<BreakerScope> = Vec::new();
+        for (wait, input) in life {
+            now = now.plus_millis(wait);
+            let before = account.clone();
+            let (next, decisions) = step(account, &input, now);
+            prop_assert_eq!((&next, &decisions), (&step(before.clone(), &input, now).0, &step(before.clone(), &input, now).1));
+            for decision in &decisions {
+                match decision {
+                    AccountDecision::BreakerOpened { scope, probe_at, .. } => {
+                        prop_assert!(!open.contains(scope), "opened twice: {:?}", scope);
+                        prop_assert!(*probe_at >= now || matches!(input, AccountInput::News(_)));
+                        open.push(scope.clone());
+                    }
+                    AccountDecision::BreakerClosed { scope, .. } => {
+                        let at = open.iter().position(|o| o == scope);
+                        prop_assert!(at.is_some(), "closed and not open: {:?}", scope);
+                        open.remove(at.unwrap());
+                        if matches!(input, AccountInput::Passed(_)) {
+                            let was = before.breakers.iter().find(|b| b.scope == *scope).unwrap();
+                            prop_assert!(was.probe_at <= now, "a message that was on its way closed it");
+                        }
+                    }
+                    AccountDecision::TemplateStatus { before, now, .. } => prop_assert_ne!(*before, Some(*now)),
+                    AccountDecision::Told { .. } => {}
+                }
+            }
+            let mut told = open.clone();
+            let mut held: Vec<_> = next.breakers.iter().map(|b| b.scope.clone()).collect();
+            told.sort();
+            held.sort();
+            prop_assert_eq!(told, held);
+            account = next;
+        }
+        // Whatever happened, good probes close everything in the end.
+        let end = now.plus_millis(10_000_000);
+        let all: Vec<_> = account.breakers.iter().map(|b| b.scope.clone()).collect();
+        let (account, _) = step(account, &AccountInput::Passed(all), end);
+        prop_assert!(account.breakers.is_empty());
+    }
+}
+
+#[test]
+fn a_probe_that_fails_waits_twice_as_long_up_to_a_quarter_of_an_hour() {
+    let (mut account, mut now) = (Account::default(), START);
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        account = step(account, &trip(BreakerScope::Account), now).0;
+        waits.push(account.breakers[0].probe_at.millis_since(now));
+        now = account.breakers[0].probe_at;
+    }
+    assert_eq!(
+        waits[..4],
+        [PROBE_FIRST_MS, 2 * PROBE_FIRST_MS, 4 * PROBE_FIRST_MS, 8 * PROBE_FIRST_MS]
+    );
+    assert!(waits.iter().all(|wait| *wait <= PROBE_LAST_MS) && waits[8] == PROBE_LAST_MS);
+    assert_eq!(probe_after_ms(u8::MAX), PROBE_LAST_MS);
+}
+
+#[test]
+fn messages_that_were_on_their_way_neither_close_a_breaker_nor_lengthen_it() {
+    let (account, opened) = step(Account::default(), &trip(BreakerScope::Sender(1)), START);
+    assert_eq!(opened.len(), 1);
+    let at = START.plus_millis(PROBE_FIRST_MS - 1);
+    let (account, decisions) = step(account, &trip(BreakerScope::Sender(1)), at);
+    assert_eq!(
+        (decisions.len(), account.breakers[0].probe_at),
+        (0, START.plus_millis(PROBE_FIRST_MS))
+    );
+    let (account, decisions) = step(account, &AccountInput::Passed(vec![BreakerScope::Sender(1)]), at);
+    assert_eq!((decisions.len(), account.breakers.len()), (0, 1));
+}
+
+#[test]
+fn a_good_reading_closes_what_it_asked_about_and_nothing_else() {
+    let scopes = [
+        BreakerScope::Account,
+        BreakerScope::Sender(1),
+        BreakerScope::Sender(2),
+        BreakerScope::Country(country("IN")),
+    ];
+    let mut account = Account::default();
+    for scope in scopes.clone() {
+        account = step(account, &trip(scope), START).0;
+    }
+    let early = step(account.clone(), &reading(Vec::new()), START.plus_millis(1)).0;
+    assert_eq!(early.breakers.len(), 4, "not before they are probed");
+    let (account, _) = step(account, &reading(Vec::new()), START.plus_millis(PROBE_FIRST_MS));
+    let left: Vec<_> = account.breakers.iter().map(|b| b.scope.clone()).collect();
+    assert_eq!(left, scopes[2..]);
+    // What the provider itself had blocked is believed at once, and again when it says otherwise.
+    let blocked = vec![(BreakerScope::Sender(1), "flagged".into())];
+    let (account, _) = step(account, &reading(blocked), START.plus_millis(PROBE_FIRST_MS + 1));
+    assert_eq!(account.breakers.len(), 3);
+    let (account, _) = step(account, &reading(Vec::new()), START.plus_millis(PROBE_FIRST_MS + 2));
+    assert_eq!(account.breakers.len(), 2);
+}
+
+#[test]
+fn a_message_meets_the_breakers_of_its_own_way_only() {
+    let scopes = [
+        BreakerScope::Sender(2),
+        BreakerScope::Country(country("IN")),
+        BreakerScope::Template {
+            name: "login_otp".into(),
+            language: Some("nl".into()),
+        },
+    ];
+    let account = scopes
+        .iter()
+        .fold(Account::default(), |a, s| step(a, &trip(s.clone()), START).0);
+    let met = |sender, to, language| {
+        let way = Way {
+            sender,
+            country: country(to),
+            template: Some(("login_otp", Some(language))),
+        };
+        account.breakers_on(&way).count()
+    };
+    assert_eq!(met(1, "NL", "en"), 0);
+    assert_eq!(
+        (met(2, "NL", "en"), met(1, "IN", "en"), met(1, "NL", "nl"), met(2, "IN", "nl")),
+        (1, 1, 1, 3)
+    );
+}
+
+#[test]
+fn only_an_approved_authentication_template_may_be_sent() {
+    let mut marketing = template("login_otp", "de", TemplateStatus::Approved);
+    marketing.is_authentication = false;
+    let listed = vec![
+        template("login_otp", "en", TemplateStatus::Approved),
+        template("login_otp", "nl", TemplateStatus::Paused),
+        marketing,
+        template("other", "fr", TemplateStatus::Approved),
+    ];
+    assert_eq!(Account::default().approved("login_otp"), None, "never asked for");
+    let (account, decisions) = step(Account::default(), &AccountInput::Listed(listed), START);
+    assert_eq!((account.approved("login_otp"), decisions), (Some(vec!["en"]), Vec::new()));
+    let approved = News::TemplateStatus {
+        name: "login_otp".into(),
+        language: "nl".into(),
+        id: "1".into(),
+        status: TemplateStatus::Approved,
+        reason: None,
+    };
+    let tripped = BreakerScope::Template {
+        name: "login_otp".into(),
+        language: Some("nl".into()),
+    };
+    let (account, _) = step(account, &trip(tripped), START);
+    let (account, decisions) = step(account, &AccountInput::News(vec![approved.clone()]), START);
+    assert_eq!(account.approved("login_otp"), Some(vec!["en", "nl"]));
+    assert_eq!(decisions.len(), 2, "the status, and the breaker that closed with it");
+    let (_, decisions) = step(account, &AccountInput::News(vec![approved]), START);
+    assert_eq!(decisions, [], "told twice is told once");
+}
+
+#[test]
+fn nothing_grows_without_end() {
+    let mut account = Account::default();
+    for a in b'A'..=b'Z' {
+        for b in b'A'..=b'Z' {
+            let text = String::from_utf8(vec![a, b]).unwrap();
+            account = step(account, &trip(BreakerScope::Country(country(&text))), START).0;
+        }
+    }
+    assert_eq!(account.breakers.len(), BREAKERS_MAX);
+    let many = (0..TEMPLATES_MAX + 5)
+        .map(|n| template(&format!("t{n}"), "en", TemplateStatus::Approved))
+        .collect();
+    let (mut account, _) = step(account, &AccountInput::Listed(many), START);
+    for n in 0..5 {
+        let news = News::TemplateStatus {
+            name: format!("new{n}").into(),
+            language: "en".into(),
+            id: "1".into(),
+            status: TemplateStatus::Pending,
+            reason: None,
+        };
+        account = step(account, &AccountInput::News(vec![news]), START).0;
+    }
+    assert_eq!(account.templates.unwrap().len(), TEMPLATES_MAX);
+}
