@@ -7,6 +7,7 @@ pub mod code;
 pub mod delivery;
 pub mod entry;
 pub mod id;
+pub mod money;
 pub mod number;
 pub mod plan;
 pub mod recipient;
