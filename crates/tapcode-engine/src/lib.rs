@@ -11,6 +11,8 @@ pub mod engine;
 pub mod entropy;
 pub mod keyring;
 pub mod locale;
+pub mod nearest;
+pub mod rates;
 pub mod receive;
 pub mod requests;
 pub mod service;
