@@ -10,6 +10,7 @@ mod environment;
 mod finding;
 mod nearest;
 mod node;
+mod prices;
 mod reader;
 mod report;
 mod secret;
@@ -24,10 +25,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tapcode_core::code::Code;
+use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, Plan, Route};
 use tapcode_core::recipient::ServiceName;
 use tapcode_core::verification::Limits;
+use tapcode_engine::rates::RateCards;
 
 pub use environment::{PREFIX, environment};
 pub use finding::{Finding, Place, Problems, Warning};
@@ -76,6 +79,8 @@ pub struct Config {
     pub whatsapp_accounts: Vec<WhatsappAccount>,
     /// The SMS senders.
     pub numbers: Vec<SmsNumber>,
+    /// What Meta charges for a delivered message: the built-in cards, and those of `[[prices.whatsapp]]`.
+    pub whatsapp_rates: RateCards,
     /// How long finished verifications, messages and log entries stay. Days.
     pub history_days: u32,
 }
@@ -245,6 +250,8 @@ pub struct WhatsappAccount {
     pub template_language: String,
     /// The languages in which the template is approved, [`Self::template_language`] among them; never empty.
     pub template_languages: Vec<String>,
+    /// In which currency Meta bills the account.
+    pub billing_currency: Currency,
 }
 
 /// Whose API carries a WhatsApp account.

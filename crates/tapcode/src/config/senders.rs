@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use tapcode_core::plan::Channel;
+use tapcode_engine::rates::RateCards;
 
+use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
@@ -76,7 +78,7 @@ impl Senders {
 }
 
 /// Reads both lists.
-pub(super) fn read(reading: &Reading, root: &mut Table<'_>) -> Senders {
+pub(super) fn read(reading: &Reading, root: &mut Table<'_>, rates: &RateCards) -> Senders {
     let mut senders = Senders {
         accounts: Vec::new(),
         numbers: Vec::new(),
@@ -85,7 +87,7 @@ pub(super) fn read(reading: &Reading, root: &mut Table<'_>) -> Senders {
     };
     let mut seen = Seen::default();
     for table in root.sections("whatsapp_accounts") {
-        let account = account(reading, table, &mut senders, &mut seen);
+        let account = account(reading, table, &mut senders, &mut seen, rates);
         senders.accounts.extend(account);
     }
     let mut seen = Seen::default();
@@ -167,7 +169,13 @@ fn head(
     (id, provider)
 }
 
-fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<WhatsappAccount> {
+fn account(
+    reading: &Reading,
+    mut table: Table<'_>,
+    senders: &mut Senders,
+    seen: &mut Seen,
+    rates: &RateCards,
+) -> Option<WhatsappAccount> {
     let providers = [(WHATSAPP_CLOUD, WHATSAPP_CLOUD), (SANDBOX, SANDBOX)];
     let (id, provider) = head(reading, &mut table, Channel::Whatsapp, &providers, senders, seen);
     let template = table
@@ -184,6 +192,7 @@ fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen:
             )
         });
     let languages = languages(reading, &mut table);
+    let billing_currency = billing_currency(reading, &mut table, rates);
     let provider = match provider {
         Some(WHATSAPP_CLOUD) => cloud(reading, &mut table, seen).map(WhatsappProvider::Cloud),
         Some(_) => {
@@ -203,6 +212,7 @@ fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen:
         template: template?,
         template_language,
         template_languages,
+        billing_currency: billing_currency?,
     })
 }
 
