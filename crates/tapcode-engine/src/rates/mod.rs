@@ -119,8 +119,7 @@ impl RateCard {
     /// The moment at which it begins.
     #[must_use]
     pub fn begins_at(&self) -> Timestamp {
-        let since = self.from.duration_since(date(1970, 1, 1));
-        Timestamp::from_millis(since.as_secs().saturating_mul(1_000))
+        begin_of(self.from)
     }
 }
 
@@ -129,6 +128,13 @@ impl fmt::Debug for RateCard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RateCard({} {}, {} markets)", self.from, self.currency, self.rows.len())
     }
+}
+
+/// The first moment of a day, 00:00 UTC.
+#[must_use]
+pub fn begin_of(day: Date) -> Timestamp {
+    let since = day.duration_since(date(1970, 1, 1));
+    Timestamp::from_millis(since.as_secs().saturating_mul(1_000))
 }
 
 /// Reads the day on which a card begins: `YYYY-MM-DD`, and a day on which there can be a card.

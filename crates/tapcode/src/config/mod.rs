@@ -32,6 +32,7 @@ use tapcode_core::recipient::ServiceName;
 use tapcode_core::verification::Limits;
 use tapcode_engine::rates::RateCards;
 
+pub use countries::{NoCountry, country};
 pub use environment::{PREFIX, environment};
 pub use finding::{Finding, Place, Problems, Warning};
 pub use report::Report;
