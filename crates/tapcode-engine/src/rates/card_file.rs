@@ -91,7 +91,7 @@ struct Problems {
 
 impl Problems {
     fn add(&mut self, line: Option<u64>, cell: impl Into<String>, wrong: impl Into<String>, instead: impl Into<String>) {
-        if self.found.len() == PROBLEMS_MAX {
+        if self.is_full() {
             self.more += 1;
             return;
         }
@@ -101,6 +101,10 @@ impl Problems {
             wrong: wrong.into(),
             instead: instead.into(),
         });
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() == PROBLEMS_MAX
     }
 
     fn close(mut self) -> Vec<CardProblem> {
@@ -174,11 +178,11 @@ fn card(text: &str, from: Date, problems: &mut Problems) -> Option<Imported> {
         problems.add(None, "", "has no header of a rate card", instead);
         return None;
     }
-    if rows.is_empty() && problems.found.is_empty() {
+    if currency.is_none() && problems.found.is_empty() {
         problems.add(
             None,
             "",
-            "has no row below its header",
+            "has no rates below its header",
             "name the CSV file of Meta's rate card as it was downloaded",
         );
     }
@@ -272,22 +276,15 @@ fn row(
     let name = record.get(0).unwrap_or_default();
     let is_alone = record.iter().skip(1).all(|cell| cell.trim().is_empty());
     let market = Market::parse(name);
-    if is_alone && market.is_none() {
-        // An empty row, or a note in words.
+    if is_alone {
+        // An empty row, a note in words, or a market of which nothing is said.
         return;
     }
-    if let Some(market) = market {
-        if is_alone {
-            rows.entry(market).or_default();
-            return;
-        }
-    } else {
-        problems.add(
-            line,
-            MARKET,
-            format!("is {}, which is no market that this version knows", quoted(name)),
-            meant(name),
-        );
+    if market.is_none() {
+        let wrong = format!("is {}, which is no market that this version knows", quoted(name));
+        // Looking for near names is the dearest part, and nobody reads more of them than are told.
+        let instead = if problems.is_full() { String::new() } else { meant(name) };
+        problems.add(line, MARKET, wrong, instead);
     }
     let shown = market.map_or_else(|| quoted(name), |market| market.as_str().to_owned());
     // A row that is longer is not taken either, even where its end is empty: an unquoted `0,05` is two cells.

@@ -487,7 +487,11 @@ fn a_file_that_is_no_rate_card_is_told_what_it_should_be() {
             b"Market,Currency,Authentication,Authentication,Authentication-International\n",
             "line 1 (Authentication) is twice",
         ),
-        (HEADER.as_bytes(), "the file has no row below its header"),
+        (HEADER.as_bytes(), "the file has no rates below its header"),
+        (
+            &[HEADER.as_bytes(), b"India\nPeru,,\n"].concat(),
+            "the file has no rates below its header",
+        ),
         (b"\xff\xfeM\0a\0r\0", "line 1 is not UTF-8 text"),
         (b"x\ny\n\xff", "line 3 is not UTF-8 text"),
     ] {
