@@ -14,8 +14,9 @@ use tapcode_core::money::{Currency, Money};
 use tapcode_core::plan::{Channel, Skip, SkipReason};
 use tapcode_core::recipient::{Failures, Lock, Recipient};
 use tapcode_core::verification::{Binding, ClientHints, CodeSource, Limits, Platform, Sealed, Status, Verification};
-use tapcode_engine::contract::provider::{Billing, Category};
+use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::{ApiKey, Line, Right, Snapshot, ToldReceipt};
+use tapcode_engine::rates::Category;
 
 use crate::record::{Stored, Unreadable};
 use crate::suite::samples::{

@@ -8,11 +8,12 @@ use tapcode_core::entry::Entry;
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::recipient::{Mode, Scope};
 use tapcode_core::verification::{Sealed, Status};
-use tapcode_engine::contract::provider::{Billing, Category};
+use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, BATCH_MAX, BROWSE_ROWS_MAX, Browse, Commit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Parked, Place,
     Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Written,
 };
+use tapcode_engine::rates::Category;
 use tokio::task::JoinSet;
 
 use crate::suite::samples::{
