@@ -14,6 +14,7 @@ use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
+use tapcode_engine::rates::RateCards;
 use tapcode_engine::receive::RECEIPT_AGE_MS_MAX;
 use tapcode_engine::service::Directory;
 use tapcode_store::memory::MemoryStore;
@@ -83,6 +84,7 @@ async fn story(dropped: &AtomicU64) {
         keyring: Keyring::new(&[7; 32]),
         egress: Egress::new().unwrap(),
         directory: Directory::new(Vec::new(), Vec::new()),
+        rates: RateCards::built_in(),
         history_ms: 30 * 86_400_000,
     });
     let sent_at = clock.now();

@@ -18,6 +18,7 @@ use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
+use tapcode_engine::rates::RateCards;
 use tapcode_engine::requests::{BeginRequest, Done};
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
 use tapcode_providers::sandbox::Sandbox;
@@ -64,6 +65,7 @@ impl Stage {
             template_languages: Vec::new(),
             default_language: None,
             appsecret_proof: false,
+            identity_check: false,
         });
         let senders = vec![
             simulated(Channel::Whatsapp, SANDBOX_SENDER),
@@ -88,6 +90,8 @@ impl Stage {
             workflow,
             workflows: Vec::new(),
             test_numbers: Vec::new(),
+            identity_change: tapcode_core::plan::IdentityChange::default(),
+            apps: Vec::new(),
         };
         let services = vec![
             service("dev", vec![step(Channel::Whatsapp, 1), step(Channel::Sms, 1)]),
@@ -100,6 +104,7 @@ impl Stage {
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
             directory: Directory::new(services, senders),
+            rates: RateCards::built_in(),
             history_ms: 3_600_000,
         });
         engine.start();

@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::account::{Account, AccountName};
 use tapcode_core::entry::{Decision, Entry};
 use tapcode_core::id::MessageId;
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    ApiKey, Browse, Commit, Page, Place, Remembered, Snapshot, Store, StoreError, SubjectId, Sweep, Versioned,
+    AccountCommit, ApiKey, Browse, Commit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError, SubjectId, Sweep,
+    ToldReceipt, Versioned, Written,
 };
 
 use crate::plant::{self, Plant};
@@ -127,23 +128,17 @@ impl Store for NodeStore {
         Ok(found)
     }
 
-    async fn park(
-        &self,
-        sender: &str,
-        provider_message_id: &str,
-        kind: &ReceiptKind,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn park(&self, parked: &Parked, until: Timestamp) -> Result<(), StoreError> {
         self.there("crash before parking").await?;
         if self.world.plant != Some(Plant::ReceiptsNotParked) {
-            self.world.kept.park(sender, provider_message_id, kind, until).await?;
+            self.world.kept.park(parked, until).await?;
         }
         self.world.saw("a receipt was parked");
         self.back("crash after parking").await;
         Ok(())
     }
 
-    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ToldReceipt>, StoreError> {
         self.there("crash before reading parked receipts").await?;
         let parked = self.world.kept.parked(sender, provider_message_id).await?;
         if !parked.is_empty() {
@@ -182,9 +177,29 @@ impl Store for NodeStore {
         self.world.kept.browse(browse).await
     }
 
-    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+    async fn lines(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Line)>, StoreError> {
         self.there("crash before reading the log").await?;
-        self.world.kept.entries(after, limit).await
+        self.world.kept.lines(after, limit).await
+    }
+
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
+        self.there("crash on the way to an account").await?;
+        self.world.kept.account(name).await
+    }
+
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
+        self.there("crash on the way to an account").await?;
+        self.world.kept.commit_account(commit).await
+    }
+
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
+        self.there("crash on the way to an account").await?;
+        self.world.kept.add_written(written).await
+    }
+
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
+        self.there("crash on the way to an account").await?;
+        self.world.kept.written(portfolio, since_hour, limit).await
     }
 
     async fn newest(&self) -> Result<Option<Place>, StoreError> {

@@ -20,6 +20,7 @@ use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::Entropy;
 use tapcode_engine::keyring::Keyring;
+use tapcode_engine::rates::RateCards;
 use tapcode_engine::service::{Directory, Provider, Sender, Service, WorkflowStep};
 use tapcode_store::memory::MemoryStore;
 use tokio::sync::mpsc;
@@ -339,6 +340,7 @@ impl World {
             keyring: Keyring::new(&[7; 32]),
             egress: egress(),
             directory: self.directory(&life),
+            rates: RateCards::built_in(),
             history_ms: 30 * 86_400_000,
         });
         engine.start();
@@ -438,6 +440,8 @@ impl Policy {
                 .collect(),
             workflows: Vec::new(),
             test_numbers: Vec::new(),
+            identity_change: tapcode_core::plan::IdentityChange::default(),
+            apps: Vec::new(),
         }
     }
 

@@ -23,6 +23,7 @@ use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::Entropy;
 use tapcode_engine::keyring::Keyring;
+use tapcode_engine::rates::RateCards;
 use tapcode_engine::service::{Directory, Provider, Sender, Service, WorkflowStep};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_server::App;
@@ -153,6 +154,8 @@ fn service(name: &str, own_codes: bool) -> Service {
         workflow: vec![step(Channel::Whatsapp, 1, Some(10_000)), step(Channel::Sms, 42, None)],
         workflows: Vec::new(),
         test_numbers: vec![(Number::parse("+31611398059").unwrap(), Code::own("000000").unwrap())],
+        identity_change: tapcode_core::plan::IdentityChange::default(),
+        apps: Vec::new(),
     }
 }
 
@@ -194,6 +197,7 @@ impl World {
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
             directory: Directory::new(vec![service("acme", false), service("own", true)], senders),
+            rates: RateCards::built_in(),
             history_ms: 86_400_000,
         });
         engine.start();
@@ -300,7 +304,7 @@ impl World {
 
     /// Entries of the log so far: what was decided, whatever was answered.
     pub async fn log_length(&self) -> usize {
-        self.store.entries(None, 10_000).await.unwrap().len()
+        self.store.lines(None, 10_000).await.unwrap().len()
     }
 }
 
