@@ -278,3 +278,116 @@ fn nothing_grows_without_end() {
     }
     assert_eq!(account.templates.unwrap().len(), TEMPLATES_MAX);
 }
+
+fn status_of(name: &str, status: TemplateStatus) -> AccountInput {
+    AccountInput::News(vec![News::TemplateStatus {
+        name: name.into(),
+        language: "en".into(),
+        id: "1".into(),
+        status,
+        reason: None,
+    }])
+}
+
+#[test]
+fn news_of_one_template_before_the_first_list_hides_no_other() {
+    let (account, decisions) = step(Account::default(), &status_of("other", TemplateStatus::Paused), START);
+    assert_eq!(decisions.len(), 1, "somebody should read it");
+    assert_eq!(account.approved("login_otp"), None, "still never asked for");
+}
+
+#[test]
+fn a_template_that_is_listed_twice_is_one() {
+    let listed = vec![
+        template("login_otp", "en", TemplateStatus::Approved),
+        template("login_otp", "en", TemplateStatus::Paused),
+    ];
+    let (account, _) = step(Account::default(), &AccountInput::Listed(listed.clone()), START);
+    let (account, decisions) = step(account, &AccountInput::Listed(listed), START);
+    assert_eq!((decisions, account.templates.unwrap().len()), (Vec::new(), 1));
+}
+
+#[test]
+fn a_list_in_which_a_template_is_approved_again_closes_its_breaker_as_news_would() {
+    let scope = BreakerScope::Template {
+        name: "login_otp".into(),
+        language: Some("en".into()),
+    };
+    let listed = |status| AccountInput::Listed(vec![template("login_otp", "en", status)]);
+    let (account, _) = step(Account::default(), &listed(TemplateStatus::Paused), START);
+    let (account, _) = step(account, &trip(scope.clone()), START);
+    let (account, decisions) = step(account, &listed(TemplateStatus::Approved), START.plus_millis(5));
+    assert_eq!(account.breakers, []);
+    assert!(
+        matches!(&decisions[..], [AccountDecision::TemplateStatus { .. }, AccountDecision::BreakerClosed { scope: s, after_ms: 5, .. }] if *s == scope)
+    );
+}
+
+#[test]
+fn the_breaker_that_leaves_for_want_of_room_is_a_countrys_and_is_told() {
+    let mut account = step(Account::default(), &trip(BreakerScope::Account), START).0;
+    let mut countries = (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').map(move |b| String::from_utf8(vec![a, b]).unwrap()));
+    for text in countries.by_ref().take(BREAKERS_MAX - 1) {
+        account = step(account, &trip(BreakerScope::Country(country(&text))), START).0;
+    }
+    assert_eq!(account.breakers.len(), BREAKERS_MAX);
+    let one_more = BreakerScope::Country(country(&countries.next().unwrap()));
+    let (account, decisions) = step(account, &trip(one_more), START.plus_millis(7));
+    assert_eq!(
+        (account.breakers.len(), &account.breakers[0].scope),
+        (BREAKERS_MAX, &BreakerScope::Account)
+    );
+    let left = BreakerScope::Country(country("AA"));
+    assert!(matches!(&decisions[0], AccountDecision::BreakerClosed { scope, after_ms: 7, .. } if *scope == left));
+    assert!(matches!(&decisions[1], AccountDecision::BreakerOpened { .. }) && decisions.len() == 2);
+}
+
+#[test]
+fn a_webhook_that_comes_twice_tells_once() {
+    let news = [
+        News::TemplateStatus {
+            name: "login_otp".into(),
+            language: "en".into(),
+            id: "1".into(),
+            status: TemplateStatus::Paused,
+            reason: None,
+        },
+        News::TemplateQuality {
+            name: "login_otp".into(),
+            language: "en".into(),
+            quality: Quality::Red,
+        },
+        News::TemplateCategory {
+            name: "login_otp".into(),
+            language: "en".into(),
+            is_authentication: false,
+        },
+        News::Throughput {
+            sender: 1,
+            messages_per_second: 1_000,
+        },
+        News::Limit(MessagingLimit::Unlimited),
+    ];
+    let listed = AccountInput::Listed(vec![template("login_otp", "en", TemplateStatus::Approved)]);
+    let account = [listed, reading(Vec::new())]
+        .iter()
+        .fold(Account::default(), |account, input| step(account, input, START).0);
+    for one in news {
+        let input = AccountInput::News(vec![one]);
+        let (once, decisions) = step(account.clone(), &input, START);
+        assert_eq!(decisions.len(), 1, "{input:?}");
+        assert_eq!(step(once.clone(), &input, START), (once, Vec::new()), "{input:?}");
+    }
+}
+
+#[test]
+fn senders_of_whom_there_is_no_end_are_forgotten() {
+    let of = |sender| {
+        AccountInput::News(vec![News::SenderQuality {
+            sender,
+            quality: Quality::Red,
+        }])
+    };
+    let account = (0..1_000).fold(Account::default(), |account, n| step(account, &of(n), START).0);
+    assert!(account.senders.len() <= 200 && account.sender(999).is_some());
+}
