@@ -70,9 +70,9 @@ impl Routes for World {
 pub fn world() -> impl Strategy<Value = World> {
     let spacing = prop_oneof![1 => Just(0u64), 1 => Just(6_000), 1 => Just(50)];
     let languages = prop_oneof![
-        1 => Just(&[] as &[&str]),
+        2 => Just(&[] as &[&str]),
         1 => Just(&["nl"] as &[&str]),
-        3 => Just(&["en", "nl"] as &[&str]),
+        6 => Just(&["en", "nl"] as &[&str]),
     ];
     (spacing, languages).prop_map(|(spacing_ms, languages)| World {
         closed: BTreeMap::new(),
@@ -83,7 +83,7 @@ pub fn world() -> impl Strategy<Value = World> {
 
 /// Mostly nothing: what is closed stays closed for a while.
 pub fn turn() -> impl Strategy<Value = Option<Turn>> {
-    let channel = || prop_oneof![3 => Just(Channel::Whatsapp), 2 => Just(Channel::Sms)];
+    let channel = || prop_oneof![1 => Just(Channel::Whatsapp), 1 => Just(Channel::Sms)];
     let reason = prop::sample::select(vec![
         SkipReason::Breaker,
         SkipReason::Template,
@@ -91,7 +91,7 @@ pub fn turn() -> impl Strategy<Value = Option<Turn>> {
         SkipReason::Country,
     ]);
     prop_oneof![
-        30 => Just(None),
+        40 => Just(None),
         3 => (channel(), 1..4u32, reason).prop_map(|(c, s, r)| Some(Turn::Close(c, s, r))),
         1 => channel().prop_map(|c| Some(Turn::CloseAll(c))),
         2 => Just(Some(Turn::OpenAll)),
