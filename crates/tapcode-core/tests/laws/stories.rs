@@ -8,7 +8,9 @@ use tapcode_core::id::{Fresh, MessageId, VerificationId};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::Country;
 use tapcode_core::plan::{Channel, IdentityChange, Route, Skip, SkipReason};
-use tapcode_core::recipient::{FINISHED_KEPT_MS, Lock, PURPOSES_MAX, REACHABLE_KEPT_MS, Recipient, UNREACHABLE_KEPT_MS};
+use tapcode_core::recipient::{
+    DISOWNED_MAX, FINISHED_KEPT_MS, Lock, PURPOSES_MAX, REACHABLE_KEPT_MS, Recipient, UNREACHABLE_KEPT_MS, VERIFICATIONS_MAX,
+};
 use tapcode_core::step::{Answer, Begin, Context, ENTRIES_MAX, Input, NewMessage, Routes, due_at, step};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Limits, Purpose, Sealed, Status};
@@ -1388,4 +1390,50 @@ fn a_price_is_written_down_whatever_it_comes_with() {
             .decided()
             .any(|d| matches!(d, Decision::Priced { price, .. } if price.amount_micros == 50_000))
     );
+}
+
+/// As many verifications as one likes, for one purpose each.
+fn begin_freely(purpose: &str) -> Begin {
+    Begin {
+        limits: Limits {
+            resend_cooldown_ms: 0,
+            max_sends_per_hour: 1_000,
+            lock_ms: 1,
+            ..Limits::default()
+        },
+        purpose: Purpose::parse(purpose).unwrap(),
+        ..begin_of(&SEED)
+    }
+}
+
+#[test]
+fn an_identity_that_is_known_from_later_stays_when_its_verification_has_made_room() {
+    let mut story = Story::new();
+    let first = story.begin(begin_freely("login"));
+    let second = story.begin(begin_freely("payment"));
+    story.receipt_with(1, ReceiptKind::Delivered, facts(Some("old phone"), None));
+    story.at(1_000).check(second, true);
+    story.receipt_with(0, ReceiptKind::Delivered, facts(Some("new phone"), None));
+    story.at(2_000).check(first, true);
+    for n in 2..=VERIFICATIONS_MAX {
+        story.begin(begin_freely(&format!("purpose-{n}")));
+    }
+    assert!(
+        story.state.as_ref().unwrap().verification(first).is_none(),
+        "the oldest made room"
+    );
+    story.receipt(1, ReceiptKind::Read);
+    assert_eq!(identity(&story), Some(&b"new phone"[..]));
+}
+
+#[test]
+fn of_codes_that_nobody_asked_for_only_the_last_ones_are_kept() {
+    let mut story = Story::new();
+    for n in 0..12 {
+        story.at(u64::try_from(n).unwrap() * 1_000).begin(begin_freely("login"));
+        story.receipt(n, ReceiptKind::Disowned);
+    }
+    let kept = &story.state.as_ref().unwrap().knowledge.disowned;
+    assert_eq!(kept.len(), DISOWNED_MAX);
+    assert_eq!(kept.last(), Some(&START.plus_millis(11_000)));
 }
