@@ -4,7 +4,9 @@
 //! same commit. A breaker is opened by a failure that says that nobody can be reached this way, and closes by itself:
 //! from [`Breaker::probe_at`] on one message at a time is let through, or the account is asked for its health, and the
 //! first good answer closes it. Nothing here reads a clock.
+#![warn(clippy::arithmetic_side_effects)]
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::delivery::{FAILURE_CODE_MAX, FAILURE_DETAIL_MAX, Failure, TripScope, cut};
@@ -13,8 +15,12 @@ use crate::number::Country;
 use crate::plan::Channel;
 use crate::time::Timestamp;
 
-/// Most breakers of one account that are open at once; the one that opened first leaves. Countries are what they are many of.
+/// Most breakers of one account that are open at once. Countries are what they are many of, so that the country's leaves
+/// that opened first, and where there is none the first of all; the log tells it as closed, because messages go there again.
 pub const BREAKERS_MAX: usize = 300;
+/// Most senders of one account that facts are kept of; the one that was heard of first leaves. Far more than a configuration
+/// names for one account; how many numbers Meta lets an account have is *unconfirmed*.
+pub const SENDERS_MAX: usize = 200;
 /// Most templates of one account that are remembered, every language counted: Meta allows 250 to accounts that are not
 /// verified, and a code needs one. What is behind them is not looked at.
 pub const TEMPLATES_MAX: usize = 1_000;
@@ -525,7 +531,7 @@ pub fn step(mut account: Account, input: &AccountInput, now: Timestamp) -> (Acco
             account.unreadable = Some(failure.detail.clone());
             account.open(scope.clone(), &failure.code, &failure.detail, None, now, &mut decisions);
         }
-        AccountInput::Listed(templates) => account.list(templates, &mut decisions),
+        AccountInput::Listed(templates) => account.list(templates, now, &mut decisions),
     }
     (account, decisions)
 }
@@ -580,7 +586,9 @@ impl Account {
             return;
         }
         if self.breakers.len() >= BREAKERS_MAX {
-            self.breakers.remove(0);
+            let is_of_country = |b: &Breaker| matches!(b.scope, BreakerScope::Country(_));
+            let first = self.breakers.iter().position(is_of_country).unwrap_or(0);
+            decisions.push(closed(&self.breakers.remove(first), now));
         }
         let probe_at = until.unwrap_or_else(|| now.plus_millis(PROBE_FIRST_MS));
         decisions.push(AccountDecision::BreakerOpened {
@@ -603,11 +611,7 @@ impl Account {
         self.breakers.retain(|breaker| {
             let closes = which(breaker);
             if closes {
-                decisions.push(AccountDecision::BreakerClosed {
-                    scope: breaker.scope.clone(),
-                    code: breaker.code.clone(),
-                    after_ms: now.millis_since(breaker.opened_at),
-                });
+                decisions.push(closed(breaker, now));
             }
             !closes
         });
@@ -654,22 +658,39 @@ impl Account {
         }
     }
 
-    fn list(&mut self, templates: &[Template], decisions: &mut Vec<AccountDecision>) {
-        let next: Vec<Template> = templates.iter().take(TEMPLATES_MAX).cloned().collect();
-        let before = self.templates.replace(next).unwrap_or_default();
-        for template in self.templates.iter().flatten() {
-            let known = before
-                .iter()
-                .find(|b| b.name == template.name && b.language == template.language);
-            if known.is_some_and(|k| k.status != template.status) {
-                decisions.push(AccountDecision::TemplateStatus {
-                    name: template.name.clone(),
-                    language: template.language.clone(),
-                    before: known.map(|k| k.status),
-                    now: template.status,
-                    reason: template.reason.clone(),
-                });
+    fn list(&mut self, templates: &[Template], now: Timestamp, decisions: &mut Vec<AccountDecision>) {
+        let mut listed = HashSet::new();
+        let once = templates.iter().filter(|t| listed.insert((&t.name, &t.language)));
+        let next: Vec<Template> = once.take(TEMPLATES_MAX).cloned().collect();
+        let before = self.templates.replace(next.clone()).unwrap_or_default();
+        let before: HashMap<_, _> = before.iter().map(|t| ((&t.name, &t.language), t.status)).collect();
+        for template in &next {
+            let known = before.get(&(&template.name, &template.language)).copied();
+            if known.is_some_and(|known| known != template.status) {
+                self.is_now(template, known, now, decisions);
             }
+        }
+    }
+
+    /// Tells another status of a template, and lets messages go over it again where it may be sent.
+    fn is_now(
+        &mut self,
+        template: &Template,
+        before: Option<TemplateStatus>,
+        now: Timestamp,
+        decisions: &mut Vec<AccountDecision>,
+    ) {
+        decisions.push(AccountDecision::TemplateStatus {
+            name: template.name.clone(),
+            language: template.language.clone(),
+            before,
+            now: template.status,
+            reason: template.reason.clone(),
+        });
+        if template.status == TemplateStatus::Approved {
+            self.close(now, decisions, |b| {
+                is_of_template(&b.scope, &template.name, &template.language)
+            });
         }
     }
 
@@ -682,29 +703,18 @@ impl Account {
                 status,
                 reason,
             } => {
-                let templates = self.templates.get_or_insert_default();
-                let before = if let Some(known) = templates.iter_mut().find(|t| t.name == *name && t.language == *language) {
-                    let before = std::mem::replace(&mut known.status, *status);
+                let template = unlisted(name, language, id, *status, reason.as_deref());
+                let before = self.template_mut(name, language).map(|known| {
                     (known.id, known.reason) = (id.clone(), reason.clone());
-                    if before == *status {
-                        return;
-                    }
-                    Some(before)
-                } else {
-                    if templates.len() < TEMPLATES_MAX {
-                        templates.push(unlisted(name, language, id, *status, reason.as_deref()));
-                    }
-                    None
-                };
-                decisions.push(AccountDecision::TemplateStatus {
-                    name: name.clone(),
-                    language: language.clone(),
-                    before,
-                    now: *status,
-                    reason: reason.clone(),
+                    std::mem::replace(&mut known.status, *status)
                 });
-                if *status == TemplateStatus::Approved {
-                    self.close(now, decisions, |b| is_of_template(&b.scope, name, language));
+                // One template by itself would look like a list of all of them, in which the others are missing.
+                let has_room = |templates: &&mut Vec<Template>| before.is_none() && templates.len() < TEMPLATES_MAX;
+                if let Some(templates) = self.templates.as_mut().filter(has_room) {
+                    templates.push(template.clone());
+                }
+                if before != Some(*status) {
+                    self.is_now(&template, before, now, decisions);
                 }
             }
             News::TemplateQuality { name, language, quality } => {
@@ -720,8 +730,10 @@ impl Account {
                 language,
                 is_authentication,
             } => {
-                if let Some(known) = self.template_mut(name, language) {
-                    known.is_authentication = *is_authentication;
+                let known = self.template_mut(name, language);
+                let before = known.map(|t| std::mem::replace(&mut t.is_authentication, *is_authentication));
+                if before == Some(*is_authentication) {
+                    return;
                 }
                 let what = if *is_authentication { "is" } else { "is no longer" };
                 let detail = format!("template {name} in {language} {what} an authentication template");
@@ -732,7 +744,10 @@ impl Account {
                 sender,
                 messages_per_second,
             } => {
-                self.sender_mut(*sender).messages_per_second = Some(*messages_per_second);
+                let now = Some(*messages_per_second);
+                if std::mem::replace(&mut self.sender_mut(*sender).messages_per_second, now) == now {
+                    return;
+                }
                 let detail = format!("of sender {sender}: {messages_per_second} messages a second");
                 told("throughput", detail, decisions);
             }
@@ -759,6 +774,9 @@ impl Account {
 
     fn sender_mut(&mut self, sender: u32) -> &mut SenderFacts {
         let at = self.senders.iter().position(|s| s.sender == sender).unwrap_or_else(|| {
+            if self.senders.len() >= SENDERS_MAX {
+                self.senders.remove(0);
+            }
             self.senders.push(SenderFacts {
                 sender,
                 quality: Quality::Unknown,
@@ -778,6 +796,14 @@ pub fn probe_after_ms(failed_probes: u8) -> u64 {
     PROBE_FIRST_MS
         .saturating_mul(1_u64.checked_shl(failed_probes.into()).unwrap_or(u64::MAX))
         .min(PROBE_LAST_MS)
+}
+
+fn closed(breaker: &Breaker, now: Timestamp) -> AccountDecision {
+    AccountDecision::BreakerClosed {
+        scope: breaker.scope.clone(),
+        code: breaker.code.clone(),
+        after_ms: now.millis_since(breaker.opened_at),
+    }
 }
 
 fn is_of_template(scope: &BreakerScope, of: &str, in_language: &str) -> bool {

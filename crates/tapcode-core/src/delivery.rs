@@ -275,6 +275,12 @@ impl Delivery {
         self.failed_at.is_some() && !self.has_arrived()
     }
 
+    /// Whether the first reason that was told for its failure is of this class, whatever was told since.
+    #[must_use]
+    pub fn failed_with(&self, class: FailureClass) -> bool {
+        self.failure.as_ref().is_some_and(|f| f.class == class)
+    }
+
     /// Whether it waits for its call to the provider: nothing started, nothing known.
     #[must_use]
     pub const fn waits_for_call(&self) -> bool {

@@ -17,6 +17,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Sms, Self::Whatsapp];
+
     /// The word for it in JSON, configuration and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

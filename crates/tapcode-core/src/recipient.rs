@@ -1,4 +1,5 @@
 //! What is atomic about one number within one service? The document that every decision loads and replaces whole.
+#![warn(clippy::arithmetic_side_effects)]
 
 use std::fmt;
 
@@ -234,14 +235,14 @@ impl Knowledge {
         known != Some(is_on)
     }
 
-    /// Learns whose the number is on a channel, or that this is not known any more.
-    pub(crate) fn learn_identity(&mut self, channel: Channel, identity: Option<Sealed>, now: Timestamp) {
+    /// Learns whose the number was on a channel at a moment, or that nobody knew then; what is known from later stays.
+    pub(crate) fn learn_identity(&mut self, channel: Channel, identity: Option<Sealed>, at: Timestamp) {
+        if self.identities.iter().any(|i| i.channel == channel && i.at > at) {
+            return;
+        }
         self.identities.retain(|i| i.channel != channel);
-        self.identities.extend(identity.map(|sealed| Identity {
-            channel,
-            sealed,
-            at: now,
-        }));
+        self.identities
+            .extend(identity.map(|sealed| Identity { channel, sealed, at }));
     }
 }
 
@@ -351,7 +352,7 @@ impl Recipient {
             now
         } else {
             // The send whose leaving the window makes room for one more; where nothing is ever allowed, there is none.
-            self.sends[self.sends.len() - max..]
+            self.sends[self.sends.len().saturating_sub(max)..]
                 .first()
                 .copied()
                 .unwrap_or(now)

@@ -4,6 +4,7 @@
 //! start once it is committed, the log entries that belong to the same commit, and the answer to the caller. The same
 //! history gives the same decisions. Timers are hints: every input compares with `now`, a [`Input::Tick`] that comes
 //! early, late, twice or never changes nothing but the moment at which the truth is written down.
+#![warn(clippy::arithmetic_side_effects)]
 
 use crate::delivery::{
     Delivery, Failure, FailureClass, MessageStatus, RETRIES_MAX, ReceiptFacts, ReceiptKind, SendOutcome, TripScope,
@@ -321,7 +322,7 @@ pub fn due_at(recipient: &Recipient) -> Option<Timestamp> {
     let of_verifications = pending.flat_map(|v| {
         let arrived = v.has_arrived();
         let of_attempts = v.attempts.iter().enumerate().flat_map(move |(i, a)| {
-            let current = i + 1 == v.attempts.len();
+            let current = i.saturating_add(1) == v.attempts.len();
             [
                 a.delivery.waits_for_call().then_some(a.delivery.not_before),
                 a.fallback_at.filter(|_| current && !arrived),
@@ -344,7 +345,7 @@ pub fn due_at(recipient: &Recipient) -> Option<Timestamp> {
 }
 
 /// When everything that only waits to be forgotten can go at once; one commit instead of one per item. What is known of
-/// the number stays longer than the rest, and alone.
+/// the number stays longer than the rest, and alone; so does a lock, where no failed checks keep the document for good.
 fn forgetting_due(recipient: &Recipient) -> Option<Timestamp> {
     let finished = recipient
         .verifications
@@ -357,7 +358,13 @@ fn forgetting_due(recipient: &Recipient) -> Option<Timestamp> {
         .map(|m| m.delivery.queued_at.plus_millis(FINISHED_KEPT_MS));
     let sends = recipient.sends.iter().map(|at| at.plus_millis(HOUR_MS));
     let most = finished.chain(messages).chain(sends).max();
-    most.or_else(|| recipient.knowledge.forgotten_at())
+    most.or_else(|| {
+        let lock = match recipient.lock {
+            Lock::Until(until) if recipient.failures.is_empty() => Some(until),
+            Lock::Until(_) | Lock::Open | Lock::UntilOperator => None,
+        };
+        recipient.knowledge.forgotten_at().max(lock)
+    })
 }
 
 fn is_forgettable(recipient: &Recipient, now: Timestamp) -> bool {
@@ -444,7 +451,7 @@ impl Run<'_> {
             metadata: begin.metadata.clone(),
             entries: 0,
         });
-        let at = self.recipient.verifications.len() - 1;
+        let at = self.recipient.verifications.len().saturating_sub(1);
         let mut decisions = vec![Decision::Began { expires_at }];
         self.recipient.requested_at = Some(now);
         let step = self.open_step(at, 0, &mut decisions);
@@ -537,7 +544,7 @@ impl Run<'_> {
             let purpose = verification.purpose.clone();
             self.recipient.failures.retain(|f| f.purpose != purpose);
             self.end(at, Status::Approved, &mut decisions);
-            self.learn_identities(at);
+            self.learn_identities();
             self.write(at, input, decisions);
             return Ok(self.checked(at, None));
         }
@@ -602,7 +609,8 @@ impl Run<'_> {
             delivery,
             entries: 0,
         });
-        self.write_message(self.recipient.messages.len() - 1, InputRecord::SendMessage, decisions);
+        let at = self.recipient.messages.len().saturating_sub(1);
+        self.write_message(at, InputRecord::SendMessage, decisions);
         Ok(Answer::Queued { message: id })
     }
 
@@ -617,19 +625,11 @@ impl Run<'_> {
             Some(Place::Attempt(at, attempt)) => {
                 let verification = &mut self.recipient.verifications[at];
                 // Once a newer message is queued, another try of this one would only double it.
-                let is_current = attempt + 1 == verification.attempts.len();
+                let is_current = attempt.saturating_add(1) == verification.attempts.len();
                 let still_useful = is_current && verification.status == Status::Pending && !verification.has_arrived();
                 let message = message_ref(verification, attempt);
                 let channel = message.route.channel;
                 let attempt = &mut verification.attempts[attempt];
-                let (outcome, language) = in_language(outcome, attempt, still_useful, &message.route, self.context.routes);
-                if let Some(language) = language {
-                    decisions.push(Decision::LanguageChosen {
-                        message: message.clone(),
-                        language: language.clone(),
-                    });
-                    attempt.language = Some(language);
-                }
                 // A retry that could not start before something else takes over is no retry.
                 let retry_before = still_useful.then(|| {
                     attempt
@@ -637,10 +637,19 @@ impl Run<'_> {
                         .unwrap_or(verification.expires_at)
                         .min(verification.expires_at)
                 });
+                let (outcome, language) = in_language(outcome, attempt, retry_before, now, &message.route, self.context.routes);
+                if let Some(language) = language {
+                    decisions.push(Decision::LanguageChosen {
+                        message: message.clone(),
+                        language: language.clone(),
+                    });
+                    attempt.language = Some(language);
+                }
                 settle(&mut attempt.delivery, message, &outcome, retry_before, now, &mut decisions);
                 if !attempt.delivery.has_arrived() {
                     self.learn_unreachable(channel, failure_of(&outcome), &mut decisions);
                 }
+                self.learn_identities();
                 self.claim_waiting(at, &mut decisions);
                 self.fall_back_if_due(at, &mut decisions);
                 self.write(at, input, decisions);
@@ -670,20 +679,14 @@ impl Run<'_> {
 
     fn receipt(&mut self, id: MessageId, kind: &ReceiptKind, facts: &ReceiptFacts) {
         let now = self.context.now;
-        let told = match kind {
-            ReceiptKind::Sent => Some((MessageStatus::Sent, None)),
-            ReceiptKind::Delivered => Some((MessageStatus::Delivered, None)),
-            ReceiptKind::Read => Some((MessageStatus::Read, None)),
-            ReceiptKind::Failed(failure) => Some((MessageStatus::Failed, Some(failure))),
-            ReceiptKind::Disowned => None,
+        let input = match told_by(kind) {
+            Some((status, _)) => InputRecord::Receipt { message: id, status },
+            None => InputRecord::Disowned { message: id },
         };
-        let input = told.map_or(InputRecord::Disowned { message: id }, |(status, _)| InputRecord::Receipt {
-            message: id,
-            status,
-        });
         let mut decisions = Vec::new();
         match self.locate(id) {
             Some(Place::Attempt(at, attempt)) => {
+                let kind = &in_no_other_language(kind);
                 let verification = &mut self.recipient.verifications[at];
                 let message = message_ref(verification, attempt);
                 let attempt = &mut verification.attempts[attempt];
@@ -692,35 +695,27 @@ impl Run<'_> {
                 if attempt.identity.is_none() {
                     attempt.identity.clone_from(&facts.identity);
                 }
-                let arrived = attempt.delivery.has_arrived();
                 let after_ms = now.millis_since(attempt.delivery.queued_at);
-                let is_approved = verification.status == Status::Approved;
-                let lock_ms = verification.limits.lock_ms;
-                match told {
-                    Some((status, _)) if !is_new => {
-                        if decisions.is_empty() {
-                            self.write_noise(at, input, Decision::ReceiptRepeated { message, status });
-                            return;
-                        }
-                    }
-                    Some((status, failure)) => {
+                let has_arrived = attempt.delivery.has_arrived();
+                match told_by(kind) {
+                    Some((status, failure)) if is_new => {
                         let channel = message.route.channel;
                         learned(message, status, after_ms, failure, &mut decisions);
-                        self.learn_reach(channel, arrived, failure, &mut decisions);
+                        self.learn_reach(channel, kind, has_arrived, &mut decisions);
                     }
                     None if is_new => {
-                        let is_pending = self.recipient.verifications[at].status == Status::Pending;
                         decisions.push(Decision::Disowned { message });
-                        if is_pending {
-                            self.end(at, Status::Canceled, &mut decisions);
-                        }
-                        self.count_disowned(lock_ms, &mut decisions);
+                        self.disown(at, &mut decisions);
                     }
-                    None => return,
+                    Some((status, _)) if decisions.is_empty() => {
+                        // What it tells besides may be new all the same.
+                        self.learn_identities();
+                        self.write_noise(at, input, Decision::ReceiptRepeated { message, status });
+                        return;
+                    }
+                    Some(_) | None => {}
                 }
-                if is_approved && arrived {
-                    self.learn_identities(at);
-                }
+                self.learn_identities();
                 self.fall_back_if_due(at, &mut decisions);
                 self.write(at, input, decisions);
             }
@@ -732,20 +727,20 @@ impl Run<'_> {
                 };
                 let is_new = plain.delivery.record(kind, now);
                 price(&mut plain.delivery, &message, facts, &mut decisions);
-                let arrived = plain.delivery.has_arrived();
                 let after_ms = now.millis_since(plain.delivery.queued_at);
-                match told {
+                let has_arrived = plain.delivery.has_arrived();
+                match told_by(kind) {
                     Some((status, failure)) if is_new => {
                         let channel = message.route.channel;
                         learned(message, status, after_ms, failure, &mut decisions);
-                        self.learn_reach(channel, arrived, failure, &mut decisions);
-                    }
-                    Some((status, _)) if decisions.is_empty() && plain.entries < ENTRIES_MAX => {
-                        decisions.push(Decision::ReceiptRepeated { message, status });
+                        self.learn_reach(channel, kind, has_arrived, &mut decisions);
                     }
                     None if is_new => {
                         decisions.push(Decision::Disowned { message });
                         self.count_disowned(Limits::default().lock_ms, &mut decisions);
+                    }
+                    Some((status, _)) if decisions.is_empty() && plain.entries < ENTRIES_MAX => {
+                        decisions.push(Decision::ReceiptRepeated { message, status });
                     }
                     Some(_) | None => {}
                 }
@@ -841,11 +836,11 @@ impl Run<'_> {
         if self.recipient.knowledge.is_on(route.channel) == Some(false) {
             return Some(Skip::because(SkipReason::NotOnChannel));
         }
-        let by_route = self.context.routes.skip(route, self.recipient.country, locale);
-        by_route.or_else(|| {
-            let too_soon = self.spaced_until(route) > self.context.now;
-            too_soon.then(|| Skip::because(SkipReason::TooSoon))
-        })
+        if self.spaced_until(route) > self.context.now {
+            return Some(Skip::because(SkipReason::TooSoon));
+        }
+        // Last: where a breaker is being probed, whoever is let through here is the probe.
+        self.context.routes.skip(route, self.recipient.country, locale)
     }
 
     /// When a route's provider takes the next message to this number; now, where it does already.
@@ -867,11 +862,16 @@ impl Run<'_> {
         last.map_or(self.context.now, |at| at.plus_millis(spacing_ms).max(self.context.now))
     }
 
-    fn learn_reach(&mut self, channel: Channel, arrived: bool, failure: Option<&Failure>, decisions: &mut Vec<Decision>) {
-        if !arrived {
-            self.learn_unreachable(channel, failure, decisions);
-        } else if self.recipient.knowledge.learn_reach(channel, true, self.context.now) {
-            decisions.push(Decision::ReachLearned { channel, is_on: true });
+    /// Only what arrives tells that the number is on a channel, and what has arrived outranks a failure that says otherwise.
+    fn learn_reach(&mut self, channel: Channel, kind: &ReceiptKind, has_arrived: bool, decisions: &mut Vec<Decision>) {
+        match kind {
+            ReceiptKind::Delivered | ReceiptKind::Read => {
+                if self.recipient.knowledge.learn_reach(channel, true, self.context.now) {
+                    decisions.push(Decision::ReachLearned { channel, is_on: true });
+                }
+            }
+            ReceiptKind::Failed(failure) if !has_arrived => self.learn_unreachable(channel, Some(failure), decisions),
+            ReceiptKind::Failed(_) | ReceiptKind::Sent | ReceiptKind::Disowned => {}
         }
     }
 
@@ -883,29 +883,29 @@ impl Run<'_> {
         }
     }
 
-    /// Remembers whose the number is, once a verification has proved it. Where the channel said that it is somebody else
-    /// and the verification was approved all the same, what was known is no longer so.
-    fn learn_identities(&mut self, at: usize) {
-        let now = self.context.now;
-        let verification = &self.recipient.verifications[at];
-        for attempt in &verification.attempts {
-            let Some(step) = verification.plan.step(attempt.step) else {
-                continue;
-            };
-            let channel = step.route.channel;
-            let has_changed = attempt
-                .delivery
-                .failure
-                .as_ref()
-                .is_some_and(|f| f.class == FailureClass::NoFallback);
-            if attempt.delivery.has_arrived() && attempt.identity.is_some() {
-                self.recipient
-                    .knowledge
-                    .learn_identity(channel, attempt.identity.clone(), now);
-            } else if has_changed && !attempt.delivery.has_arrived() {
-                self.recipient.knowledge.learn_identity(channel, None, now);
+    /// Remembers whose the number is, as the verification tells that was approved last, in whatever order receipts come: a
+    /// late one about an older verification must not bring back whom the number has left.
+    fn learn_identities(&mut self) {
+        for channel in Channel::ALL {
+            let approved = self.recipient.verifications.iter().filter(|v| v.status == Status::Approved);
+            let told = approved.filter_map(|v| Some((v.finished_at?, v.identity_on(channel)?)));
+            if let Some((at, identity)) = told.max_by_key(|(at, _)| *at) {
+                let identity = identity.cloned();
+                self.recipient.knowledge.learn_identity(channel, identity, at);
             }
         }
+    }
+
+    /// Ends a verification whose code nobody asked for, and counts that.
+    fn disown(&mut self, at: usize, decisions: &mut Vec<Decision>) {
+        let verification = &self.recipient.verifications[at];
+        let lock_ms = verification.limits.lock_ms;
+        if verification.status == Status::Pending {
+            let in_time = self.context.now < verification.expires_at;
+            let status = if in_time { Status::Canceled } else { Status::Expired };
+            self.end(at, status, decisions);
+        }
+        self.count_disowned(lock_ms, decisions);
     }
 
     fn count_disowned(&mut self, lock_ms: u32, decisions: &mut Vec<Decision>) {
@@ -915,8 +915,14 @@ impl Run<'_> {
             disowned.remove(0);
         }
         disowned.push(now);
-        if disowned.len() >= DISOWNED_LOCK_AFTER && self.recipient.lock != Lock::UntilOperator {
-            let until = now.plus_millis(lock_ms.into());
+        let until = now.plus_millis(lock_ms.into());
+        // Wrong codes may have locked it for longer.
+        let is_longer = match self.recipient.lock {
+            Lock::Open => true,
+            Lock::Until(held) => held < until,
+            Lock::UntilOperator => false,
+        };
+        if disowned.len() >= DISOWNED_LOCK_AFTER && is_longer {
             self.recipient.lock = Lock::Until(until);
             decisions.push(Decision::Locked { until: Some(until) });
         }
@@ -955,8 +961,6 @@ impl Run<'_> {
             });
         }
         let mut delivery = Delivery::queued(now);
-        // Only a message that nothing better could be found for is put off like this.
-        delivery.not_before = self.spaced_until(&message.route);
         self.claim(&mut delivery, message, decisions);
         let attempt = self.recipient.verifications[at]
             .attempts
@@ -973,7 +977,11 @@ impl Run<'_> {
         if !delivery.waits_for_call() || delivery.not_before > now {
             return;
         }
-        if (self.context.may_call)(&message.route) {
+        // Looked at here and not only when a route is chosen: what waits for its call may meet what went over the route since.
+        let spaced_until = self.spaced_until(&message.route);
+        if spaced_until > now {
+            delivery.not_before = spaced_until;
+        } else if (self.context.may_call)(&message.route) {
             delivery.claimed_at = Some(now);
             self.calls.push(message.id);
             decisions.push(Decision::Claimed { message });
@@ -1020,13 +1028,9 @@ impl Run<'_> {
         if !failed && !silent {
             return;
         }
-        let forbidden = failed
-            && verification.plan.identity_change() == IdentityChange::Hold
-            && current
-                .delivery
-                .failure
-                .as_ref()
-                .is_some_and(|f| f.class == FailureClass::NoFallback);
+        let forbids = |a: &Attempt| a.delivery.has_failed() && a.delivery.failed_with(FailureClass::NoFallback);
+        // Whichever message told so: an older one may tell it after the one that took its place.
+        let forbidden = verification.plan.identity_change() == IdentityChange::Hold && verification.attempts.iter().any(forbids);
         let given_up = current.fallback_at.is_none();
         let Some(next) = verification.next_step() else {
             self.fail_if_every_route_has(at, decisions);
@@ -1146,7 +1150,7 @@ impl Run<'_> {
         if in_a_row >= limits.lock_for_good_after {
             self.recipient.lock = Lock::UntilOperator;
             decisions.push(Decision::Locked { until: None });
-        } else if in_a_row % limits.lock_after.max(1) == 0 && self.recipient.lock != Lock::UntilOperator {
+        } else if in_a_row.is_multiple_of(limits.lock_after.max(1)) && self.recipient.lock != Lock::UntilOperator {
             let until = self.context.now.plus_millis(limits.lock_ms.into());
             self.recipient.lock = Lock::Until(until);
             decisions.push(Decision::Locked { until: Some(until) });
@@ -1297,17 +1301,18 @@ fn is_of_locale(language: &str, locale: &str) -> bool {
 }
 
 /// What an outcome means where it says that the template is not there in the attempt's language: another try in the
-/// returned language, or else that the template is at fault.
+/// returned language, where one may still start, or else that the template is at fault.
 fn in_language(
     outcome: &SendOutcome,
     attempt: &Attempt,
-    still_useful: bool,
+    retry_before: Option<Timestamp>,
+    now: Timestamp,
     route: &Route,
     routes: &dyn Routes,
 ) -> (SendOutcome, Option<Box<str>>) {
     let SendOutcome::Failed {
         failure,
-        provider_message_id: None,
+        provider_message_id,
     } = outcome
     else {
         return (outcome.clone(), None);
@@ -1315,7 +1320,7 @@ fn in_language(
     if failure.class != FailureClass::OtherLanguage {
         return (outcome.clone(), None);
     }
-    let again = still_useful && attempt.delivery.retries < RETRIES_MAX;
+    let again = provider_message_id.is_none() && retry_before.is_some_and(|before| may_retry(&attempt.delivery, now, before));
     let other = routes
         .default_language(route)
         .filter(|l| again && attempt.language.as_ref() != Some(l));
@@ -1329,9 +1334,33 @@ fn in_language(
             class,
             ..failure.clone()
         },
-        provider_message_id: None,
+        provider_message_id: provider_message_id.clone(),
     };
     (outcome, other)
+}
+
+/// A receipt comes too late for another language: then the template is at fault.
+fn in_no_other_language(kind: &ReceiptKind) -> ReceiptKind {
+    match kind {
+        ReceiptKind::Failed(failure) if failure.class == FailureClass::OtherLanguage => ReceiptKind::Failed(Failure {
+            class: FailureClass::TripBreaker(TripScope::Template),
+            ..failure.clone()
+        }),
+        ReceiptKind::Failed(_) | ReceiptKind::Sent | ReceiptKind::Delivered | ReceiptKind::Read | ReceiptKind::Disowned => {
+            kind.clone()
+        }
+    }
+}
+
+/// The status that a receipt tells, and why; `None`: it tells that nobody asked for the code.
+fn told_by(kind: &ReceiptKind) -> Option<(MessageStatus, Option<&Failure>)> {
+    match kind {
+        ReceiptKind::Sent => Some((MessageStatus::Sent, None)),
+        ReceiptKind::Delivered => Some((MessageStatus::Delivered, None)),
+        ReceiptKind::Read => Some((MessageStatus::Read, None)),
+        ReceiptKind::Failed(failure) => Some((MessageStatus::Failed, Some(failure))),
+        ReceiptKind::Disowned => None,
+    }
 }
 
 fn failure_of(outcome: &SendOutcome) -> Option<&Failure> {
@@ -1350,6 +1379,11 @@ fn price(delivery: &mut Delivery, message: &MessageRef, facts: &ReceiptFacts, de
             price,
         });
     }
+}
+
+/// Whether a message that was certainly not sent may be tried again at a moment, on its own route.
+fn may_retry(delivery: &Delivery, at: Timestamp, before: Timestamp) -> bool {
+    delivery.retries < RETRIES_MAX && at < before && delivery.status() == MessageStatus::Queued
 }
 
 /// Records what a call told. With `retry_before`, a failure that is certain to have sent nothing is tried once more
@@ -1388,8 +1422,8 @@ fn settle(
             };
             if let (Some(wait_ms), None, Some(before)) = (wait_ms, provider_message_id, retry_before) {
                 let at = now.plus_millis(wait_ms.into());
-                if delivery.retries < RETRIES_MAX && at < before && delivery.status() == MessageStatus::Queued {
-                    delivery.retries += 1;
+                if may_retry(delivery, at, before) {
+                    delivery.retries = delivery.retries.saturating_add(1);
                     delivery.claimed_at = None;
                     delivery.not_before = at;
                     decisions.push(Decision::RetryAt {

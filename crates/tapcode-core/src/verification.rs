@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::code::Alphabet;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, FailureClass};
 use crate::id::{MessageId, VerificationId};
-use crate::plan::Plan;
+use crate::plan::{Channel, Plan};
 use crate::time::Timestamp;
 
 /// Longest purpose, in bytes.
@@ -308,6 +308,18 @@ impl Verification {
     #[must_use]
     pub fn has_arrived(&self) -> bool {
         self.attempts.iter().any(|a| a.delivery.has_arrived())
+    }
+
+    /// Whose the number is on a channel, as the messages of this verification tell; the last one that tells anything has the
+    /// word. `Some(None)`: the channel said that it is somebody else than was known, and did not say who.
+    #[must_use]
+    pub fn identity_on(&self, channel: Channel) -> Option<Option<&Sealed>> {
+        let on_channel = |a: &&Attempt| self.plan.step(a.step).is_some_and(|s| s.route.channel == channel);
+        self.attempts.iter().rev().filter(on_channel).find_map(|a| {
+            let arrived = a.identity.as_ref().filter(|_| a.delivery.has_arrived());
+            let has_changed = a.delivery.failed_with(FailureClass::NoFallback);
+            arrived.map(Some).or_else(|| has_changed.then_some(None))
+        })
     }
 
     /// The first step of the plan that no attempt has taken and that lies behind the furthest one taken.

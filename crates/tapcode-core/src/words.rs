@@ -179,36 +179,51 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
                 name(route.channel),
                 route.sender
             ),
-            format!("{}; every other route that is left is closed too", skipped(skip)),
+            format!("{}, and no route that is left is better", skipped(skip)),
         ),
         Decision::ReachLearned { channel, is_on: true } => told(
             Kind::Receipt,
             format!("Remembered that the number is on {}", name(*channel)),
-            "a message arrived there".into(),
+            "a message arrived there; kept for 90 days".into(),
         ),
         Decision::ReachLearned { channel, is_on: false } => told(
             Kind::Receipt,
             format!("Remembered that the number is not on {}", name(*channel)),
-            "its provider said so; verifications start elsewhere until that is forgotten or a message arrives there".into(),
+            "its provider said so; verifications start elsewhere for 30 days, or until a message arrives there".into(),
         ),
         Decision::LanguageChosen { message, language } => told(
             Kind::Send,
             format!("Chose the template's language {language}"),
-            format!(
-                "the one asked for cannot be sent by {} sender {}",
-                message.route.provider, message.route.sender
-            ),
+            match entry.input {
+                // In the answer to a call: the first language was tried, and was not there.
+                InputRecord::Outcome { .. } => format!(
+                    "{} does not have it in the language that was tried; nothing was sent, and this one is tried once",
+                    message.route.provider
+                ),
+                InputRecord::Begin
+                | InputRecord::Resend { .. }
+                | InputRecord::Check
+                | InputRecord::Cancel
+                | InputRecord::SendMessage
+                | InputRecord::Receipt { .. }
+                | InputRecord::Tick
+                | InputRecord::Unlock
+                | InputRecord::Disowned { .. } => format!(
+                    "{} sender {} may not send it in the language of the user",
+                    message.route.provider, message.route.sender
+                ),
+            },
         ),
         Decision::Priced { message, price } => told(
             Kind::Receipt,
             format!("Booked {price} for the {} message", name(message.route.channel)),
-            format!("by {}", message.route.provider),
+            format!("what {} takes for it", message.route.provider),
         ),
         Decision::Disowned { message } => told(
             Kind::Refuse,
-            "Its holder asked for no code".into(),
+            "Recipient says: I asked for no code".into(),
             format!(
-                "they pressed so under the {} message; somebody else may be typing their number",
+                "they pressed the button for that under the {} message; somebody else may be typing their number",
                 name(message.route.channel)
             ),
         ),
@@ -218,8 +233,8 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
 fn skipped(skip: &Skip) -> String {
     let why = match skip.reason {
         SkipReason::NotOnChannel => "an earlier message told that the number is not there",
-        SkipReason::Breaker => "its breaker is open",
-        SkipReason::Template => "its template may not be sent",
+        SkipReason::Breaker => "a message failed there for a reason that holds for all, so that its breaker keeps them away",
+        SkipReason::Template => "its template is not approved in any language",
         SkipReason::MessagingLimit => "its account has written to as many people as it may within 24 hours",
         SkipReason::TooSoon => "the number had a message over it a moment ago, and its provider would refuse another",
         SkipReason::Country => "its provider does not serve the number's country",
@@ -324,7 +339,9 @@ fn learned(route: &Route, status: MessageStatus, after_ms: u64, failure: Option<
 const fn no_fallback(why: NoFallback) -> &'static str {
     match why {
         NoFallback::HourlyLimit => "the number had all its messages for this hour",
-        NoFallback::FailureForbids => "after this failure nothing goes out unless somebody asks for it",
+        NoFallback::FailureForbids => {
+            "the recipient's identity changed, so that somebody else may have the number now; nothing goes out unless the caller asks for it"
+        }
     }
 }
 
@@ -340,7 +357,7 @@ const fn cause_of_alert(class: FailureClass) -> &'static str {
         FailureClass::TripBreaker(TripScope::Template) => "its template cannot be sent to anybody",
         FailureClass::TripBreaker(TripScope::Country) => "this account cannot send to the number's country",
         FailureClass::OurMistake => "we asked for something wrong",
-        FailureClass::NoFallback => "the recipient's identity may have changed",
+        FailureClass::NoFallback => "the recipient's identity changed, so that somebody else may have the number now",
     }
 }
 
@@ -453,7 +470,7 @@ fn refusal_why(refusal: &Refusal, now: Timestamp) -> String {
             )
         }
         Refusal::Locked { until: Some(until) } => format!(
-            "the number is locked after too many wrong codes in a row; it opens {}",
+            "the number is locked, after wrong codes in a row or codes that its holder did not ask for; it opens {}",
             coming(*until, now)
         ),
         Refusal::Locked { until: None } => {
@@ -525,6 +542,7 @@ mod tests {
     use super::*;
     use crate::entry::MessageRef;
     use crate::id::{EventId, MessageId};
+    use crate::money::{Currency, Money};
     use crate::number::{Country, Masked};
     use crate::recipient::{Mode, Scope, ServiceName};
     use crate::verification::Purpose;
@@ -745,7 +763,7 @@ mod tests {
             (NoFallback::HourlyLimit, "the number had all its messages for this hour"),
             (
                 NoFallback::FailureForbids,
-                "after this failure nothing goes out unless somebody asks for it",
+                "the recipient's identity changed, so that somebody else may have the number now; nothing goes out unless the caller asks for it",
             ),
         ] {
             says(
@@ -759,13 +777,25 @@ mod tests {
         for (class, why) in [
             (FailureClass::NextRoute, "the provider reports: 190 (Token expired)"),
             (
+                FailureClass::TripBreaker(TripScope::Account),
+                "no sender of this account can send to anybody: 190 (Token expired)",
+            ),
+            (
                 FailureClass::TripBreaker(TripScope::Sender),
                 "this sender cannot send to anybody: 190 (Token expired)",
+            ),
+            (
+                FailureClass::TripBreaker(TripScope::Template),
+                "its template cannot be sent to anybody: 190 (Token expired)",
+            ),
+            (
+                FailureClass::TripBreaker(TripScope::Country),
+                "this account cannot send to the number's country: 190 (Token expired)",
             ),
             (FailureClass::OurMistake, "we asked for something wrong: 190 (Token expired)"),
             (
                 FailureClass::NoFallback,
-                "the recipient's identity may have changed: 190 (Token expired)",
+                "the recipient's identity changed, so that somebody else may have the number now: 190 (Token expired)",
             ),
         ] {
             let alert = Decision::Alert {
@@ -780,6 +810,141 @@ mod tests {
                 why,
             );
         }
+    }
+
+    #[test]
+    fn routes_that_are_passed_over() {
+        for (reason, detail, why) in [
+            (
+                SkipReason::NotOnChannel,
+                "",
+                "an earlier message told that the number is not there",
+            ),
+            (
+                SkipReason::Breaker,
+                "account 190",
+                "a message failed there for a reason that holds for all, so that its breaker keeps them away: account 190",
+            ),
+            (
+                SkipReason::Template,
+                "login_otp",
+                "its template is not approved in any language: login_otp",
+            ),
+            (
+                SkipReason::MessagingLimit,
+                "250",
+                "its account has written to as many people as it may within 24 hours: 250",
+            ),
+            (
+                SkipReason::TooSoon,
+                "",
+                "the number had a message over it a moment ago, and its provider would refuse another",
+            ),
+            (SkipReason::Country, "", "its provider does not serve the number's country"),
+        ] {
+            let (route, detail) = (route(Channel::Whatsapp), detail.into());
+            let skip = Skip { reason, detail };
+            let skipped = Decision::Skipped {
+                route: route.clone(),
+                skip: skip.clone(),
+            };
+            says(InputRecord::Begin, skipped, Kind::Send, "Passed over WhatsApp sender 1", why);
+            says(
+                InputRecord::Tick,
+                Decision::NoneOpen { route, skip },
+                Kind::Send,
+                "Took WhatsApp sender 1 for want of a better one",
+                &format!("{why}, and no route that is left is better"),
+            );
+        }
+        let skipped = Decision::Skipped {
+            route: route(Channel::Whatsapp),
+            skip: Skip::because(SkipReason::Country),
+        };
+        let queued = Decision::Queued {
+            message: message(Channel::Sms),
+            cause: SendCause::Begun,
+        };
+        let lines = tell(&entry(InputRecord::Begin, vec![skipped, queued]));
+        assert_eq!(lines[1].why, "first step of the plan that is open, by twilio sender 42");
+    }
+
+    #[test]
+    fn what_is_learned_of_a_number_and_its_messages() {
+        let learned = |is_on| Decision::ReachLearned {
+            channel: Channel::Whatsapp,
+            is_on,
+        };
+        let receipt = || InputRecord::Tick;
+        says(
+            receipt(),
+            learned(true),
+            Kind::Receipt,
+            "Remembered that the number is on WhatsApp",
+            "a message arrived there; kept for 90 days",
+        );
+        says(
+            receipt(),
+            learned(false),
+            Kind::Receipt,
+            "Remembered that the number is not on WhatsApp",
+            "its provider said so; verifications start elsewhere for 30 days, or until a message arrives there",
+        );
+        let priced = Decision::Priced {
+            message: message(Channel::Whatsapp),
+            price: Money {
+                amount_micros: 50_000,
+                currency: Currency::USD,
+            },
+        };
+        let title = "Booked 0.0500 USD for the WhatsApp message";
+        says(receipt(), priced, Kind::Receipt, title, "what whatsapp_cloud takes for it");
+        let chosen = || Decision::LanguageChosen {
+            message: message(Channel::Whatsapp),
+            language: "en".into(),
+        };
+        let title = "Chose the template's language en";
+        let why = "whatsapp_cloud sender 1 may not send it in the language of the user";
+        says(InputRecord::Begin, chosen(), Kind::Send, title, why);
+        let answer = InputRecord::Outcome {
+            message: MessageId::new(NOON, [2; 16]),
+            said: "failed",
+        };
+        let why = "whatsapp_cloud does not have it in the language that was tried; nothing was sent, and this one is tried once";
+        says(answer, chosen(), Kind::Send, title, why);
+    }
+
+    #[test]
+    fn a_code_that_nobody_asked_for() {
+        let pressed = || InputRecord::Disowned {
+            message: MessageId::new(NOON, [2; 16]),
+        };
+        says(
+            pressed(),
+            Decision::Disowned {
+                message: message(Channel::Whatsapp),
+            },
+            Kind::Refuse,
+            "Recipient says: I asked for no code",
+            "they pressed the button for that under the WhatsApp message; somebody else may be typing their number",
+        );
+        let ended = Decision::Ended {
+            status: Status::Canceled,
+            after_ms: 4_000,
+            channel: None,
+        };
+        let why = "its holder says they asked for no code, 4 s after the beginning";
+        says(pressed(), ended, Kind::Other, "Canceled", why);
+        let until = Some(NOON.plus_millis(3_600_000));
+        let why =
+            "its holder asked for no code, and said so more than once; open again at 13:00:00 UTC, or when an operator lifts it";
+        says(
+            pressed(),
+            Decision::Locked { until },
+            Kind::Other,
+            "Locked the number for 1 h",
+            why,
+        );
     }
 
     #[test]
@@ -910,7 +1075,7 @@ mod tests {
             ),
             (
                 Refusal::Locked { until: Some(at) },
-                "the number is locked after too many wrong codes in a row; it opens in 48 s (at 12:00:48 UTC)",
+                "the number is locked, after wrong codes in a row or codes that its holder did not ask for; it opens in 48 s (at 12:00:48 UTC)",
             ),
             (
                 Refusal::Locked { until: None },

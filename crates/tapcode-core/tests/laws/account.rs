@@ -1,5 +1,7 @@
 //! What must hold for everything that is known of an account, whatever reaches it in whatever order?
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use tapcode_core::account::{
     Account, AccountDecision, AccountInput, BREAKERS_MAX, BreakerScope, CODE_BLOCKED, CODE_RESTRICTED, MessagingLimit, News,
@@ -8,6 +10,7 @@ use tapcode_core::account::{
 };
 use tapcode_core::delivery::{Failure, FailureClass, TripScope};
 use tapcode_core::number::Country;
+use tapcode_core::time::Timestamp;
 
 use crate::life::START;
 
@@ -85,55 +88,201 @@ fn input() -> impl Strategy<Value = AccountInput> {
         5 => prop::collection::vec(scope(), 0..3).prop_map(AccountInput::Passed),
         3 => prop::collection::vec(news, 0..3).prop_map(AccountInput::News),
         3 => prop::collection::vec(scope().prop_map(|s| (s, "why".into())), 0..2).prop_map(reading),
+        1 => scope().prop_map(|scope| AccountInput::Unreadable { scope, failure: Failure::new(FailureClass::NextRoute, "200", "no right") }),
         2 => listed,
     ]
 }
 
+/// How an open breaker should stand, in books of the test's own.
+#[derive(Clone, Debug, PartialEq)]
+struct Open {
+    scope: BreakerScope,
+    since: Timestamp,
+    probe_at: Timestamp,
+    failed_probes: u32,
+    code: String,
+}
+
+/// An account as it should be: what is open, and what is known of templates.
+#[derive(Default)]
+struct Books {
+    open: Vec<Open>,
+    templates: Option<BTreeMap<(String, String), TemplateStatus>>,
+    /// Scopes that must be told as opened and as closed by the input.
+    opened: Vec<BreakerScope>,
+    closed: Vec<BreakerScope>,
+    /// Templates that must be told: before and now.
+    told: Vec<(String, Option<TemplateStatus>, TemplateStatus)>,
+}
+
+impl Books {
+    fn trip(&mut self, scope: &BreakerScope, code: &str, until: Option<Timestamp>, now: Timestamp) {
+        let wait = |failed: u32| now.plus_millis((30_000 * 2u64.pow(failed.min(10))).min(900_000));
+        if let Some(open) = self.open.iter_mut().find(|o| o.scope == *scope) {
+            if now >= open.probe_at {
+                open.failed_probes += 1;
+                open.probe_at = until.unwrap_or_else(|| wait(open.failed_probes));
+            } else if let Some(until) = until {
+                open.probe_at = until;
+            }
+            open.code = code.into();
+            return;
+        }
+        self.opened.push(scope.clone());
+        self.open.push(Open {
+            scope: scope.clone(),
+            since: now,
+            probe_at: until.unwrap_or_else(|| wait(0)),
+            failed_probes: 0,
+            code: code.into(),
+        });
+    }
+
+    fn close(&mut self, which: impl Fn(&Open) -> bool) {
+        self.closed.extend(self.open.extract_if(.., |o| which(o)).map(|o| o.scope));
+    }
+
+    /// A status of a template, and whether that is news.
+    fn status(&mut self, name: &str, language: &str, before: Option<TemplateStatus>, now: TemplateStatus) {
+        if before == Some(now) {
+            return;
+        }
+        self.told.push((format!("{name} {language}"), before, now));
+        if now == TemplateStatus::Approved {
+            self.close(|o| {
+                matches!(&o.scope, BreakerScope::Template { name: of, language: in_language }
+                if **of == *name && in_language.as_deref().is_none_or(|l| l == language))
+            });
+        }
+    }
+
+    fn apply(&mut self, input: &AccountInput, now: Timestamp) {
+        (self.opened, self.closed, self.told) = Default::default();
+        match input {
+            AccountInput::Tripped { scope, failure } | AccountInput::Unreadable { scope, failure } => {
+                self.trip(scope, &failure.code, None, now);
+            }
+            AccountInput::Passed(scopes) => self.close(|o| o.probe_at <= now && scopes.contains(&o.scope)),
+            AccountInput::Read(reading) => {
+                for (scope, _) in &reading.blocked {
+                    self.trip(scope, CODE_BLOCKED, None, now);
+                }
+                let asked = [BreakerScope::Account, BreakerScope::Sender(reading.facts.sender)];
+                let blocked = |scope: &BreakerScope| reading.blocked.iter().any(|(b, _)| b == scope);
+                self.close(|o| asked.contains(&o.scope) && !blocked(&o.scope) && (o.probe_at <= now || o.code == CODE_BLOCKED));
+            }
+            AccountInput::Listed(listed) => {
+                let before = self.templates.take().unwrap_or_default();
+                let mut next = BTreeMap::new();
+                for t in listed {
+                    let key = (t.name.to_string(), t.language.to_string());
+                    if next.contains_key(&key) {
+                        continue;
+                    }
+                    if let Some(known) = before.get(&key) {
+                        self.status(&t.name, &t.language, Some(*known), t.status);
+                    }
+                    next.insert(key, t.status);
+                }
+                self.templates = Some(next);
+            }
+            AccountInput::News(all) => {
+                for news in all {
+                    self.hear(news, now);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, news: &News, now: Timestamp) {
+        match news {
+            News::TemplateStatus {
+                name, language, status, ..
+            } => {
+                let key = (name.to_string(), language.to_string());
+                let before = self.templates.as_mut().and_then(|t| t.insert(key, *status));
+                self.status(name, language, before, *status);
+            }
+            News::Blocked { scope, code, until, .. } => self.trip(scope, code, *until, now),
+            News::Unblocked(scope) => {
+                self.close(|o| o.scope == *scope && [CODE_BLOCKED, CODE_RESTRICTED].contains(&o.code.as_str()));
+            }
+            News::TemplateQuality { .. }
+            | News::TemplateCategory { .. }
+            | News::SenderQuality { .. }
+            | News::Throughput { .. }
+            | News::Limit(_)
+            | News::Remark { .. } => {}
+        }
+    }
+}
+
 proptest! {
-    /// A breaker is opened once and closed once, in turn; what is open is what the log says is open; and nothing that is
-    /// not probed is closed by a message.
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    /// A breaker opens on a trip once, is not closed before it is probed by a message that passes, waits twice as long after
+    /// each failed probe, and is closed by a good one; a reading closes what it asked about; a template is told exactly when
+    /// its status changed. And whatever happened, good probes close everything in the end.
     #[test]
-    fn the_log_tells_of_every_breaker_when_it_opens_and_when_it_closes(life in prop::collection::vec((0..400_000u64, input()), 0..60)) {
-        let (mut account, mut now) = (Account::default(), START);
-        let mut open: Vec<BreakerScope> = Vec::new();
+    fn an_account_does_what_its_books_say(life in prop::collection::vec((wait(), input()), 0..60)) {
+        let (mut account, mut now, mut books) = (Account::default(), START, Books::default());
         for (wait, input) in life {
-            now = now.plus_millis(wait);
-            let before = account.clone();
-            let (next, decisions) = step(account, &input, now);
-            prop_assert_eq!((&next, &decisions), (&step(before.clone(), &input, now).0, &step(before.clone(), &input, now).1));
+            now = match wait {
+                Wait::Millis(ms) => now.plus_millis(ms),
+                Wait::ToProbe(early_ms) => {
+                    let next = books.open.iter().map(|o| o.probe_at.minus_millis(early_ms)).filter(|at| *at > now).min();
+                    next.unwrap_or(now)
+                }
+            };
+            let (next, decisions) = step(account.clone(), &input, now);
+            prop_assert_eq!((&next, &decisions), (&step(account.clone(), &input, now).0, &step(account, &input, now).1));
+            books.apply(&input, now);
+            let (mut opened, mut closed, mut told) = (Vec::new(), Vec::new(), Vec::new());
             for decision in &decisions {
                 match decision {
-                    AccountDecision::BreakerOpened { scope, probe_at, .. } => {
-                        prop_assert!(!open.contains(scope), "opened twice: {:?}", scope);
-                        prop_assert!(*probe_at >= now || matches!(input, AccountInput::News(_)));
-                        open.push(scope.clone());
+                    AccountDecision::BreakerOpened { scope, .. } => opened.push(scope.clone()),
+                    AccountDecision::BreakerClosed { scope, .. } => closed.push(scope.clone()),
+                    AccountDecision::TemplateStatus { name, language, before, now, .. } => {
+                        told.push((format!("{name} {language}"), *before, *now));
                     }
-                    AccountDecision::BreakerClosed { scope, .. } => {
-                        let at = open.iter().position(|o| o == scope);
-                        prop_assert!(at.is_some(), "closed and not open: {:?}", scope);
-                        open.remove(at.unwrap());
-                        if matches!(input, AccountInput::Passed(_)) {
-                            let was = before.breakers.iter().find(|b| b.scope == *scope).unwrap();
-                            prop_assert!(was.probe_at <= now, "a message that was on its way closed it");
-                        }
-                    }
-                    AccountDecision::TemplateStatus { before, now, .. } => prop_assert_ne!(*before, Some(*now)),
                     AccountDecision::Told { .. } => {}
                 }
             }
-            let mut told = open.clone();
-            let mut held: Vec<_> = next.breakers.iter().map(|b| b.scope.clone()).collect();
-            told.sort();
-            held.sort();
-            prop_assert_eq!(told, held);
+            prop_assert_eq!((&opened, &closed, &told), (&books.opened, &books.closed, &books.told), "on {:?}", input);
+            let held: Vec<_> = next.breakers.iter().map(|b| (&b.scope, b.opened_at, b.probe_at, u32::from(b.failed_probes), &*b.code)).collect();
+            let should: Vec<_> = books.open.iter().map(|o| (&o.scope, o.since, o.probe_at, o.failed_probes, &*o.code)).collect();
+            prop_assert_eq!(held, should, "after {:?}", input);
+            let known = next.templates.as_ref().map(|all| {
+                let by_key = |t: &Template| ((t.name.to_string(), t.language.to_string()), t.status);
+                all.iter().map(by_key).collect::<BTreeMap<_, _>>()
+            });
+            prop_assert_eq!(&known, &books.templates);
             account = next;
         }
-        // Whatever happened, good probes close everything in the end.
-        let end = now.plus_millis(10_000_000);
-        let all: Vec<_> = account.breakers.iter().map(|b| b.scope.clone()).collect();
-        let (account, _) = step(account, &AccountInput::Passed(all), end);
-        prop_assert!(account.breakers.is_empty());
+        while let Some(probe_at) = account.breakers.iter().map(|b| b.probe_at).min() {
+            let left = account.breakers.len();
+            now = now.max(probe_at);
+            let all = account.breakers.iter().map(|b| b.scope.clone()).collect();
+            account = step(account, &AccountInput::Passed(all), now).0;
+            prop_assert!(account.breakers.len() < left, "a good probe closes nothing");
+        }
     }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Millis(u64),
+    /// To the moment of the next probe, or a little before.
+    ToProbe(u64),
+}
+
+fn wait() -> impl Strategy<Value = Wait> {
+    prop_oneof![
+        2 => (0..400_000u64).prop_map(Wait::Millis),
+        2 => Just(Wait::Millis(0)),
+        3 => Just(Wait::ToProbe(0)),
+        1 => Just(Wait::ToProbe(1)),
+    ]
 }
 
 #[test]
@@ -277,4 +426,117 @@ fn nothing_grows_without_end() {
         account = step(account, &AccountInput::News(vec![news]), START).0;
     }
     assert_eq!(account.templates.unwrap().len(), TEMPLATES_MAX);
+}
+
+fn status_of(name: &str, status: TemplateStatus) -> AccountInput {
+    AccountInput::News(vec![News::TemplateStatus {
+        name: name.into(),
+        language: "en".into(),
+        id: "1".into(),
+        status,
+        reason: None,
+    }])
+}
+
+#[test]
+fn news_of_one_template_before_the_first_list_hides_no_other() {
+    let (account, decisions) = step(Account::default(), &status_of("other", TemplateStatus::Paused), START);
+    assert_eq!(decisions.len(), 1, "somebody should read it");
+    assert_eq!(account.approved("login_otp"), None, "still never asked for");
+}
+
+#[test]
+fn a_template_that_is_listed_twice_is_one() {
+    let listed = vec![
+        template("login_otp", "en", TemplateStatus::Approved),
+        template("login_otp", "en", TemplateStatus::Paused),
+    ];
+    let (account, _) = step(Account::default(), &AccountInput::Listed(listed.clone()), START);
+    let (account, decisions) = step(account, &AccountInput::Listed(listed), START);
+    assert_eq!((decisions, account.templates.unwrap().len()), (Vec::new(), 1));
+}
+
+#[test]
+fn a_list_in_which_a_template_is_approved_again_closes_its_breaker_as_news_would() {
+    let scope = BreakerScope::Template {
+        name: "login_otp".into(),
+        language: Some("en".into()),
+    };
+    let listed = |status| AccountInput::Listed(vec![template("login_otp", "en", status)]);
+    let (account, _) = step(Account::default(), &listed(TemplateStatus::Paused), START);
+    let (account, _) = step(account, &trip(scope.clone()), START);
+    let (account, decisions) = step(account, &listed(TemplateStatus::Approved), START.plus_millis(5));
+    assert_eq!(account.breakers, []);
+    assert!(
+        matches!(&decisions[..], [AccountDecision::TemplateStatus { .. }, AccountDecision::BreakerClosed { scope: s, after_ms: 5, .. }] if *s == scope)
+    );
+}
+
+#[test]
+fn the_breaker_that_leaves_for_want_of_room_is_a_countrys_and_is_told() {
+    let mut account = step(Account::default(), &trip(BreakerScope::Account), START).0;
+    let mut countries = (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').map(move |b| String::from_utf8(vec![a, b]).unwrap()));
+    for text in countries.by_ref().take(BREAKERS_MAX - 1) {
+        account = step(account, &trip(BreakerScope::Country(country(&text))), START).0;
+    }
+    assert_eq!(account.breakers.len(), BREAKERS_MAX);
+    let one_more = BreakerScope::Country(country(&countries.next().unwrap()));
+    let (account, decisions) = step(account, &trip(one_more), START.plus_millis(7));
+    assert_eq!(
+        (account.breakers.len(), &account.breakers[0].scope),
+        (BREAKERS_MAX, &BreakerScope::Account)
+    );
+    let left = BreakerScope::Country(country("AA"));
+    assert!(matches!(&decisions[0], AccountDecision::BreakerClosed { scope, after_ms: 7, .. } if *scope == left));
+    assert!(matches!(&decisions[1], AccountDecision::BreakerOpened { .. }) && decisions.len() == 2);
+}
+
+#[test]
+fn a_webhook_that_comes_twice_tells_once() {
+    let news = [
+        News::TemplateStatus {
+            name: "login_otp".into(),
+            language: "en".into(),
+            id: "1".into(),
+            status: TemplateStatus::Paused,
+            reason: None,
+        },
+        News::TemplateQuality {
+            name: "login_otp".into(),
+            language: "en".into(),
+            quality: Quality::Red,
+        },
+        News::TemplateCategory {
+            name: "login_otp".into(),
+            language: "en".into(),
+            is_authentication: false,
+        },
+        News::Throughput {
+            sender: 1,
+            messages_per_second: 1_000,
+        },
+        News::Limit(MessagingLimit::Unlimited),
+    ];
+    let listed = AccountInput::Listed(vec![template("login_otp", "en", TemplateStatus::Approved)]);
+    let account = [listed, reading(Vec::new())]
+        .iter()
+        .fold(Account::default(), |account, input| step(account, input, START).0);
+    for one in news {
+        let input = AccountInput::News(vec![one]);
+        let (once, decisions) = step(account.clone(), &input, START);
+        assert_eq!(decisions.len(), 1, "{input:?}");
+        assert_eq!(step(once.clone(), &input, START), (once, Vec::new()), "{input:?}");
+    }
+}
+
+#[test]
+fn senders_of_whom_there_is_no_end_are_forgotten() {
+    let of = |sender| {
+        AccountInput::News(vec![News::SenderQuality {
+            sender,
+            quality: Quality::Red,
+        }])
+    };
+    let account = (0..1_000).fold(Account::default(), |account, n| step(account, &of(n), START).0);
+    assert!(account.senders.len() <= 200 && account.sender(999).is_some());
 }

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tapcode_core::delivery::{
     CALL_ANSWER_MS, Delivery, FailureClass, MessageStatus, RETRIES_MAX, ReceiptKind, SendOutcome, TripScope,
 };
-use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, NoFallback, Refusal, SendCause};
+use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::money::Money;
-use tapcode_core::plan::Channel;
-use tapcode_core::recipient::{
-    DISOWNED_KEPT_MS, DISOWNED_LOCK_AFTER, FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX,
-};
-use tapcode_core::step::{Answer, Begin, CALL_PUT_OFF_MS, Decided, ENTRIES_MAX, Input};
+use tapcode_core::plan::{Channel, IdentityChange, Route, SkipReason};
+use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX};
+use tapcode_core::step::{Answer, Begin, CALL_PUT_OFF_MS, Decided, ENTRIES_MAX, Input, Routes};
 use tapcode_core::time::Timestamp;
-use tapcode_core::verification::{CodeSource, Limits, Purpose, Status};
+use tapcode_core::verification::{CodeSource, Limits, Purpose, Sealed, Status};
 
+use crate::known::{Books, Identities, identities, identities_of};
 use crate::life::{Broken, Held, broken, hold};
+use crate::world::World;
 
 const CHECKS: &str = "1 checks are counted";
 const ROWS: &str = "2 failures in a row";
@@ -30,7 +30,14 @@ const IDS: &str = "ids are unique";
 const BOUNDS: &str = "documents stay bounded";
 const ANSWERS: &str = "answers tell what happened";
 const LOG: &str = "the log tells what happened";
-const ROUTES: &str = "a route is passed over only for a reason";
+const ROUTES: &str = "a route is passed over only for a reason, and that is told";
+const SPACING: &str = "messages over one route keep their distance";
+const LANGUAGE: &str = "another language is tried once, and only when nothing was sent";
+const KNOWN: &str = "what is known of a number";
+const IDENTITY: &str = "whose the number is";
+const DISOWNED: &str = "who asked for no code is heard";
+const PRICE: &str = "a message has one price";
+pub const FORGOTTEN: &str = "everything is forgotten in the end";
 
 #[derive(Default)]
 pub struct Ledger {
@@ -43,12 +50,8 @@ pub struct Ledger {
     failures: HashMap<Purpose, u16>,
     lock: Option<Locked>,
     ids: HashSet<String>,
-    /// Whether the number is on a channel, as messages told last.
-    reach: HashMap<Channel, bool>,
-    /// When its holder said that they asked for no code.
-    disowned: Vec<Timestamp>,
-    /// Channels whose routes are closed at the moment of the step.
-    pub closed: Vec<Channel>,
+    /// What is known of the number beyond its verifications.
+    known: Books,
 }
 
 /// A lock that holds until a moment, or for good.
@@ -76,8 +79,13 @@ pub struct Known {
 pub struct Message {
     pub id: MessageId,
     pub in_flight_since: Option<Timestamp>,
-    channel: Channel,
+    route: Route,
+    /// When its call started last; not when it is certain that the call sent nothing.
+    claimed_at: Option<Timestamp>,
+    language: Option<Box<str>>,
+    languages_tried: u32,
     price: Option<Money>,
+    identity: Option<Sealed>,
     disowned: bool,
     verification: Option<usize>,
     step: u8,
@@ -155,40 +163,83 @@ struct Watched<'a> {
     input: &'a Input,
     now: Timestamp,
     may_call: bool,
+    world: &'a World,
     decided: &'a Decided,
+    /// What must be written down, by what the input told.
+    news: News,
+    /// Routes that the entries told were passed over, by verification.
+    passed_over: Vec<(usize, Route)>,
+    /// Routes that they told were taken for want of a better one, by verification.
+    none_open: Vec<(usize, Route)>,
     /// Calls that the entries told of so far.
     claimed: Vec<MessageId>,
     /// Verifications that a message was queued for so far.
     queued_for: HashSet<usize>,
+    /// The messages that were.
+    queued_now: HashSet<MessageId>,
+}
+
+/// What an input told that was not known, and that must be written down exactly once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct News {
+    reach: Option<(Channel, bool)>,
+    price: Option<(MessageId, Money)>,
+    disowned: Option<MessageId>,
+    locked: Option<Timestamp>,
 }
 
 impl Ledger {
     /// Reads one step and holds the laws against it.
-    pub fn read(&mut self, before: Option<&Recipient>, input: &Input, now: Timestamp, may_call: bool, decided: &Decided) -> Held {
+    pub fn read(
+        &mut self,
+        before: Option<&Recipient>,
+        input: &Input,
+        now: Timestamp,
+        (may_call, world): (bool, &World),
+        decided: &Decided,
+    ) -> Held {
         let next = decided.next.as_ref();
         if !decided.changed {
             let nothing = decided.entries.is_empty() && decided.calls.is_empty() && next == before;
             hold(LOG, nothing, || format!("not changed, and yet {decided:?}"))?;
         }
+        if self.known.forget(now) > 0 {
+            self.see("reach forgotten");
+        }
         let expected = self.expected_answer(input, now);
-        self.learn(next, input, now, &decided.entries);
+        let news = self.learn(next, input, now, world, &decided.entries)?;
         let ended_before: Vec<bool> = self.verifications.iter().map(|v| v.status.is_final()).collect();
         let mut watched = Watched {
             input,
             now,
             may_call,
+            world,
             decided,
+            news: News::default(),
+            passed_over: Vec::new(),
+            none_open: Vec::new(),
             claimed: Vec::new(),
             queued_for: HashSet::new(),
+            queued_now: HashSet::new(),
         };
         for entry in &decided.entries {
             self.entry(entry, &mut watched)?;
         }
+        hold(ROUTES, watched.passed_over.is_empty() && watched.none_open.is_empty(), || {
+            format!("passed over for nothing: {:?} {:?}", watched.passed_over, watched.none_open)
+        })?;
+        let told = watched.news;
+        let law = match (&news, &told) {
+            (n, t) if n.reach != t.reach => KNOWN,
+            (n, t) if n.price != t.price => PRICE,
+            _ => DISOWNED,
+        };
+        hold(law, news == told, || format!("{news:?} was right, told {told:?}"))?;
         let claimed = watched.claimed;
         hold(CALLS, claimed == decided.calls, || {
             format!("claimed {claimed:?}, calls {:?}", decided.calls)
         })?;
-        self.put_off(next, now, may_call)?;
+        self.put_off(next, now, may_call, world)?;
         self.answer(input, now, &expected, decided)?;
         self.document(next, now, &ended_before, matches!(input, Input::Begin(_)))?;
         self.duties(next, input, now, may_call)
@@ -245,25 +296,91 @@ impl Ledger {
         known.begin.plan.step(next).map(|_| next)
     }
 
-    /// Whether nothing speaks against a channel, by what messages told and what is known of its routes.
-    fn is_open(&self, channel: Channel) -> bool {
-        self.reach.get(&channel) != Some(&false) && !self.closed.contains(&channel)
+    /// Everything that speaks against a route at the moment.
+    fn reasons(&self, route: &Route, now: Timestamp, world: &World) -> Vec<SkipReason> {
+        let absent = self.known.is_absent(route.channel).then_some(SkipReason::NotOnChannel);
+        let country = crate::life::addressee().country;
+        let closed = world.skip(route, country, "").map(|skip| skip.reason);
+        let too_soon = (self.spaced_until(route, world) > Some(now)).then_some(SkipReason::TooSoon);
+        [absent, closed, too_soon].into_iter().flatten().collect()
     }
 
-    /// The first open step from here on, else this one.
-    fn open_from(&self, v: usize, from: u8) -> u8 {
-        let steps = (0u8..).zip(self.verifications[v].begin.plan.steps()).skip(from.into());
-        let open = steps.into_iter().find(|(_, s)| self.is_open(s.route.channel));
-        open.map_or(from, |(step, _)| step)
+    /// When the next message may go over a route, by those that went over it.
+    fn spaced_until(&self, route: &Route, world: &World) -> Option<Timestamp> {
+        let over_it = self
+            .messages
+            .iter()
+            .filter(|m| (m.route.channel, m.route.sender) == (route.channel, route.sender));
+        let last = over_it.filter_map(|m| m.claimed_at).max();
+        last.map(|at| at.plus_millis(world.spacing_ms(route)))
     }
 
-    fn told_reach(&mut self, channel: Channel, arrived: bool, unreachable: bool) {
-        if arrived {
-            self.reach.insert(channel, true);
-        } else if unreachable {
-            self.reach.insert(channel, false);
-            self.see("unreachable");
-        }
+    /// The first step from here on that nothing speaks against; `None`: there is none.
+    fn open_from(&self, v: usize, from: u8, now: Timestamp, world: &World) -> Option<u8> {
+        let mut steps = (0u8..).zip(self.verifications[v].begin.plan.steps()).skip(from.into());
+        steps
+            .find(|(_, s)| self.reasons(&s.route, now, world).is_empty())
+            .map(|(step, _)| step)
+    }
+
+    /// Holds the log of what was passed over against the step that was taken, where the plan was free from a step on.
+    fn choice(&self, v: usize, from: Option<u8>, taken: u8, watched: &mut Watched<'_>) -> Held {
+        let open = from.map(|from| self.open_from(v, from, watched.now, watched.world));
+        let steps = self.verifications[v].begin.plan.steps();
+        let of = |step: u8| steps[usize::from(step)].route.clone();
+        let (right, passed_over, none_open) = match (from, open) {
+            (Some(from), Some(Some(open))) => (open, (from..open).map(of).collect(), None),
+            (Some(from), _) => (from, Vec::new(), Some(of(from))),
+            (None, _) => (taken, Vec::new(), None),
+        };
+        hold(ROUTES, right == taken, || format!("took step {taken}, {right} was right"))?;
+        let told = |all: &mut Vec<(usize, Route)>| -> Vec<Route> {
+            let of_this = all.extract_if(.., |(of, _)| *of == v);
+            of_this.map(|(_, route)| route).collect()
+        };
+        let told = (told(&mut watched.passed_over), told(&mut watched.none_open));
+        let should = (passed_over, Vec::from_iter(none_open));
+        hold(ROUTES, told == should, || format!("{should:?} was right, told {told:?}"))
+    }
+
+    /// Whether a message said that somebody else may have the number, and nothing may go out by itself.
+    fn holds_back(&self, v: usize) -> bool {
+        let known = &self.verifications[v];
+        known.begin.plan.identity_change() == IdentityChange::Hold
+            && known.attempts.iter().any(|m| {
+                let facts = self.messages[*m].facts;
+                facts.dead() && facts.class == Some(FailureClass::NoFallback)
+            })
+    }
+
+    /// Whose the number is, by what the messages of approved verifications told.
+    fn identities(&self, now: Timestamp) -> Identities {
+        let approved = self.verifications.iter().filter(|v| v.status == Status::Approved);
+        let told = approved.flat_map(|v| {
+            let finished_at = v.finished_at.unwrap_or(now);
+            v.attempts.iter().filter_map(move |m| {
+                let Message {
+                    route, facts, identity, ..
+                } = &self.messages[*m];
+                let arrived = identity.clone().filter(|_| facts.arrived());
+                let tells = arrived.is_some() || facts.class == Some(FailureClass::NoFallback);
+                tells.then_some((finished_at, route.channel, arrived))
+            })
+        });
+        identities(told, now)
+    }
+
+    /// Nothing is due any more: then nothing is left but what must stay for ever.
+    pub fn rests(&mut self, state: Option<&Recipient>, now: Timestamp) -> Held {
+        let stays = !self.failures.is_empty() || self.lock == Some(Locked::ForGood);
+        let Some(left) = state else {
+            return hold(FORGOTTEN, !stays, || "a document that mattered is gone".into());
+        };
+        self.see("a document that stays");
+        let nothing_else = left.verifications.is_empty() && left.messages.is_empty() && left.knowledge.is_empty();
+        hold(FORGOTTEN, stays && nothing_else && self.known.is_empty(), || {
+            format!("nothing is due at {now:?}, and there is still {left:?}")
+        })
     }
 
     /// The step that a request takes: the next one, else the last one again; on a channel the first free one, else its last.
@@ -271,10 +388,7 @@ impl Ledger {
         let known = &self.verifications[v];
         let taken: Vec<u8> = known.attempts.iter().map(|m| self.messages[*m].step).collect();
         let Some(channel) = channel else {
-            return self
-                .next_step(v)
-                .map(|next| self.open_from(v, next))
-                .or(taken.last().copied());
+            return self.next_step(v).or(taken.last().copied());
         };
         let on: Vec<u8> = (0u8..)
             .zip(known.begin.plan.steps())
@@ -419,7 +533,14 @@ impl Ledger {
     }
 
     /// Takes down what the input itself tells of messages.
-    fn learn(&mut self, next: Option<&Recipient>, input: &Input, now: Timestamp, entries: &[Entry]) {
+    fn learn(
+        &mut self,
+        next: Option<&Recipient>,
+        input: &Input,
+        now: Timestamp,
+        world: &World,
+        entries: &[Entry],
+    ) -> Result<News, Broken> {
         let held = |id: MessageId| next.is_some_and(|n| n.attempt(id).is_some() || n.message(id).is_some());
         let retried = |id: MessageId| {
             entries
@@ -427,44 +548,48 @@ impl Ledger {
                 .flat_map(|e| &e.decisions)
                 .any(|d| matches!(d, Decision::RetryAt { message, .. } if message.id == id))
         };
+        let mut news = News::default();
         match input {
             Input::Outcome { message, outcome } if held(*message) && !retried(*message) => {
-                let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else {
-                    return;
+                let Some(at) = self.messages.iter().position(|m| m.id == *message) else {
+                    return Ok(news);
                 };
+                if let SendOutcome::Failed {
+                    failure,
+                    provider_message_id: None,
+                } = outcome
+                    && failure.class == FailureClass::OtherLanguage
+                {
+                    hold(LANGUAGE, !self.could_try_another(at, now, world), || {
+                        "another language was there, and was not tried".into()
+                    })?;
+                }
+                let known = &mut self.messages[at];
                 let mut unreachable = false;
                 match outcome {
                     SendOutcome::Accepted { .. } => {
                         known.facts.accepted.get_or_insert(now);
                     }
-                    SendOutcome::Failed {
-                        failure,
-                        provider_message_id,
-                    } => {
-                        // A template that is in no other language is a template at fault.
-                        let of_template = failure.class == FailureClass::OtherLanguage
-                            && provider_message_id.is_none()
-                            && known.verification.is_some();
-                        let class = if of_template {
-                            FailureClass::TripBreaker(TripScope::Template)
-                        } else {
-                            failure.class
-                        };
-                        known.facts.fail(now, class);
+                    SendOutcome::Failed { failure, .. } => {
+                        known.fail(now, failure.class);
                         unreachable = failure.class == FailureClass::Unreachable && !known.facts.arrived();
                     }
                     SendOutcome::Unclear { .. } if !known.facts.any() => known.facts.unclear = Some(now),
                     SendOutcome::Unclear { .. } => {}
                 }
                 known.in_flight_since = None;
-                let channel = known.channel;
-                self.told_reach(channel, false, unreachable);
+                if unreachable {
+                    news.reach = self.learn_reach(at, false, now);
+                }
             }
             Input::Receipt { message, kind, facts } if held(*message) => {
-                let Some(known) = self.messages.iter_mut().find(|m| m.id == *message) else {
-                    return;
+                let Some(at) = self.messages.iter().position(|m| m.id == *message) else {
+                    return Ok(news);
                 };
-                let late = known.verification.is_some_and(|v| self.verifications[v].status.is_final());
+                let known = &mut self.messages[at];
+                let of = known.verification.map(|v| &self.verifications[v]);
+                let late = of.is_some_and(|v| v.status.is_final());
+                let limits = of.map_or_else(Limits::default, |v| v.limits);
                 let before = known.facts;
                 match kind {
                     ReceiptKind::Sent => {
@@ -476,19 +601,41 @@ impl Ledger {
                     ReceiptKind::Read => {
                         known.facts.read.get_or_insert(now);
                     }
-                    ReceiptKind::Failed(failure) => known.facts.fail(now, failure.class),
-                    ReceiptKind::Disowned if known.disowned => {}
-                    ReceiptKind::Disowned => {
-                        known.disowned = true;
-                        self.disowned.push(now);
-                    }
+                    ReceiptKind::Failed(failure) => known.fail(now, failure.class),
+                    ReceiptKind::Disowned => {}
                 }
                 let is_new = known.facts != before;
-                known.price = known.price.or(facts.price);
-                let (channel, arrived) = (known.channel, known.facts.arrived());
-                let says_no = matches!(kind, ReceiptKind::Failed(f) if f.class == FailureClass::Unreachable);
-                if is_new {
-                    self.told_reach(channel, arrived, says_no && !arrived);
+                if let (None, Some(price)) = (known.price, facts.price) {
+                    known.price = Some(price);
+                    news.price = Some((*message, price));
+                }
+                if known.identity.is_none() {
+                    known.identity.clone_from(&facts.identity);
+                }
+                let arrived = known.facts.arrived();
+                let disowns = *kind == ReceiptKind::Disowned && !known.disowned;
+                known.disowned |= disowns;
+                match kind {
+                    ReceiptKind::Delivered | ReceiptKind::Read if is_new => news.reach = self.learn_reach(at, true, now),
+                    ReceiptKind::Failed(f) if is_new && !arrived && f.class == FailureClass::Unreachable => {
+                        news.reach = self.learn_reach(at, false, now);
+                    }
+                    ReceiptKind::Sent
+                    | ReceiptKind::Delivered
+                    | ReceiptKind::Read
+                    | ReceiptKind::Failed(_)
+                    | ReceiptKind::Disowned => {}
+                }
+                if disowns {
+                    news.disowned = Some(*message);
+                    let longer = |until: &Timestamp| match self.lock {
+                        Some(Locked::ForGood) => false,
+                        Some(Locked::Until(held)) => held <= now || held < *until,
+                        None => true,
+                    };
+                    news.locked = self.known.disown(&limits, now).filter(longer);
+                    self.lock = news.locked.map(Locked::Until).or(self.lock);
+                    self.see(if late { "disowned after the end" } else { "disowned" });
                 }
                 if late {
                     self.see("receipt after the end");
@@ -516,27 +663,59 @@ impl Ledger {
             | Input::Outcome { .. }
             | Input::Receipt { .. } => {}
         }
+        Ok(news)
+    }
+
+    /// What a message told of its channel, where that was news.
+    fn learn_reach(&mut self, at: usize, is_on: bool, now: Timestamp) -> Option<(Channel, bool)> {
+        let channel = self.messages[at].route.channel;
+        self.see(if is_on { "reachable" } else { "unreachable" });
+        self.known.learn(channel, is_on, now).then_some((channel, is_on))
+    }
+
+    /// Whether a message whose template is not there in its language could be tried in the default one.
+    fn could_try_another(&self, at: usize, now: Timestamp, world: &World) -> bool {
+        let message = &self.messages[at];
+        let Some(v) = message.verification else { return false };
+        let of = &self.verifications[v];
+        let other = world.default_language(&message.route);
+        let fallback = message.fallback_due.filter(|_| of.given_up.is_none());
+        other.is_some_and(|other| message.language != Some(other))
+            && of.status == Status::Pending
+            && of.attempts.last() == Some(&at)
+            && !self.arrived(v)
+            && !message.facts.any()
+            && message.retries < u32::from(RETRIES_MAX)
+            && now < fallback.unwrap_or(of.expires_at).min(of.expires_at)
     }
 
     /// A call on a busy route is put off, and only a little.
-    fn put_off(&mut self, next: Option<&Recipient>, now: Timestamp, may_call: bool) -> Held {
-        let mut put_off = 0;
-        for known in self.messages.iter_mut().filter(|m| m.in_flight_since.is_none()) {
+    fn put_off(&mut self, next: Option<&Recipient>, now: Timestamp, may_call: bool, world: &World) -> Held {
+        let (mut put_off, mut spaced) = (0, 0);
+        let until: Vec<_> = self.messages.iter().map(|m| self.spaced_until(&m.route, world)).collect();
+        let waiting = |(m, _): &(&mut Message, _)| m.in_flight_since.is_none();
+        for (known, until) in self.messages.iter_mut().zip(until).filter(waiting) {
             let attempt = next.and_then(|n| n.attempt(known.id)).map(|(_, a)| &a.delivery);
             let Some(delivery) = attempt.or_else(|| next.and_then(|n| n.message(known.id)).map(|m| &m.delivery)) else {
                 continue;
             };
             if delivery.not_before != known.not_before {
-                let little = !may_call && known.not_before <= now && delivery.not_before == now.plus_millis(CALL_PUT_OFF_MS);
-                hold(CALLS, little, || {
+                let due = known.not_before <= now;
+                let little = !may_call && due && delivery.not_before == now.plus_millis(CALL_PUT_OFF_MS);
+                let too_soon = due && until.is_some_and(|until| until > now && delivery.not_before == until);
+                spaced += u32::from(too_soon);
+                hold(CALLS, little || too_soon, || {
                     format!("put off from {:?} to {:?} at {now:?}", known.not_before, delivery.not_before)
                 })?;
                 known.not_before = delivery.not_before;
                 put_off += 1;
             }
         }
-        if put_off > 0 {
+        if put_off > spaced {
             self.see("put off");
+        }
+        if spaced > 0 {
+            self.see("put off for its distance");
         }
         Ok(())
     }
@@ -625,7 +804,7 @@ impl Ledger {
                 })?;
                 self.unique(format!("msg {}", message.id))?;
                 self.messages
-                    .push(Message::queued(message.id, None, 0, message.route.channel, now, None));
+                    .push(Message::queued(message.id, None, 0, message.route.clone(), now));
                 Ok(())
             }
             Decision::Queued { message, cause } => {
@@ -636,7 +815,7 @@ impl Ledger {
                 hold(FALLBACK, watched.queued_for.insert(v), || {
                     "two sends of one verification in one step".into()
                 })?;
-                self.queued(v, message.id, cause, input, now, decided)
+                self.queued(v, message, cause, watched)
             }
             Decision::Claimed { message } => {
                 let at = known_message(self, message.id)?;
@@ -657,18 +836,41 @@ impl Ledger {
                         format!("called for {:?}", of.status)
                     })?;
                 }
+                let spaced_until = self.spaced_until(&self.messages[at].route, watched.world);
+                hold(SPACING, spaced_until <= Some(now), || {
+                    format!("a call at {now:?}, and the route is free from {spaced_until:?} on")
+                })?;
                 let known = &mut self.messages[at];
                 known.calls += 1;
                 known.in_flight_since = Some(now);
+                known.claimed_at = Some(now);
                 Ok(())
             }
             Decision::RetryAt {
                 message, at: retry_at, ..
             } => {
                 let at = known_message(self, message.id)?;
-                let nothing_sent = matches!(input, Input::Outcome { message: of, outcome: SendOutcome::Failed { failure, provider_message_id: None } }
-                    if *of == message.id && matches!(failure.class, FailureClass::RetryHere { .. } | FailureClass::SlowDown { .. }));
-                hold(CALLS, nothing_sent, || format!("retry on {input:?}"))?;
+                let Input::Outcome {
+                    message: of,
+                    outcome:
+                        SendOutcome::Failed {
+                            failure,
+                            provider_message_id: None,
+                        },
+                } = input
+                else {
+                    return broken(CALLS, format!("retry on {input:?}"));
+                };
+                let in_another = failure.class == FailureClass::OtherLanguage;
+                let may = matches!(failure.class, FailureClass::RetryHere { .. } | FailureClass::SlowDown { .. }) || in_another;
+                hold(CALLS, may && *of == message.id, || format!("retry on {input:?}"))?;
+                let chosen = decided.entries.iter().flat_map(|e| &e.decisions);
+                let chosen = chosen
+                    .filter(|d| matches!(d, Decision::LanguageChosen { message: of, .. } if of.id == message.id))
+                    .count();
+                hold(LANGUAGE, chosen == usize::from(in_another), || {
+                    format!("a retry on {:?}, and {chosen} languages chosen", failure.class)
+                })?;
                 hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || {
                     "more retries than there may be".into()
                 })?;
@@ -689,6 +891,7 @@ impl Ledger {
                 let known = &mut self.messages[at];
                 known.retries += 1;
                 known.in_flight_since = None;
+                known.claimed_at = None;
                 known.not_before = *retry_at;
                 Ok(())
             }
@@ -730,9 +933,8 @@ impl Ledger {
                 let Some(v) = about else {
                     return broken(LOG, "no fallback of nothing");
                 };
-                let current = self.current(v);
                 let used_up = self.sends_within_hour(now) >= usize::from(self.verifications[v].limits.max_sends_per_hour);
-                let forbidden = current.is_some_and(|m| m.facts.class == Some(FailureClass::NoFallback));
+                let forbidden = self.holds_back(v);
                 let (name, true_of_it) = match why {
                     NoFallback::HourlyLimit => ("no fallback: hourly limit", used_up),
                     NoFallback::FailureForbids => ("no fallback: failure forbids", forbidden),
@@ -770,65 +972,68 @@ impl Ledger {
                         ..
                     }
                 );
-                let within_day = self
-                    .disowned
-                    .iter()
-                    .filter(|at| now < at.plus_millis(DISOWNED_KEPT_MS))
-                    .count();
-                hold(
-                    ROWS,
-                    matches!(input, Input::Check { .. }) || (disowned && within_day >= DISOWNED_LOCK_AFTER),
-                    || format!("locked on {input:?}, disowned {within_day}"),
-                )?;
-                if let (true, Some(until)) = (disowned, until) {
-                    self.lock = Some(Locked::Until(*until));
+                if disowned {
                     self.see("locked by its holder");
+                    hold(DISOWNED, watched.news.locked.is_none(), || "locked twice".into())?;
+                    watched.news.locked = *until;
+                }
+                hold(ROWS, matches!(input, Input::Check { .. }) || disowned, || {
+                    format!("locked on {input:?}")
+                })
+            }
+            Decision::Skipped { route, skip } | Decision::NoneOpen { route, skip } => {
+                let Some(v) = about else {
+                    return broken(ROUTES, "a route of no plan");
+                };
+                let reasons = self.reasons(route, now, watched.world);
+                hold(ROUTES, reasons.contains(&skip.reason), || {
+                    format!("{route:?} for {:?}, and {reasons:?} spoke against it", skip.reason)
+                })?;
+                if matches!(decision, Decision::Skipped { .. }) {
+                    self.see("skipped");
+                    self.see(skip.reason.as_str());
+                    watched.passed_over.push((v, route.clone()));
+                } else {
+                    self.see("none open");
+                    watched.none_open.push((v, route.clone()));
                 }
                 Ok(())
             }
-            Decision::Skipped { route, .. } => {
-                self.see("skipped");
-                hold(ROUTES, !self.is_open(route.channel), || {
-                    format!("passed over {:?}, and nothing spoke against it", route.channel)
-                })
+            Decision::ReachLearned { channel, is_on } => {
+                hold(KNOWN, watched.news.reach.is_none(), || "learned twice".into())?;
+                watched.news.reach = Some((*channel, *is_on));
+                Ok(())
             }
-            Decision::NoneOpen { route, .. } => {
-                self.see("none open");
-                hold(ROUTES, !self.is_open(route.channel), || {
-                    format!("{:?} was open all the same", route.channel)
-                })
-            }
-            Decision::ReachLearned { channel, is_on } => hold(
-                ROUTES,
-                *channel == Channel::Sms && *is_on || self.reach.get(channel) == Some(is_on),
-                || format!("learned {channel:?} {is_on} of {:?}", self.reach),
-            ),
-            Decision::LanguageChosen { .. } => broken(ROUTES, "no route here has templates"),
-            Decision::Priced { message, price } => {
+            Decision::LanguageChosen { message, language } => {
                 let at = known_message(self, message.id)?;
-                let told = self.messages[at].price == Some(*price);
-                hold(
-                    RECEIPTS,
-                    told && self.unique(format!("price of {}", message.id)).is_ok(),
-                    || format!("{price:?} of {:?}", self.messages[at].price),
-                )
+                if watched.queued_now.contains(&message.id) {
+                    return hold(LANGUAGE, self.messages[at].language.as_ref() == Some(language), || {
+                        format!("chose {language}, {:?} was right", self.messages[at].language)
+                    });
+                }
+                let could = self.could_try_another(at, now, watched.world);
+                let right = watched.world.default_language(&message.route).as_ref() == Some(language);
+                let known = &mut self.messages[at];
+                hold(LANGUAGE, could && right && known.languages_tried == 0, || {
+                    format!("tries {language} instead of {:?} on {input:?}", known.language)
+                })?;
+                known.languages_tried += 1;
+                known.language = Some(language.clone());
+                self.see("another language");
+                Ok(())
+            }
+            Decision::Priced { message, price } => {
+                self.see("priced");
+                hold(PRICE, watched.news.price.is_none(), || "booked twice".into())?;
+                hold(PRICE, self.unique(format!("price of {}", message.id)).is_ok(), || {
+                    format!("{} was booked before", message.id)
+                })?;
+                watched.news.price = Some((message.id, *price));
+                Ok(())
             }
             Decision::Disowned { message } => {
-                let at = known_message(self, message.id)?;
-                let is = self.messages[at].disowned
-                    && matches!(
-                        input,
-                        Input::Receipt {
-                            kind: ReceiptKind::Disowned,
-                            ..
-                        }
-                    );
-                hold(
-                    RECEIPTS,
-                    is && self.unique(format!("disowned {}", message.id)).is_ok(),
-                    || format!("disowned on {input:?}"),
-                )?;
-                self.see("disowned");
+                hold(DISOWNED, watched.news.disowned.is_none(), || "disowned twice".into())?;
+                watched.news.disowned = Some(message.id);
                 Ok(())
             }
             Decision::Unlocked => hold(ROWS, matches!(input, Input::Unlock), || format!("unlocked on {input:?}")),
@@ -842,8 +1047,15 @@ impl Ledger {
         self.verifications[v].attempts.last().map(|m| &self.messages[*m])
     }
 
-    fn queued(&mut self, v: usize, id: MessageId, cause: &SendCause, input: &Input, now: Timestamp, decided: &Decided) -> Held {
-        let known = &self.verifications[v];
+    fn queued(&mut self, v: usize, message: &MessageRef, cause: &SendCause, watched: &mut Watched<'_>) -> Held {
+        let Watched {
+            input,
+            now,
+            world,
+            decided,
+            ..
+        } = *watched;
+        let (id, known) = (message.id, &self.verifications[v]);
         hold(FINAL, known.status == Status::Pending && now < known.expires_at, || {
             format!("queued for {:?}", known.status)
         })?;
@@ -855,6 +1067,24 @@ impl Ledger {
             return broken(LOG, "queued, and not in the document");
         };
         let step = attempt.step;
+        let planned = known.begin.plan.step(step).map(|s| &s.route);
+        hold(LOG, planned == Some(&message.route), || {
+            format!("{planned:?} was planned, told {:?}", message.route)
+        })?;
+        let language = world.language(&message.route, &known.begin.locale);
+        hold(LANGUAGE, attempt.language == language, || {
+            format!("{language:?} was right, took {:?}", attempt.language)
+        })?;
+        let base = |text: &str| text.split(['-', '_']).next().map(str::to_owned);
+        let is_other = language.as_deref().is_some_and(|l| base(l) != base(&known.begin.locale));
+        let told = decided.entries.iter().flat_map(|e| &e.decisions);
+        let told = told
+            .filter(|d| matches!(d, Decision::LanguageChosen { message, .. } if message.id == id))
+            .count();
+        hold(LANGUAGE, told == usize::from(is_other), || {
+            format!("{language:?} for {}, told {told} times", known.begin.locale)
+        })?;
+        watched.queued_now.insert(id);
         let taken = known.attempts.iter().any(|m| self.messages[*m].step == step);
         match cause {
             SendCause::Begun | SendCause::Requested => {
@@ -880,10 +1110,13 @@ impl Ledger {
                 } else {
                     None
                 };
+                // What the caller asked for is taken whatever speaks against it; otherwise the plan is free from here on.
+                let free_from = self.next_step(v).filter(|_| channel.is_none());
                 let wanted = self.wanted_step(v, channel);
-                hold(ANSWERS, wanted == Some(step), || {
+                hold(ANSWERS, free_from.is_some() || wanted == Some(step), || {
                     format!("asked for {channel:?}, {wanted:?} was right, took {step}")
                 })?;
+                self.choice(v, free_from, step, watched)?;
                 if taken {
                     self.see("resend on a step taken before");
                 }
@@ -894,17 +1127,19 @@ impl Ledger {
                     return broken(FALLBACK, "fell back from nothing");
                 };
                 hold(CALLS, !taken, || format!("step {step} was taken twice without a request"))?;
-                let open = self.next_step(v).map(|next| self.open_from(v, next));
-                hold(FALLBACK, open == Some(step), || {
-                    format!("fell back to step {step}, {open:?} was right")
+                let next = self.next_step(v);
+                hold(FALLBACK, next.is_some_and(|next| next <= step), || {
+                    format!("fell back to step {step}, {next:?} is next")
                 })?;
+                self.choice(v, next, step, watched)?;
                 hold(FALLBACK, !self.arrived(v), || "fell back after it had arrived".into())?;
                 hold(FALLBACK, known.given_up.is_none(), || {
                     "fell back after that was given up".into()
                 })?;
-                hold(FALLBACK, current.facts.class != Some(FailureClass::NoFallback), || {
-                    "fell back though the failure forbids it".into()
+                hold(IDENTITY, !self.holds_back(v), || {
+                    "fell back though somebody else may have the number".into()
                 })?;
+                let changed = current.facts.class == Some(FailureClass::NoFallback);
                 let due = current.fallback_due.is_some_and(|due| due <= now);
                 // What still waited was taken back a moment ago, because its time was over.
                 let dead = current.facts.dead() && !current.withdrawn;
@@ -915,13 +1150,16 @@ impl Ledger {
                     format!("{cause:?} from {:?}", current.facts)
                 })?;
                 self.see(if dead { "fallback on failure" } else { "fallback on silence" });
+                if changed {
+                    self.see("fallback though the identity changed");
+                }
             }
             SendCause::Plain => return broken(LOG, "a plain send of a verification"),
         }
         let at = self.messages.len();
-        let planned = self.verifications[v].begin.plan.step(step);
-        let channel = planned.map_or(Channel::Sms, |s| s.route.channel);
-        self.messages.push(Message::queued(id, Some(v), step, channel, now, None));
+        let mut queued = Message::queued(id, Some(v), step, message.route.clone(), now);
+        queued.language = language;
+        self.messages.push(queued);
         let known = &mut self.verifications[v];
         known.attempts.push(at);
         known.given_up = None;
@@ -953,8 +1191,15 @@ impl Ledger {
                     message,
                     kind: ReceiptKind::Disowned,
                     ..
-                } => known.attempts.iter().any(|m| self.messages[*m].id == *message),
-                _ => false,
+                } => now < known.expires_at && known.attempts.iter().any(|m| self.messages[*m].id == *message),
+                Input::Begin(_)
+                | Input::Resend { .. }
+                | Input::Check { .. }
+                | Input::SendMessage(_)
+                | Input::Outcome { .. }
+                | Input::Receipt { .. }
+                | Input::Tick
+                | Input::Unlock => false,
             },
             Status::MaxChecksReached => {
                 matches!(input, Input::Check { verification, .. } if *verification == id)
@@ -1126,13 +1371,38 @@ impl Ledger {
                 "attempts changed".into()
             })?;
             for (attempt, m) in doc.attempts.iter().zip(&known.attempts) {
-                self.messages[*m].agrees(&attempt.delivery)?;
+                let message = &self.messages[*m];
+                message.agrees(&attempt.delivery)?;
+                hold(LANGUAGE, attempt.language == message.language, || {
+                    format!("{:?} in the books, {:?} in the document", message.language, attempt.language)
+                })?;
             }
         }
         let Some(next) = next else {
+            let known = self.known.is_empty() && self.identities(now).is_empty();
+            hold(KNOWN, known, || "what is known of the number is gone too early".into())?;
             let nothing_left = self.failures.is_empty() && !self.locked(now) && self.sends_within_hour(now) == 0;
             return hold(ROWS, nothing_left, || "a document that mattered is gone".into());
         };
+        let differs = self.known.differs(next);
+        hold(KNOWN, differs.is_none(), || differs.unwrap_or_default())?;
+        let (identities, told) = (self.identities(now), identities_of(next));
+        hold(
+            IDENTITY,
+            identities == told && told.len() == next.knowledge.identities.len(),
+            || format!("{identities:?} in the books, {:?}", next.knowledge.identities),
+        )?;
+        if !told.is_empty() {
+            self.see("an identity is known");
+        }
+        let matters = !next.verifications.is_empty()
+            || !next.messages.is_empty()
+            || !self.known.is_empty()
+            || !told.is_empty()
+            || !self.failures.is_empty()
+            || self.locked(now)
+            || self.sends_within_hour(now) > 0;
+        hold(FORGOTTEN, matters, || "a document of nothing is kept".into())?;
         for plain in &next.messages {
             if let Some(known) = self.messages.iter().find(|m| m.id == plain.id) {
                 known.agrees(&plain.delivery)?;
@@ -1185,11 +1455,11 @@ impl Ledger {
                 return broken(LOG, "pending without an attempt");
             };
             let disowned = known.attempts.iter().any(|m| self.messages[*m].disowned);
-            hold(FINAL, !disowned, || {
+            hold(DISOWNED, !disowned, || {
                 "its holder asked for no code, and it is still pending".into()
             })?;
             let more = self.next_step(v).is_some();
-            let forbidden = current.facts.class == Some(FailureClass::NoFallback) && current.facts.dead();
+            let forbidden = self.holds_back(v);
             if !self.arrived(v) && more && known.given_up.is_none() {
                 hold(FALLBACK, !current.facts.dead(), || {
                     format!("no fallback after {:?}", current.facts)
@@ -1226,30 +1496,34 @@ impl Ledger {
 }
 
 impl Message {
-    fn queued(
-        id: MessageId,
-        verification: Option<usize>,
-        step: u8,
-        channel: Channel,
-        now: Timestamp,
-        fallback_due: Option<Timestamp>,
-    ) -> Self {
+    fn queued(id: MessageId, verification: Option<usize>, step: u8, route: Route, now: Timestamp) -> Self {
         Self {
             id,
-            channel,
+            route,
+            claimed_at: None,
+            language: None,
+            languages_tried: 0,
             price: None,
+            identity: None,
             disowned: false,
             in_flight_since: None,
             verification,
             step,
             queued_at: now,
-            fallback_due,
+            fallback_due: None,
             not_before: now,
             calls: 0,
             retries: 0,
             withdrawn: false,
             facts: Facts::default(),
         }
+    }
+
+    /// A verification's template that is in no other language is at fault; that of a plain message is its caller's.
+    fn fail(&mut self, now: Timestamp, class: FailureClass) {
+        let of_template = class == FailureClass::OtherLanguage && self.verification.is_some();
+        let template = FailureClass::TripBreaker(TripScope::Template);
+        self.facts.fail(now, if of_template { template } else { class });
     }
 
     fn agrees(&self, delivery: &Delivery) -> Result<(), Broken> {
@@ -1259,6 +1533,12 @@ impl Message {
         })?;
         hold(RECEIPTS, delivery.status() == self.facts.status(), || {
             format!("{:?} is told as {:?}", self.facts, delivery.status())
+        })?;
+        hold(PRICE, delivery.price == self.price, || {
+            format!("{:?} in the books, {:?} in the document", self.price, delivery.price)
+        })?;
+        hold(DISOWNED, delivery.disowned_at.is_some() == self.disowned, || {
+            "the document does not know who asked for no code".into()
         })?;
         let waits = self.in_flight_since.is_none() && !facts.any();
         hold(CALLS, delivery.waits_for_call() == waits, || {

@@ -8,14 +8,15 @@ use proptest::prelude::*;
 use tapcode_core::delivery::{Failure, FailureClass, ReceiptFacts, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::id::{Fresh, MessageId, VerificationId};
 use tapcode_core::money::{Currency, Money};
-use tapcode_core::number::{Country, Number};
-use tapcode_core::plan::{Channel, Plan, Route, Skip, SkipReason, Step};
+use tapcode_core::number::Number;
+use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
 use tapcode_core::recipient::{Mode, Recipient, Scope, ServiceName};
-use tapcode_core::step::{Addressee, AllOpen, Begin, Context, Decided, Input, NewMessage, Routes, due_at, step};
+use tapcode_core::step::{Addressee, Begin, Context, Decided, Input, NewMessage, due_at, step};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Binding, CodeSource, Limits, Purpose, Sealed, Status};
 
-use crate::ledger::Ledger;
+use crate::ledger::{FORGOTTEN, Ledger};
+use crate::world::{Turn, World, turn, world};
 
 /// Some day in 2026.
 pub const START: Timestamp = Timestamp::from_millis(1_795_000_000_000);
@@ -60,6 +61,8 @@ pub fn hold(law: &'static str, holds: bool, what: impl FnOnce() -> String) -> He
 pub struct Life {
     /// The limits that a verification may be begun with: a configuration can change in between.
     pub limits: [Limits; 2],
+    /// Routes as they are at the start.
+    pub world: World,
     pub moments: Vec<Moment>,
 }
 
@@ -67,8 +70,8 @@ pub struct Life {
 pub struct Moment {
     pub advance: Advance,
     pub may_call: bool,
-    /// Channels whose routes are closed at this moment.
-    pub closed: Vec<Channel>,
+    /// What happens to routes before this moment.
+    pub turn: Option<Turn>,
     pub act: Act,
 }
 
@@ -80,6 +83,10 @@ pub enum Advance {
     ToExpiry,
     JustBeforeExpiry,
     ToResend,
+    Days(u64),
+    /// Whatever is due, however far away: what is known of a number is forgotten after months.
+    ToForgetting,
+    JustBeforeForgetting,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +94,10 @@ pub enum Act {
     Begin {
         purpose: u8,
         plan: Vec<(Channel, u32)>,
+        /// Whether all steps of a channel go over one sender.
+        one_sender: bool,
+        locale: &'static str,
+        on_identity_change: IdentityChange,
         ttl_ms: u64,
         own_code: Option<u8>,
         binding: Option<u8>,
@@ -120,6 +131,8 @@ pub enum Act {
     Receipt {
         which: usize,
         told: Told,
+        price: Option<u8>,
+        identity: Option<u8>,
     },
     Tick,
     Unlock,
@@ -142,9 +155,11 @@ pub enum Told {
 }
 
 pub fn life() -> impl Strategy<Value = Life> {
-    (limits(), limits(), prop::collection::vec(moment(), 1..120)).prop_map(|(first, second, moments)| Life {
+    let moments = prop_oneof![24 => moment().prop_map(|one| vec![one]), 1 => scene()];
+    (limits(), limits(), world(), prop::collection::vec(moments, 1..100)).prop_map(|(first, second, world, moments)| Life {
         limits: [first, second],
-        moments,
+        world,
+        moments: moments.concat(),
     })
 }
 
@@ -159,45 +174,139 @@ fn limits() -> impl Strategy<Value = Limits> {
             6 => Just(5),
             6 => Just(30),
         ],
+        // Longer than what a number's holder pressed is remembered, sometimes.
+        prop_oneof![7 => Just(10_000u32), 1 => Just(200_000_000u32)],
     )
-        .prop_map(|(max_checks, resend_cooldown_ms, max_sends_per_hour)| Limits {
+        .prop_map(|(max_checks, resend_cooldown_ms, max_sends_per_hour, lock_ms)| Limits {
             max_checks,
             resend_cooldown_ms,
             max_sends_per_hour,
             lock_after: 2,
-            lock_ms: 10_000,
+            lock_ms,
             lock_for_good_after: 5,
         });
     prop_oneof![1 => Just(Limits::default()), 3 => small]
 }
 
 fn moment() -> impl Strategy<Value = Moment> {
-    let closed = prop_oneof![
-        6 => Just(Vec::new()),
-        2 => Just(vec![Channel::Whatsapp]),
-        1 => Just(vec![Channel::Sms]),
-        1 => Just(vec![Channel::Whatsapp, Channel::Sms]),
-    ];
-    (advance(), prop::bool::weighted(0.85), closed, act()).prop_map(|(advance, may_call, closed, act)| Moment {
+    (advance(), prop::bool::weighted(0.85), turn(), act()).prop_map(|(advance, may_call, turn, act)| Moment {
         advance,
         may_call,
-        closed,
+        turn,
         act,
     })
 }
 
+/// A few moments in a row that chance brings together too rarely. They may come to nothing: the number may be locked.
+fn scene() -> impl Strategy<Value = Vec<Moment>> {
+    let begin = |plan: &[(Channel, u32)], purpose| Act::Begin {
+        purpose,
+        plan: plan.to_vec(),
+        one_sender: true,
+        locale: "nl",
+        on_identity_change: IdentityChange::Hold,
+        ttl_ms: 300_000,
+        own_code: None,
+        binding: None,
+        limits: 0,
+    };
+    let begin_seed = move || begin(&[(Channel::Whatsapp, 10_000), (Channel::Sms, 0)], 0);
+    let failed = |class| Act::Outcome {
+        which: 0,
+        stray: false,
+        said: Said::Failed { class, with_id: false },
+    };
+    let receipt = |told, identity| Act::Receipt {
+        which: 0,
+        told,
+        price: None,
+        identity,
+    };
+    let right = || Act::Check {
+        which: 0,
+        code_matches: true,
+        binding_matches: true,
+    };
+    let wrong = || Act::Check {
+        which: 0,
+        code_matches: false,
+        binding_matches: true,
+    };
+    let slow = || failed(FailureClass::SlowDown { after_ms: 100 });
+    let missing = || failed(FailureClass::OtherLanguage);
+    let sms = [(Channel::Sms, 0)];
+    let scenes = vec![
+        // Somebody proves that the number is theirs, and then somebody else does.
+        vec![
+            begin_seed(),
+            receipt(Told::Delivered, Some(1)),
+            right(),
+            begin_seed(),
+            failed(FailureClass::NoFallback),
+            right(),
+        ],
+        // Two phones in turn, and a late receipt from the first.
+        vec![
+            begin_seed(),
+            receipt(Told::Delivered, Some(1)),
+            right(),
+            begin_seed(),
+            receipt(Told::Read, Some(2)),
+            right(),
+        ],
+        // Somebody guesses, and an operator is patient.
+        vec![vec![begin_seed(), wrong(), wrong(), Act::Unlock]; 3].concat(),
+        vec![begin_seed(), slow(), Act::Tick, slow()],
+        vec![begin_seed(), missing(), missing()],
+        vec![
+            begin(&sms, 0),
+            receipt(Told::Disowned, None),
+            begin(&sms, 1),
+            receipt(Told::Disowned, None),
+        ],
+    ];
+    prop::sample::select(scenes).prop_map(|acts| acts.into_iter().map(Moment::of).collect())
+}
+
+impl Moment {
+    /// A moment of a scene: as soon as it is due or allowed.
+    fn of(act: Act) -> Self {
+        let advance = match act {
+            Act::Begin { .. } => Advance::ToResend,
+            Act::Tick => Advance::ToDue,
+            Act::BeginAgain { .. }
+            | Act::Resend { .. }
+            | Act::Check { .. }
+            | Act::Cancel { .. }
+            | Act::Plain { .. }
+            | Act::Outcome { .. }
+            | Act::Receipt { .. }
+            | Act::Unlock => Advance::Millis(0),
+        };
+        Self {
+            advance,
+            may_call: true,
+            turn: None,
+            act,
+        }
+    }
+}
+
 fn advance() -> impl Strategy<Value = Advance> {
     prop_oneof![
-        6 => Just(Advance::Millis(0)),
-        6 => (1..2_000u64).prop_map(Advance::Millis),
-        4 => (2_000..20_000u64).prop_map(Advance::Millis),
-        1 => (20_000..400_000u64).prop_map(Advance::Millis),
-        1 => (400_000..5_000_000u64).prop_map(Advance::Millis),
-        6 => Just(Advance::ToDue),
-        2 => Just(Advance::JustBeforeDue),
-        1 => Just(Advance::ToExpiry),
-        1 => Just(Advance::JustBeforeExpiry),
-        4 => Just(Advance::ToResend),
+        60 => Just(Advance::Millis(0)),
+        60 => (1..2_000u64).prop_map(Advance::Millis),
+        40 => (2_000..20_000u64).prop_map(Advance::Millis),
+        10 => (20_000..400_000u64).prop_map(Advance::Millis),
+        10 => (400_000..5_000_000u64).prop_map(Advance::Millis),
+        60 => Just(Advance::ToDue),
+        20 => Just(Advance::JustBeforeDue),
+        10 => Just(Advance::ToExpiry),
+        10 => Just(Advance::JustBeforeExpiry),
+        40 => Just(Advance::ToResend),
+        1 => (1..100u64).prop_map(Advance::Days),
+        1 => Just(Advance::ToForgetting),
+        1 => Just(Advance::JustBeforeForgetting),
     ]
 }
 
@@ -205,18 +314,18 @@ fn act() -> impl Strategy<Value = Act> {
     let which = || prop_oneof![8 => Just(0usize), 3 => Just(1usize), 2 => 0..6usize, 1 => Just(usize::MAX)];
     let class = || {
         prop_oneof![
-            6 => prop_oneof![3 => 0..2_000u32, 1 => 0..15_000u32].prop_map(|after_ms| FailureClass::RetryHere { after_ms }),
+            8 => prop_oneof![3 => 0..2_000u32, 1 => 0..15_000u32].prop_map(|after_ms| FailureClass::RetryHere { after_ms }),
+            6 => (0..2_000u32).prop_map(|after_ms| FailureClass::SlowDown { after_ms }),
             3 => Just(FailureClass::NextRoute),
+            3 => Just(FailureClass::Unreachable),
+            6 => Just(FailureClass::OtherLanguage),
             1 => Just(FailureClass::TripBreaker(TripScope::Sender)),
-            1 => Just(FailureClass::OurMistake),
-            1 => Just(FailureClass::NoFallback),
-            2 => Just(FailureClass::Unreachable),
-            1 => (0..2_000u32).prop_map(|after_ms| FailureClass::SlowDown { after_ms }),
             1 => Just(FailureClass::TripBreaker(TripScope::Country)),
-            1 => Just(FailureClass::OtherLanguage),
+            1 => Just(FailureClass::OurMistake),
+            3 => Just(FailureClass::NoFallback),
         ]
     };
-    let channel = || prop_oneof![Just(Channel::Whatsapp), Just(Channel::Sms)];
+    let channel = || prop_oneof![3 => Just(Channel::Whatsapp), 2 => Just(Channel::Sms)];
     let said = prop_oneof![
         4 => Just(Said::Accepted),
         4 => (class(), prop::bool::weighted(0.2)).prop_map(|(class, with_id)| Said::Failed { class, with_id }),
@@ -233,40 +342,25 @@ fn act() -> impl Strategy<Value = Act> {
             sometimes(),
             sometimes(),
             0..2usize,
+            prop::bool::weighted(0.7),
+            prop_oneof![1 => Just("en"), 3 => Just("nl"), 1 => Just("pt-BR")],
+            prop_oneof![Just(IdentityChange::Hold), Just(IdentityChange::FallBack)],
         )
-            .prop_map(|(purpose, plan, ttl_ms, own_code, binding, limits)| Act::Begin { purpose, plan, ttl_ms, own_code, binding, limits }),
+            .prop_map(|(purpose, plan, ttl_ms, own_code, binding, limits, one_sender, locale, on_identity_change)| {
+                Act::Begin { purpose, plan, one_sender, locale, on_identity_change, ttl_ms, own_code, binding, limits }
+            }),
         4 => which().prop_map(|which| Act::BeginAgain { which }),
         8 => (which(), prop::option::weighted(0.3, channel())).prop_map(|(which, channel)| Act::Resend { which, channel }),
-        16 => (which(), prop::bool::weighted(0.15), prop::bool::weighted(0.85))
+        18 => (which(), prop::bool::weighted(0.2), prop::bool::weighted(0.85))
             .prop_map(|(which, code_matches, binding_matches)| Act::Check { which, code_matches, binding_matches }),
         2 => which().prop_map(|which| Act::Cancel { which }),
         2 => channel().prop_map(|channel| Act::Plain { channel }),
-        18 => (which(), prop::bool::weighted(0.2), said).prop_map(|(which, stray, said)| Act::Outcome { which, stray, said }),
-        16 => (which(), told).prop_map(|(which, told)| Act::Receipt { which, told }),
+        24 => (which(), prop::bool::weighted(0.15), said).prop_map(|(which, stray, said)| Act::Outcome { which, stray, said }),
+        16 => (which(), told, sometimes(), prop::option::weighted(0.5, 0..3u8))
+            .prop_map(|(which, told, price, identity)| Act::Receipt { which, told, price, identity }),
         22 => Just(Act::Tick),
         1 => Just(Act::Unlock),
     ]
-}
-
-/// Routes of these channels are closed.
-struct Closed<'a>(&'a [Channel]);
-
-impl Routes for Closed<'_> {
-    fn skip(&self, route: &Route, _: Country, _: &str) -> Option<Skip> {
-        self.0.contains(&route.channel).then(|| Skip::because(SkipReason::Breaker))
-    }
-
-    fn language(&self, _: &Route, _: &str) -> Option<Box<str>> {
-        None
-    }
-
-    fn default_language(&self, _: &Route) -> Option<Box<str>> {
-        None
-    }
-
-    fn spacing_ms(&self, _: &Route) -> u64 {
-        0
-    }
 }
 
 /// Lives it through and holds the laws against every step.
@@ -276,36 +370,68 @@ pub fn live(core: &mut dyn Core, life: &Life) -> Result<Ledger, Broken> {
     let mut now = START;
     // A broken timer is reported last: what it leads to says more.
     let mut dishonest = None;
+    let mut world = life.world.clone();
     for (at, moment) in life.moments.iter().enumerate() {
         now = advanced(&*core, state.as_ref(), &ledger, now, moment.advance);
+        moment.turn.into_iter().for_each(|turn| world.turn(turn));
         let Some(input) = input(&ledger, &life.limits, &moment.act) else {
             continue;
         };
         // Far apart, so that the ids of one step cannot meet those of another.
         let fresh = Fresh(((at as u128 + 1) << 64).to_be_bytes());
         let may_call = |_: &Route| moment.may_call;
-        let closed = Closed(&moment.closed);
         let context = Context {
             now,
             fresh,
             may_call: &may_call,
-            routes: &closed,
+            routes: &world,
         };
-        ledger.closed.clone_from(&moment.closed);
         let decided = core.step(state.clone(), &input, &context);
         let again = core.step(state.clone(), &input, &context);
         let (once, twice) = (format!("{decided:?}"), format!("{again:?}"));
         hold("13 same history, same decisions", once == twice, || {
             format!("once {once}\ntwice {twice}")
         })?;
-        ledger.read(state.as_ref(), &input, now, moment.may_call, &decided)?;
-        if let Some(Err(broken)) = decided.next.as_ref().map(|next| due_is_honest(&*core, next, now)) {
+        ledger.read(state.as_ref(), &input, now, (moment.may_call, &world), &decided)?;
+        if let Some(Err(broken)) = decided.next.as_ref().map(|next| due_is_honest(&*core, &world, next, now)) {
             dishonest.get_or_insert(broken);
         }
         core.committed(state.as_ref());
         state = decided.next;
     }
-    dishonest.map_or(Ok(ledger), Err)
+    if let Some(broken) = dishonest {
+        return Err(broken);
+    }
+    forgotten_in_the_end(&*core, &world, &mut ledger, state, now)?;
+    Ok(ledger)
+}
+
+/// Ticks at the moments that are due lead to nothing, except where failed checks or a lock for good must stay.
+fn forgotten_in_the_end(
+    core: &dyn Core,
+    world: &World,
+    ledger: &mut Ledger,
+    mut state: Option<Recipient>,
+    mut now: Timestamp,
+) -> Held {
+    /// Every step of every verification, its expiry, what is remembered an hour, and what is known.
+    const TICKS_MAX: u128 = 600;
+    for n in 0..TICKS_MAX {
+        let Some(due) = state.as_ref().and_then(|s| core.due_at(s)) else {
+            return ledger.rests(state.as_ref(), now);
+        };
+        now = now.max(due);
+        let context = Context {
+            now,
+            fresh: Fresh(((n + 1) << 96).to_be_bytes()),
+            may_call: &|_: &Route| true,
+            routes: world,
+        };
+        let decided = core.step(state.clone(), &Input::Tick, &context);
+        ledger.read(state.as_ref(), &Input::Tick, now, (true, world), &decided)?;
+        state = decided.next;
+    }
+    broken(FORGOTTEN, format!("{TICKS_MAX} ticks, and there is still {state:?}"))
 }
 
 fn advanced(core: &dyn Core, state: Option<&Recipient>, ledger: &Ledger, now: Timestamp, advance: Advance) -> Timestamp {
@@ -328,6 +454,9 @@ fn advanced(core: &dyn Core, state: Option<&Recipient>, ledger: &Ledger, now: Ti
         Advance::Millis(ms) => Some(now.plus_millis(ms)),
         Advance::ToDue => due(),
         Advance::JustBeforeDue => due().map(|at| at.minus_millis(1)),
+        Advance::Days(days) => Some(now.plus_millis(days * 86_400_000)),
+        Advance::ToForgetting => state.and_then(|s| core.due_at(s)),
+        Advance::JustBeforeForgetting => state.and_then(|s| core.due_at(s)).map(|at| at.minus_millis(1)),
         Advance::ToExpiry => expiry(),
         Advance::JustBeforeExpiry => expiry().map(|at| at.minus_millis(1)),
         Advance::ToResend => ledger.verifications.last().map(|v| ledger.may_send_at(&v.limits, now)),
@@ -347,6 +476,9 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
         Act::Begin {
             purpose,
             plan,
+            one_sender,
+            locale,
+            on_identity_change,
             ttl_ms,
             own_code,
             binding,
@@ -358,6 +490,8 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
             code: own_code.map_or(CodeSource::Derived { length: 6 }, own),
             binding: binding.map(bound),
             metadata: vec![("user_id".into(), "u_17".into())],
+            locale: (*locale).into(),
+            plan: plan_over(plan, |at| if *one_sender { 0 } else { at }).on_identity_change(*on_identity_change),
             ..begin_of(plan)
         })),
         Act::BeginAgain { which } => {
@@ -403,18 +537,23 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
                 outcome: outcome(*said),
             }
         }
-        Act::Receipt { which, told } => {
+        Act::Receipt {
+            which,
+            told,
+            price,
+            identity,
+        } => {
             let known = &ledger.messages;
             let message = known.get(known.len().checked_sub(1)?.checked_sub(which % known.len())?)?.id;
             Input::Receipt {
                 message,
                 kind: receipt(*told),
                 facts: ReceiptFacts {
-                    price: Some(Money {
-                        amount_micros: i64::try_from(*which % 7).unwrap_or(0),
+                    price: price.map(|micros| Money {
+                        amount_micros: micros.into(),
                         currency: Currency::USD,
                     }),
-                    identity: None,
+                    identity: identity.map(|who| Sealed(Box::from([who]))),
                 },
             }
         }
@@ -489,8 +628,13 @@ pub fn route(channel: Channel, step: usize) -> Route {
 }
 
 pub fn plan_of(steps: &[(Channel, u32)]) -> Plan {
+    plan_over(steps, |at| at)
+}
+
+/// A plan whose steps go over the senders that are named by position.
+fn plan_over(steps: &[(Channel, u32)], sender: impl Fn(usize) -> usize) -> Plan {
     let steps = steps.iter().enumerate().map(|(at, (channel, wait_ms))| Step {
-        route: route(*channel, at),
+        route: route(*channel, sender(at)),
         wait_ms: *wait_ms,
     });
     Plan::new(steps.collect()).unwrap()
@@ -522,7 +666,7 @@ pub fn receipt(told: Told) -> ReceiptKind {
 }
 
 /// A tick before the due moment decides nothing, ticks at it come to an end, and after the last due moment nothing waits.
-fn due_is_honest(core: &dyn Core, recipient: &Recipient, now: Timestamp) -> Held {
+fn due_is_honest(core: &dyn Core, world: &World, recipient: &Recipient, now: Timestamp) -> Held {
     const LAW: &str = "due_at is honest";
     let tick = |state: &Recipient, at: Timestamp, free: bool| {
         let may_call = move |_: &Route| free;
@@ -533,7 +677,7 @@ fn due_is_honest(core: &dyn Core, recipient: &Recipient, now: Timestamp) -> Held
                 now: at,
                 fresh: Fresh([0xee; 16]),
                 may_call: &may_call,
-                routes: &AllOpen,
+                routes: world,
             },
         )
     };

@@ -114,7 +114,7 @@ fn told_in_order(order: &[Told]) -> (String, String) {
 /// Properties that no life reaches prove nothing.
 #[test]
 fn the_lives_are_interesting() {
-    const RARE: [&str; 26] = [
+    const RARE: [&str; 48] = [
         "approved",
         "expired",
         "canceled",
@@ -141,6 +141,28 @@ fn the_lives_are_interesting() {
         "refused: other binding",
         "refused: channel",
         "put off",
+        "put off for its distance",
+        "skipped",
+        "not_on_channel",
+        "breaker",
+        "template",
+        "messaging_limit",
+        "country",
+        "too_soon",
+        "none open",
+        "reachable",
+        "unreachable",
+        "reach forgotten",
+        "an identity is known",
+        "fallback though the identity changed",
+        "another language",
+        "priced",
+        "disowned",
+        "disowned after the end",
+        "locked by its holder",
+        "a document that stays",
+        "repeated receipt",
+        "no fallback: failure forbids",
     ];
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);

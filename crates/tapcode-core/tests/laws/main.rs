@@ -3,9 +3,11 @@
 //! `cargo test -p tapcode-core --test laws -- planted --nocapture` prints how many planted bugs are caught.
 
 mod account;
+mod known;
 mod ledger;
 mod life;
 mod lives;
 mod planted;
 mod state_table;
 mod stories;
+mod world;

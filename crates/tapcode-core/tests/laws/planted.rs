@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use crate::life::{Core, life, live};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::entry::{CheckReason, Decision, SendCause};
-use tapcode_core::id::Fresh;
-use tapcode_core::plan::Channel;
-use tapcode_core::recipient::{Lock, Reach, Recipient};
-use tapcode_core::step::{AllOpen, Answer, Context, Decided, Input, due_at, step};
+use tapcode_core::id::{Fresh, VerificationId};
+use tapcode_core::number::Country;
+use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Skip, SkipReason};
+use tapcode_core::recipient::{Identity, Lock, Reach, Recipient};
+use tapcode_core::step::{Answer, Context, Decided, Input, Routes, due_at, step};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, Status, Verification};
 
@@ -586,85 +587,6 @@ fn bugs() -> Vec<Bug> {
             }
             decided
         }),
-        bug("closed routes are taken all the same", &["6", "answers"], |_, s, i, c| {
-            let context = Context {
-                now: c.now,
-                fresh: c.fresh,
-                may_call: c.may_call,
-                routes: &AllOpen,
-            };
-            step(s, i, &context)
-        }),
-        bug(
-            "what a message told of a channel is forgotten at once",
-            &["6", "answers"],
-            |_, s, i, c| step(changed(s, |r| r.knowledge.reach.clear()), i, c),
-        ),
-        bug(
-            "a silence is taken for a number that is not there",
-            &["6", "answers", "a route"],
-            |_, s, i, c| {
-                let mut decided = step(s, i, c);
-                let silent = |d: &Decision| match d {
-                    Decision::Queued {
-                        cause: SendCause::FellBackOnSilence { .. },
-                        ..
-                    } => true,
-                    _ => false,
-                };
-                let fell_back = decided.entries.iter().flat_map(|e| &e.decisions).any(silent);
-                if let Some(next) = decided.next.as_mut().filter(|_| fell_back) {
-                    next.knowledge.reach = vec![Reach {
-                        channel: Channel::Whatsapp,
-                        is_on: false,
-                        at: c.now,
-                    }];
-                }
-                decided
-            },
-        ),
-        bug("a price is booked with every receipt", &["7"], |_, s, i, c| {
-            let no_price = |a: &mut Attempt| a.delivery.price = None;
-            step(changed(s, |r| each(r, |v| v.attempts.iter_mut().for_each(no_price))), i, c)
-        }),
-        bug("one slip of a finger locks the number", &["2"], |_, s, i, c| {
-            let disowns = matches!(
-                i,
-                Input::Receipt {
-                    kind: ReceiptKind::Disowned,
-                    ..
-                }
-            );
-            step(
-                changed(s, |r| {
-                    if disowns {
-                        r.knowledge.disowned.push(c.now);
-                    }
-                }),
-                i,
-                c,
-            )
-        }),
-        bug("who asked for no code is not heard", &["4"], |_, s, i, c| {
-            let mut decided = step(s, i, c);
-            if matches!(
-                i,
-                Input::Receipt {
-                    kind: ReceiptKind::Disowned,
-                    ..
-                }
-            ) && ended(&decided, Status::Canceled)
-            {
-                decided.next.iter_mut().for_each(|n| {
-                    each(n, |v| {
-                        if v.finished_at == Some(c.now) {
-                            reopen(v);
-                        }
-                    })
-                });
-            }
-            decided
-        }),
         bug("a sender that was too fast is tried without end", &["5"], |_, s, i, c| {
             let slow = matches!(i, Input::Outcome { outcome: SendOutcome::Failed { failure, .. }, .. }
                 if matches!(failure.class, FailureClass::SlowDown { .. }));
@@ -679,6 +601,403 @@ fn bugs() -> Vec<Bug> {
                 c,
             )
         }),
+        bug(
+            "closed routes are taken all the same",
+            &["a route is passed"],
+            |_, s, i, c| {
+                step_over(
+                    s,
+                    i,
+                    c,
+                    &Twisted {
+                        ignores_closed: true,
+                        ..twisted(c)
+                    },
+                )
+            },
+        ),
+        bug("an open route is passed over", &["a route is passed"], |_, s, i, c| {
+            step_over(
+                s,
+                i,
+                c,
+                &Twisted {
+                    closes: Some(Channel::Whatsapp),
+                    ..twisted(c)
+                },
+            )
+        }),
+        bug(
+            "what is passed over is not written down",
+            &["a route is passed"],
+            |_, s, i, c| without(step(s, i, c), |d| matches!(d, Decision::Skipped { .. })),
+        ),
+        bug(
+            "a closed route is taken in silence when no other is open",
+            &["a route is passed"],
+            |_, s, i, c| without(step(s, i, c), |d| matches!(d, Decision::NoneOpen { .. })),
+        ),
+        bug(
+            "what speaks against a route is asked only when a verification begins",
+            &["a route is passed"],
+            |_, s, i, c| {
+                let begins = matches!(i, Input::Begin(_));
+                step_over(
+                    s,
+                    i,
+                    c,
+                    &Twisted {
+                        ignores_closed: !begins,
+                        ..twisted(c)
+                    },
+                )
+            },
+        ),
+        bug(
+            "the distance is kept only where a route is chosen",
+            &["messages over one route"],
+            |_, s, i, c| {
+                let chooses = matches!(i, Input::Begin(_) | Input::Resend { .. });
+                step_over(
+                    s,
+                    i,
+                    c,
+                    &Twisted {
+                        ignores_spacing: !chooses,
+                        ..twisted(c)
+                    },
+                )
+            },
+        ),
+        bug(
+            "every verification keeps a distance of its own",
+            &["messages over one route"],
+            |_, s, i, c| {
+                if !matches!(i, Input::Begin(_)) {
+                    return step(s, i, c);
+                }
+                step_over(
+                    s,
+                    i,
+                    c,
+                    &Twisted {
+                        ignores_spacing: true,
+                        ..twisted(c)
+                    },
+                )
+            },
+        ),
+        bug(
+            "a template is asked for in the language of the locale, there or not",
+            &["another language"],
+            |_, s, i, c| {
+                step_over(
+                    s,
+                    i,
+                    c,
+                    &Twisted {
+                        speaks_all: true,
+                        ..twisted(c)
+                    },
+                )
+            },
+        ),
+        bug(
+            "a missing template is tried again for ever",
+            &["another language"],
+            |_, s, i, c| {
+                let first = |a: &mut Attempt| {
+                    a.delivery.retries = 0;
+                    a.language = Some("xx".into());
+                };
+                let missing = matches!(i, Input::Outcome { outcome: SendOutcome::Failed { failure, .. }, .. }
+                if failure.class == FailureClass::OtherLanguage);
+                step(
+                    changed(s, |r| {
+                        if missing {
+                            each(r, |v| {
+                                v.attempts.iter_mut().filter(|a| a.delivery.retries > 0).for_each(first)
+                            });
+                        }
+                    }),
+                    i,
+                    c,
+                )
+            },
+        ),
+        bug(
+            "a missing template is not tried in another language",
+            &["another language"],
+            |_, s, i, c| {
+                let mut input = i.clone();
+                if let Input::Outcome {
+                    outcome: SendOutcome::Failed { failure, .. },
+                    ..
+                } = &mut input
+                    && failure.class == FailureClass::OtherLanguage
+                {
+                    failure.class = FailureClass::TripBreaker(TripScope::Template);
+                }
+                step(s, &input, c)
+            },
+        ),
+        bug(
+            "a silence is taken for a number that is not there",
+            &["what is known"],
+            |_, s, i, c| {
+                let mut decided = step(s, i, c);
+                let silent = |d: &Decision| {
+                    matches!(
+                        d,
+                        Decision::Queued {
+                            cause: SendCause::FellBackOnSilence { .. },
+                            ..
+                        }
+                    )
+                };
+                let fell_back = decided.entries.iter().flat_map(|e| &e.decisions).any(silent);
+                if let Some(next) = decided.next.as_mut().filter(|_| fell_back) {
+                    next.knowledge.reach = vec![Reach {
+                        channel: Channel::Whatsapp,
+                        is_on: false,
+                        at: c.now,
+                    }];
+                }
+                decided
+            },
+        ),
+        bug(
+            "what a message told of a channel is forgotten at once",
+            &["a route is passed", "what is known"],
+            |_, s, i, c| step(changed(s, |r| r.knowledge.reach.clear()), i, c),
+        ),
+        bug(
+            "a number that is not on a channel never is again",
+            &["what is known"],
+            |_, s, i, c| {
+                let absent = |r: &Recipient| -> Vec<Reach> { r.knowledge.reach.iter().filter(|r| !r.is_on).copied().collect() };
+                let before = s.as_ref().map(absent).unwrap_or_default();
+                let mut decided = step(s, i, c);
+                if let Some(next) = &mut decided.next {
+                    next.knowledge.reach.retain(|r| before.iter().all(|b| b.channel != r.channel));
+                    next.knowledge.reach.extend(before);
+                }
+                decided
+            },
+        ),
+        bug(
+            "that a number is not on a channel is known as long as that it is",
+            &["what is known"],
+            |_, s, i, c| {
+                // Somebody has given both one constant: the row is touched, as if it had been told yesterday.
+                let touched = |r: &mut Recipient| {
+                    let absent = r.knowledge.reach.iter_mut().filter(|r| !r.is_on);
+                    absent.for_each(|r| r.at = r.at.max(c.now.minus_millis(86_400_000)));
+                };
+                step(changed(s, touched), i, c)
+            },
+        ),
+        bug(
+            "what is known goes with the last verification",
+            &["what is known", "whose the number"],
+            |_, s, i, c| {
+                let mut decided = step(s, i, c);
+                decided.next = decided
+                    .next
+                    .filter(|n| !n.verifications.is_empty() || !n.messages.is_empty() || !n.failures.is_empty());
+                decided
+            },
+        ),
+        bug(
+            "a failure told after the arrival outranks it",
+            &["what is known"],
+            |_, s, i, c| {
+                let mut decided = step(s, i, c);
+                if let (
+                    Input::Receipt {
+                        message,
+                        kind: ReceiptKind::Failed(failure),
+                        ..
+                    },
+                    Some(next),
+                ) = (i, &mut decided.next)
+                    && failure.class == FailureClass::Unreachable
+                    && let Some((v, a)) = next.attempt(*message)
+                    && let Some(channel) = v.plan.step(a.step).map(|s| s.route.channel)
+                {
+                    next.knowledge.reach.retain(|r| r.channel != channel);
+                    next.knowledge.reach.push(Reach {
+                        channel,
+                        is_on: false,
+                        at: c.now,
+                    });
+                }
+                decided
+            },
+        ),
+        bug(
+            "an identity is believed before anybody typed the code",
+            &["whose the number"],
+            |_, s, i, c| {
+                let mut decided = step(s, i, c);
+                if let (Input::Receipt { facts, .. }, Some(next)) = (i, &mut decided.next) {
+                    let told = facts.identity.clone().map(|sealed| Identity {
+                        channel: Channel::Whatsapp,
+                        sealed,
+                        at: c.now,
+                    });
+                    next.knowledge.identities.extend(told);
+                }
+                decided
+            },
+        ),
+        bug(
+            "the identity of the message that was heard of last is the one",
+            &["whose the number"],
+            |_, s, i, c| {
+                let mut decided = step(s, i, c);
+                if let (Input::Receipt { message, .. }, Some(next)) = (i, &mut decided.next)
+                    && let Some((v, a)) = next.attempt(*message)
+                    && v.status == Status::Approved
+                    && a.delivery.has_arrived()
+                    && let (Some(planned), Some(sealed)) = (v.plan.step(a.step), a.identity.clone())
+                {
+                    let channel = planned.route.channel;
+                    let at = next
+                        .knowledge
+                        .identities
+                        .iter()
+                        .find(|i| i.channel == channel)
+                        .map_or(c.now, |i| i.at);
+                    next.knowledge.identities.retain(|i| i.channel != channel);
+                    next.knowledge.identities.push(Identity { channel, sealed, at });
+                }
+                decided
+            },
+        ),
+        bug(
+            "an identity that has changed is kept after the approval",
+            &["whose the number"],
+            |_, s, i, c| {
+                let before = s.as_ref().map(|s| s.knowledge.identities.clone()).unwrap_or_default();
+                let mut decided = step(s, i, c);
+                if let (Input::Check { .. }, Some(next)) = (i, &mut decided.next)
+                    && next.knowledge.identities.is_empty()
+                {
+                    next.knowledge.identities = before;
+                }
+                decided
+            },
+        ),
+        bug(
+            "a changed identity falls back to SMS in silence",
+            &["whose the number"],
+            |_, s, i, c| step_with(s, i, c, IdentityChange::FallBack),
+        ),
+        bug(
+            "a changed identity is held against a service that falls back",
+            &["6"],
+            |_, s, i, c| step_with(s, i, c, IdentityChange::Hold),
+        ),
+        bug(
+            "a price is booked with every receipt",
+            &["a message has one price"],
+            |_, s, i, c| {
+                let no_price = |a: &mut Attempt| a.delivery.price = None;
+                step(changed(s, |r| each(r, |v| v.attempts.iter_mut().for_each(no_price))), i, c)
+            },
+        ),
+        bug(
+            "a price that comes with something known is not booked",
+            &["a message has one price"],
+            |_, s, i, c| {
+                let mut input = i.clone();
+                if let (
+                    Input::Receipt {
+                        message,
+                        kind: ReceiptKind::Delivered,
+                        facts,
+                    },
+                    Some(state),
+                ) = (&mut input, &s)
+                    && attempts(state).any(|a| a.id == *message && a.delivery.delivered_at.is_some())
+                {
+                    facts.price = None;
+                }
+                step(s, &input, c)
+            },
+        ),
+        bug("one slip of a finger locks the number", &["who asked"], |_, s, i, c| {
+            step(
+                changed(s, |r| {
+                    if disowns(i) && r.knowledge.disowned.is_empty() {
+                        r.knowledge.disowned.push(c.now);
+                    }
+                }),
+                i,
+                c,
+            )
+        }),
+        bug(
+            "slips of a finger add up over the years",
+            &["who asked", "what is known"],
+            |_, s, i, c| {
+                let recent = |at: &mut Timestamp| *at = (*at).max(c.now.minus_millis(86_399_999));
+                step(changed(s, |r| r.knowledge.disowned.iter_mut().for_each(recent)), i, c)
+            },
+        ),
+        bug("who asked for no code locks nothing", &["who asked"], |_, s, i, c| {
+            let lock = s.as_ref().map_or(Lock::Open, |s| s.lock);
+            let mut decided = step(s, i, c);
+            if disowns(i) {
+                decided.next.iter_mut().for_each(|n| n.lock = lock);
+                decided = without(decided, |d| matches!(d, Decision::Locked { .. }));
+            }
+            decided
+        }),
+        bug(
+            "who asked for no code opens a longer lock",
+            &["who asked", "2"],
+            |_, s, i, c| {
+                step(
+                    changed(s, |r| {
+                        if disowns(i) {
+                            r.lock = Lock::Open;
+                        }
+                    }),
+                    i,
+                    c,
+                )
+            },
+        ),
+        bug("who asked for no code is not heard", &["who asked", "4"], |_, s, i, c| {
+            let mut decided = step(s, i, c);
+            if disowns(i) && ended(&decided, Status::Canceled) {
+                decided.next.iter_mut().for_each(|n| {
+                    each(n, |v| {
+                        if v.finished_at == Some(c.now) {
+                            reopen(v);
+                        }
+                    })
+                });
+            }
+            decided
+        }),
+        bug(
+            "a second press of one button counts as another",
+            &["who asked", "what is known"],
+            |_, s, i, c| {
+                step(
+                    changed(s, |r| {
+                        if disowns(i) {
+                            each(r, |v| v.attempts.iter_mut().for_each(|a| a.delivery.disowned_at = None));
+                        }
+                    }),
+                    i,
+                    c,
+                )
+            },
+        ),
         bug("the order of a map shows", &["13"], |core, s, i, c| {
             let mut decided = step(s, i, c);
             if core.steps.get() % 2 == 0 {
@@ -736,6 +1055,18 @@ fn bugs() -> Vec<Bug> {
             },
         },
         Bug {
+            name: "nothing comes back to forget what is known",
+            laws: &["everything is forgotten", "due_at"],
+            step: |_, s, i, c| step(s, i, c),
+            due: |r| due_at(r).filter(|_| !r.verifications.is_empty() || !r.messages.is_empty() || !r.sends.is_empty()),
+        },
+        Bug {
+            name: "nothing comes back when a lock ends",
+            laws: &["everything is forgotten", "due_at"],
+            step: |_, s, i, c| step(s, i, c),
+            due: |r| changed(Some(r.clone()), |r| r.lock = Lock::Open).as_ref().and_then(due_at),
+        },
+        Bug {
             name: "an old attempt's timer keeps the clock busy",
             laws: &["due_at"],
             step: |_, s, i, c| step(s, i, c),
@@ -766,6 +1097,94 @@ fn bugs() -> Vec<Bug> {
             },
         },
     ]
+}
+
+/// Routes as they are, but for one mistake.
+struct Twisted<'a> {
+    routes: &'a dyn Routes,
+    ignores_closed: bool,
+    ignores_spacing: bool,
+    speaks_all: bool,
+    closes: Option<Channel>,
+}
+
+fn twisted<'a>(context: &Context<'a>) -> Twisted<'a> {
+    Twisted {
+        routes: context.routes,
+        ignores_closed: false,
+        ignores_spacing: false,
+        speaks_all: false,
+        closes: None,
+    }
+}
+
+impl Routes for Twisted<'_> {
+    fn skip(&self, route: &Route, country: Country, locale: &str) -> Option<Skip> {
+        if self.closes == Some(route.channel) {
+            return Some(Skip::because(SkipReason::Breaker));
+        }
+        self.routes.skip(route, country, locale).filter(|_| !self.ignores_closed)
+    }
+
+    fn language(&self, route: &Route, locale: &str) -> Option<Box<str>> {
+        let language = self.routes.language(route, locale)?;
+        Some(if self.speaks_all { locale.into() } else { language })
+    }
+
+    fn default_language(&self, route: &Route) -> Option<Box<str>> {
+        self.routes.default_language(route)
+    }
+
+    fn spacing_ms(&self, route: &Route) -> u64 {
+        if self.ignores_spacing {
+            0
+        } else {
+            self.routes.spacing_ms(route)
+        }
+    }
+}
+
+fn step_over(state: Option<Recipient>, input: &Input, context: &Context<'_>, routes: &Twisted<'_>) -> Decided {
+    let context = Context {
+        now: context.now,
+        fresh: context.fresh,
+        may_call: context.may_call,
+        routes,
+    };
+    step(state, input, &context)
+}
+
+/// A step for which every plan answers alike to a changed identity.
+fn step_with(state: Option<Recipient>, input: &Input, context: &Context<'_>, answer: IdentityChange) -> Decided {
+    let plans: Vec<(VerificationId, Plan)> = state
+        .iter()
+        .flat_map(|s| &s.verifications)
+        .map(|v| (v.id, v.plan.clone()))
+        .collect();
+    let alike = |r: &mut Recipient| each(r, |v| v.plan = v.plan.clone().on_identity_change(answer));
+    let mut decided = step(changed(state, alike), input, context);
+    for v in decided.next.iter_mut().flat_map(|n| &mut n.verifications) {
+        if let Some((_, plan)) = plans.iter().find(|(id, _)| *id == v.id) {
+            v.plan = plan.clone();
+        }
+    }
+    decided
+}
+
+/// What was decided, less what is not written down.
+fn without(mut decided: Decided, unwritten: impl Fn(&Decision) -> bool) -> Decided {
+    decided.entries.iter_mut().for_each(|e| e.decisions.retain(|d| !unwritten(d)));
+    decided
+}
+
+fn disowns(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Receipt {
+            kind: ReceiptKind::Disowned,
+            ..
+        }
+    )
 }
 
 fn changed(state: Option<Recipient>, change: impl FnOnce(&mut Recipient)) -> Option<Recipient> {

@@ -1,12 +1,16 @@
 //! What happens to one number, told as people would tell it? Named examples of the default policy, each with its clock.
 
+use std::cell::Cell;
+
 use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptFacts, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::entry::{CheckReason, Decision, Entry, NoFallback, Refusal, SendCause};
 use tapcode_core::id::{Fresh, MessageId, VerificationId};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::Country;
 use tapcode_core::plan::{Channel, IdentityChange, Route, Skip, SkipReason};
-use tapcode_core::recipient::{FINISHED_KEPT_MS, Lock, PURPOSES_MAX, REACHABLE_KEPT_MS, Recipient, UNREACHABLE_KEPT_MS};
+use tapcode_core::recipient::{
+    DISOWNED_MAX, FINISHED_KEPT_MS, Lock, PURPOSES_MAX, REACHABLE_KEPT_MS, Recipient, UNREACHABLE_KEPT_MS, VERIFICATIONS_MAX,
+};
 use tapcode_core::step::{Answer, Begin, Context, ENTRIES_MAX, Input, NewMessage, Routes, due_at, step};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Limits, Purpose, Sealed, Status};
@@ -27,6 +31,8 @@ struct Story {
     entries: Vec<Entry>,
     /// What is known of routes.
     routes: Scripted,
+    /// Whether no call may start.
+    busy: bool,
 }
 
 /// Routes as a story wants them.
@@ -36,10 +42,13 @@ struct Scripted {
     language: Option<&'static str>,
     default_language: Option<&'static str>,
     spacing_ms: u64,
+    /// How often it was asked whether a route is open.
+    asked: Cell<u32>,
 }
 
 impl Routes for Scripted {
     fn skip(&self, route: &Route, _: Country, _: &str) -> Option<Skip> {
+        self.asked.set(self.asked.get() + 1);
         self.closed
             .contains(&route.channel)
             .then(|| Skip::because(SkipReason::Breaker))
@@ -71,6 +80,7 @@ impl Story {
             calls: Vec::new(),
             entries: Vec::new(),
             routes: Scripted::default(),
+            busy: false,
         }
     }
 
@@ -85,7 +95,7 @@ impl Story {
     fn give(&mut self, input: &Input) -> Result<Answer, Refusal> {
         self.steps += 1;
         let fresh = Fresh((u128::from(self.steps) << 64).to_be_bytes());
-        let may_call = |_: &Route| true;
+        let may_call = |_: &Route| !self.busy;
         let decided = step(
             self.state.take(),
             input,
@@ -1104,4 +1114,326 @@ fn two_messages_to_one_number_keep_the_distance_that_a_provider_wants() {
         ..soon(&SEED)
     });
     assert_eq!(story.called().last(), Some(&Channel::Sms));
+}
+
+/// A verification for another purpose, and no cooldown in its way.
+fn begin_payment(plan: &[(Channel, u32)]) -> Begin {
+    Begin {
+        purpose: Purpose::parse("payment").unwrap(),
+        ..begin_at_once(plan)
+    }
+}
+
+fn begin_at_once(plan: &[(Channel, u32)]) -> Begin {
+    Begin {
+        limits: Limits {
+            resend_cooldown_ms: 0,
+            ..Limits::default()
+        },
+        ..begin_of(plan)
+    }
+}
+
+fn another_identity() -> ReceiptKind {
+    ReceiptKind::Failed(Failure::new(FailureClass::NoFallback, "137000", "another identity"))
+}
+
+#[test]
+fn two_messages_that_waited_for_their_calls_keep_the_distance_too() {
+    let mut story = Story::new();
+    story.routes.spacing_ms = 6_000;
+    story.busy = true;
+    story.begin(begin_at_once(&[(Channel::Whatsapp, 60_000)]));
+    story.begin(begin_payment(&[(Channel::Whatsapp, 60_000)]));
+    assert_eq!(story.calls.len(), 0);
+    story.busy = false;
+    story.at(1_000).tick();
+    assert_eq!(
+        story.calls.len(),
+        1,
+        "both could go, and the provider would refuse the second"
+    );
+    story.accepted(0);
+    assert_eq!(story.due_in(), Some(7_000));
+    story.at(6_999).tick();
+    assert_eq!(story.calls.len(), 1);
+    story.at(7_000).tick();
+    assert_eq!(story.calls.len(), 2);
+}
+
+#[test]
+fn a_plain_message_keeps_the_distance_too() {
+    let mut story = Story::new();
+    story.routes.spacing_ms = 6_000;
+    story.begin_seed();
+    story.accepted(0);
+    let plain = NewMessage {
+        addressee: addressee(),
+        route: route(Channel::Whatsapp, 0),
+        payload: own_payload(),
+        segments: 1,
+        ucs2: false,
+    };
+    story.at(1_000).give(&Input::SendMessage(Box::new(plain))).unwrap();
+    assert_eq!(story.calls.len(), 1);
+    story.at(6_000).tick();
+    assert_eq!(story.calls.len(), 2);
+}
+
+#[test]
+fn no_probe_is_spent_on_a_message_that_would_come_too_soon() {
+    let mut story = Story::new();
+    story.routes.spacing_ms = 6_000;
+    story.begin(begin_at_once(&SEED));
+    story.routes.asked.set(0);
+    story.begin(begin_payment(&[(Channel::Whatsapp, 10_000)]));
+    assert_eq!(story.routes.asked.get(), 0);
+    let skip = Skip::because(SkipReason::TooSoon);
+    let route = route(Channel::Whatsapp, 0);
+    assert!(story.wrote(&Decision::NoneOpen { route, skip }));
+}
+
+#[test]
+fn another_language_is_chosen_only_where_another_try_can_still_start() {
+    let mut story = Story::new();
+    story.routes.language = Some("nl");
+    story.routes.default_language = Some("en");
+    story.begin_seed();
+    // No tick came when the wait was over, and the answer comes later still.
+    story.at(10_000).failed(0, FailureClass::OtherLanguage, "132001");
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    assert!(!story.decided().any(|d| matches!(d, Decision::LanguageChosen { .. })));
+    let attempt = &story.state.as_ref().unwrap().verifications[0].attempts[0];
+    assert_eq!(attempt.language.as_deref(), Some("nl"));
+    let template = FailureClass::TripBreaker(TripScope::Template);
+    assert_eq!(attempt.delivery.failure.as_ref().map(|f| f.class), Some(template));
+    assert!(
+        story
+            .decided()
+            .any(|d| matches!(d, Decision::Alert { failure, .. } if failure.class == template))
+    );
+}
+
+#[test]
+fn a_receipt_that_tells_of_no_template_is_the_templates_fault() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.accepted(0);
+    let failure = Failure::new(FailureClass::OtherLanguage, "132001", "no such template");
+    story.receipt(0, ReceiptKind::Failed(failure));
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    let template = FailureClass::TripBreaker(TripScope::Template);
+    assert!(
+        story
+            .decided()
+            .any(|d| matches!(d, Decision::Alert { failure, .. } if failure.class == template))
+    );
+}
+
+#[test]
+fn a_late_receipt_of_an_older_verification_brings_back_no_older_identity() {
+    let mut story = Story::new();
+    let first = story.begin_seed();
+    story.receipt_with(0, ReceiptKind::Delivered, facts(Some("old phone"), None));
+    story.check(first, true);
+    let second = story.at(60_000).begin_seed();
+    story.receipt_with(1, ReceiptKind::Delivered, facts(Some("new phone"), None));
+    story.check(second, true);
+    assert_eq!(identity(&story), Some(&b"new phone"[..]));
+    story.at(90_000).receipt(0, ReceiptKind::Read);
+    assert_eq!(identity(&story), Some(&b"new phone"[..]));
+}
+
+#[test]
+fn an_identity_that_a_repeated_receipt_tells_first_is_remembered() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.receipt(0, ReceiptKind::Delivered);
+    story.check(verification, true);
+    assert_eq!(identity(&story), None);
+    story.receipt_with(0, ReceiptKind::Delivered, facts(Some("phone"), None));
+    assert_eq!(identity(&story), Some(&b"phone"[..]));
+}
+
+#[test]
+fn a_changed_identity_is_forgotten_even_when_it_is_told_after_the_approval() {
+    let mut story = Story::new();
+    let first = story.begin_seed();
+    story.receipt_with(0, ReceiptKind::Delivered, facts(Some("old phone"), None));
+    story.check(first, true);
+    let second = story.at(60_000).begin_seed();
+    story.at(70_000).tick();
+    assert_eq!(story.called()[1..], [Channel::Whatsapp, Channel::Sms]);
+    story.check(second, true);
+    story.at(80_000).receipt(1, another_identity());
+    assert_eq!(identity(&story), None);
+}
+
+#[test]
+fn a_changed_identity_that_is_told_late_holds_what_has_not_gone_out() {
+    let plan = [(Channel::Whatsapp, 10_000), (Channel::Sms, 10_000), (Channel::Sms, 0)];
+    let mut story = Story::new();
+    let verification = story.begin(begin_of(&plan));
+    story.accepted(0);
+    story.at(10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    story.at(12_000).receipt(0, another_identity());
+    story.at(20_000).tick();
+    assert_eq!(story.calls.len(), 2, "whichever message told so");
+    assert!(story.wrote(&Decision::NoFallback(NoFallback::FailureForbids)));
+    story.at(60_000).resend(verification, None).unwrap();
+    assert_eq!(story.calls.len(), 3, "asked for, it goes");
+}
+
+#[test]
+fn only_what_arrives_renews_what_is_known_of_a_channel() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.at(1_000).receipt(0, ReceiptKind::Delivered);
+    story.at(2_000).receipt(0, ReceiptKind::Sent);
+    let failure = Failure::new(FailureClass::Unreachable, "131026", "not on WhatsApp");
+    story.at(3_000).receipt(0, ReceiptKind::Failed(failure));
+    let known = &story.state.as_ref().unwrap().knowledge.reach;
+    assert_eq!(
+        (known.len(), known[0].is_on, known[0].at),
+        (1, true, START.plus_millis(1_000))
+    );
+}
+
+#[test]
+fn a_code_that_nobody_asked_for_and_whose_time_is_over_has_expired() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.receipt(0, ReceiptKind::Delivered);
+    story.at(300_000).receipt(0, ReceiptKind::Disowned);
+    assert_eq!(story.status(verification), Status::Expired);
+    assert_eq!(story.state.as_ref().unwrap().knowledge.disowned.len(), 1);
+}
+
+#[test]
+fn what_is_disowned_after_the_end_changes_only_what_is_known() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.check(verification, true);
+    let before = story.state.clone().unwrap();
+    story.at(2_000).receipt(0, ReceiptKind::Disowned);
+    let after = story.state.clone().unwrap();
+    assert_eq!(after.knowledge.disowned, [START.plus_millis(2_000)]);
+    assert_eq!((after.lock, story.calls.len()), (Lock::Open, 1));
+    let (was, is) = (&before.verifications[0], &after.verifications[0]);
+    assert_eq!(
+        (was.status, was.finished_at, was.checks_used),
+        (is.status, is.finished_at, is.checks_used)
+    );
+}
+
+#[test]
+fn who_asked_for_no_code_shortens_no_lock() {
+    let long = Limits {
+        lock_after: 1,
+        lock_ms: 7_200_000,
+        ..Limits::default()
+    };
+    let mut story = Story::new();
+    let first = story.begin_seed();
+    story.cancel(first).unwrap();
+    let second = story.at(60_000).begin(Begin {
+        limits: long,
+        ..begin_of(&SEED)
+    });
+    story.check(second, false);
+    let lock = Lock::Until(START.plus_millis(60_000 + 7_200_000));
+    assert_eq!(story.state.as_ref().unwrap().lock, lock);
+    story.receipt(1, ReceiptKind::Disowned);
+    // The second one, of a verification with shorter locks.
+    story.at(61_000).receipt(0, ReceiptKind::Disowned);
+    assert_eq!(story.state.as_ref().unwrap().lock, lock);
+    assert!(!story.decided().any(|d| matches!(d, Decision::Locked { .. })));
+}
+
+#[test]
+fn a_document_of_nothing_but_a_lock_goes_when_the_lock_ends() {
+    let limits = Limits {
+        lock_ms: 2_000_000_000,
+        resend_cooldown_ms: 0,
+        ..Limits::default()
+    };
+    let begin = |purpose| Begin {
+        limits,
+        purpose: Purpose::parse(purpose).unwrap(),
+        ..begin_of(&[(Channel::Sms, 0)])
+    };
+    let mut story = Story::new();
+    story.begin(begin("login"));
+    story.begin(begin("payment"));
+    story.receipt(0, ReceiptKind::Disowned);
+    story.receipt(1, ReceiptKind::Disowned);
+    let mut ticks = 0;
+    while let Some(due) = story.state.as_ref().and_then(due_at) {
+        ticks += 1;
+        assert!(ticks < 10, "an end is near");
+        story.now = due;
+        story.tick();
+    }
+    assert_eq!(story.state, None);
+    assert_eq!(story.now, START.plus_millis(2_000_000_000));
+}
+
+#[test]
+fn a_price_is_written_down_whatever_it_comes_with() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.receipt(0, ReceiptKind::Disowned);
+    story.receipt_with(0, ReceiptKind::Disowned, facts(None, Some(50_000)));
+    assert!(
+        story
+            .decided()
+            .any(|d| matches!(d, Decision::Priced { price, .. } if price.amount_micros == 50_000))
+    );
+}
+
+/// As many verifications as one likes, for one purpose each.
+fn begin_freely(purpose: &str) -> Begin {
+    Begin {
+        limits: Limits {
+            resend_cooldown_ms: 0,
+            max_sends_per_hour: 1_000,
+            lock_ms: 1,
+            ..Limits::default()
+        },
+        purpose: Purpose::parse(purpose).unwrap(),
+        ..begin_of(&SEED)
+    }
+}
+
+#[test]
+fn an_identity_that_is_known_from_later_stays_when_its_verification_has_made_room() {
+    let mut story = Story::new();
+    let first = story.begin(begin_freely("login"));
+    let second = story.begin(begin_freely("payment"));
+    story.receipt_with(1, ReceiptKind::Delivered, facts(Some("old phone"), None));
+    story.at(1_000).check(second, true);
+    story.receipt_with(0, ReceiptKind::Delivered, facts(Some("new phone"), None));
+    story.at(2_000).check(first, true);
+    for n in 2..=VERIFICATIONS_MAX {
+        story.begin(begin_freely(&format!("purpose-{n}")));
+    }
+    assert!(
+        story.state.as_ref().unwrap().verification(first).is_none(),
+        "the oldest made room"
+    );
+    story.receipt(1, ReceiptKind::Read);
+    assert_eq!(identity(&story), Some(&b"new phone"[..]));
+}
+
+#[test]
+fn of_codes_that_nobody_asked_for_only_the_last_ones_are_kept() {
+    let mut story = Story::new();
+    for n in 0..12 {
+        story.at(u64::try_from(n).unwrap() * 1_000).begin(begin_freely("login"));
+        story.receipt(n, ReceiptKind::Disowned);
+    }
+    let kept = &story.state.as_ref().unwrap().knowledge.disowned;
+    assert_eq!(kept.len(), DISOWNED_MAX);
+    assert_eq!(kept.last(), Some(&START.plus_millis(11_000)));
 }
