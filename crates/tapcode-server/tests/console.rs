@@ -7,7 +7,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tapcode_core::id::KeyId;
 use tapcode_core::number::Number;
-use tapcode_core::plan::Channel;
+use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::verification::{Limits, Purpose};
 use tapcode_engine::access::Caller;
@@ -64,6 +64,7 @@ impl Stage {
             template_languages: Vec::new(),
             default_language: None,
             appsecret_proof: false,
+            identity_check: false,
         });
         let senders = vec![
             simulated(Channel::Whatsapp, SANDBOX_SENDER),
@@ -88,6 +89,8 @@ impl Stage {
             workflow,
             workflows: Vec::new(),
             test_numbers: Vec::new(),
+            identity_change: IdentityChange::default(),
+            apps: Vec::new(),
         };
         let services = vec![
             service("dev", vec![step(Channel::Whatsapp, 1), step(Channel::Sms, 1)]),

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde_json::json;
-use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::account::{Account, AccountName};
 use tapcode_core::entry::Entry;
 use tapcode_core::id::MessageId;
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::{
-    ApiKey, Browse, Commit, Page, Place, Remembered, Snapshot, Store, StoreError, SubjectId, Sweep, Versioned,
+    AccountCommit, ApiKey, Browse, Commit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError, SubjectId, Sweep,
+    ToldReceipt, Versioned, Written,
 };
 use tapcode_store::memory::MemoryStore;
 
@@ -52,11 +53,11 @@ impl Store for Switched {
         self.there()?.find(sender, id).await
     }
 
-    async fn park(&self, sender: &str, id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
-        self.there()?.park(sender, id, kind, until).await
+    async fn park(&self, parked: &Parked, until: Timestamp) -> Result<(), StoreError> {
+        self.there()?.park(parked, until).await
     }
 
-    async fn parked(&self, sender: &str, id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+    async fn parked(&self, sender: &str, id: &str) -> Result<Vec<ToldReceipt>, StoreError> {
         self.there()?.parked(sender, id).await
     }
 
@@ -76,8 +77,8 @@ impl Store for Switched {
         self.there()?.browse(browse).await
     }
 
-    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
-        self.there()?.entries(after, limit).await
+    async fn lines(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Line)>, StoreError> {
+        self.there()?.lines(after, limit).await
     }
 
     async fn newest(&self) -> Result<Option<Place>, StoreError> {
@@ -102,6 +103,22 @@ impl Store for Switched {
 
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         self.there()?.keys().await
+    }
+
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
+        self.there()?.account(name).await
+    }
+
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
+        self.there()?.commit_account(commit).await
+    }
+
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
+        self.there()?.add_written(written).await
+    }
+
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
+        self.there()?.written(portfolio, since_hour, limit).await
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

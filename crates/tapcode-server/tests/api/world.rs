@@ -13,7 +13,7 @@ use serde_json::Value;
 use tapcode_core::code::Code;
 use tapcode_core::id::VerificationId;
 use tapcode_core::number::Number;
-use tapcode_core::plan::Channel;
+use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
@@ -153,6 +153,8 @@ fn service(name: &str, own_codes: bool) -> Service {
         workflow: vec![step(Channel::Whatsapp, 1, Some(10_000)), step(Channel::Sms, 42, None)],
         workflows: Vec::new(),
         test_numbers: vec![(Number::parse("+31611398059").unwrap(), Code::own("000000").unwrap())],
+        identity_change: IdentityChange::default(),
+        apps: Vec::new(),
     }
 }
 
@@ -300,7 +302,7 @@ impl World {
 
     /// Entries of the log so far: what was decided, whatever was answered.
     pub async fn log_length(&self) -> usize {
-        self.store.entries(None, 10_000).await.unwrap().len()
+        self.store.lines(None, 10_000).await.unwrap().len()
     }
 }
 

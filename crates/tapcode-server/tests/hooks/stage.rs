@@ -5,18 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tapcode_core::delivery::{MessageStatus, ReceiptKind};
+use tapcode_core::account::{Account, AccountName};
+use tapcode_core::delivery::MessageStatus;
 use tapcode_core::entry::{Decision, Entry};
 use tapcode_core::id::{KeyId, MessageId, VerificationId};
 use tapcode_core::number::Number;
-use tapcode_core::plan::Channel;
+use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, Limits, Purpose, Verification};
 use tapcode_engine::access::Caller;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{
-    ApiKey, Browse, Commit, Page, Place, Remembered, Right, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, Versioned,
+    AccountCommit, ApiKey, Browse, Commit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store, StoreError, Subject,
+    SubjectId, Sweep, ToldReceipt, Versioned, Written,
 };
 use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
@@ -271,6 +273,7 @@ fn directory(cloud: &CloudApi, twilio: &Twilio, wait_ms: u32, deadline_ms: u64) 
         template_languages: vec!["en".to_owned()],
         default_language: None,
         appsecret_proof: false,
+        identity_check: false,
     });
     let sms = tapcode_providers::twilio::Twilio::new(TwilioConfig {
         base_url: twilio.base_url(),
@@ -306,6 +309,8 @@ fn directory(cloud: &CloudApi, twilio: &Twilio, wait_ms: u32, deadline_ms: u64) 
         workflow: vec![step(Channel::Whatsapp, 1), step(Channel::Sms, 42)],
         workflows: Vec::new(),
         test_numbers: Vec::new(),
+        identity_change: IdentityChange::default(),
+        apps: Vec::new(),
     };
     Directory::new(vec![service], vec![meta, sms, sandboxed])
 }
@@ -345,10 +350,10 @@ impl Store for Unplugged {
     async fn find(&self, sender: &str, id: &str) -> Result<Option<(RecipientKey, MessageId)>, StoreError> {
         self.there()?.find(sender, id).await
     }
-    async fn park(&self, sender: &str, id: &str, kind: &ReceiptKind, until: Timestamp) -> Result<(), StoreError> {
-        self.there()?.park(sender, id, kind, until).await
+    async fn park(&self, parked: &Parked, until: Timestamp) -> Result<(), StoreError> {
+        self.there()?.park(parked, until).await
     }
-    async fn parked(&self, sender: &str, id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+    async fn parked(&self, sender: &str, id: &str) -> Result<Vec<ToldReceipt>, StoreError> {
         self.there()?.parked(sender, id).await
     }
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RecipientKey>, StoreError> {
@@ -363,8 +368,8 @@ impl Store for Unplugged {
     async fn browse(&self, browse: &Browse) -> Result<Page, StoreError> {
         self.there()?.browse(browse).await
     }
-    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
-        self.there()?.entries(after, limit).await
+    async fn lines(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Line)>, StoreError> {
+        self.there()?.lines(after, limit).await
     }
     async fn newest(&self) -> Result<Option<Place>, StoreError> {
         self.there()?.newest().await
@@ -383,6 +388,18 @@ impl Store for Unplugged {
     }
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         self.there()?.keys().await
+    }
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
+        self.there()?.account(name).await
+    }
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
+        self.there()?.commit_account(commit).await
+    }
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
+        self.there()?.add_written(written).await
+    }
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
+        self.there()?.written(portfolio, since_hour, limit).await
     }
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {
         self.there()?.sweep(sweep).await
