@@ -406,7 +406,7 @@ fn whatsapp_message(call: &Call, json: &Json<'_>) -> Result<Ready, Problem> {
         return Err(Problem::at(
             Code::TemplateUnknown,
             "/template/name",
-            Code::TemplateUnknown.registered().means,
+            "the account is configured with another template, so the provider would refuse this one",
         ));
     }
     let view = named.sender(Channel::Whatsapp, account).map(|s| call.engine().account(s));

@@ -208,6 +208,7 @@ fn problem_schema() -> Value {
                         "pointer": { "type": "string", "description": "JSON Pointer into the body, or `?name` for a query parameter." },
                         "code": { "type": "string", "enum": words },
                         "detail": { "type": "string" },
+                        "source": { "type": "string", "format": "uri", "description": "Where the rule was read, for a rule of a provider's." },
                     },
                 },
             },
