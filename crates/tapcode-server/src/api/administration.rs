@@ -71,7 +71,7 @@ pub(crate) struct AccountAnswer<'a> {
     language: Option<&'a str>,
     /// Its health as its provider last told it; `null` where the provider has none, and for a key whose service does not
     /// use the account.
-    health: Option<HealthAnswer<'a>>,
+    health: Option<AccountHealthAnswer<'a>>,
     /// Why messages go over the next route for now. Empty when it is well, and for a key whose service does not use the
     /// account.
     breakers: Vec<BreakerAnswer<'a>>,
@@ -79,7 +79,7 @@ pub(crate) struct AccountAnswer<'a> {
 
 /// What a provider says of an account and its number.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct HealthAnswer<'a> {
+pub(crate) struct AccountHealthAnswer<'a> {
     /// When it was last read; `null`: never yet.
     #[schema(value_type = Option<String>, format = DateTime)]
     read_at: Option<Moment>,
@@ -197,10 +197,10 @@ impl Seen {
     }
 }
 
-fn health<'a>(api: &dyn AccountApi, view: &'a AccountView, sender: u32) -> HealthAnswer<'a> {
+fn health<'a>(api: &dyn AccountApi, view: &'a AccountView, sender: u32) -> AccountHealthAnswer<'a> {
     let account = &view.account;
     let facts = account.sender(sender);
-    HealthAnswer {
+    AccountHealthAnswer {
         read_at: account.read_at.map(Moment),
         unreadable: account.unreadable.as_deref(),
         verified_name: facts.and_then(|f| f.verified_name.as_deref()),
