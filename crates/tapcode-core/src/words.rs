@@ -6,7 +6,6 @@
 
 use crate::delivery::{Failure, FailureClass, MessageStatus, TripScope};
 use crate::entry::{CheckReason, Decision, Entry, InputRecord, NoFallback, Refusal, SendCause};
-use crate::money::Money;
 use crate::plan::{Channel, Route, Skip, SkipReason};
 use crate::time::Timestamp;
 use crate::verification::Status;
@@ -202,7 +201,7 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
         ),
         Decision::Priced { message, price } => told(
             Kind::Receipt,
-            format!("Booked {} for the {} message", amount(*price), name(message.route.channel)),
+            format!("Booked {price} for the {} message", name(message.route.channel)),
             format!("by {}", message.route.provider),
         ),
         Decision::Disowned { message } => told(
@@ -230,17 +229,6 @@ fn skipped(skip: &Skip) -> String {
     } else {
         format!("{why}: {}", skip.detail)
     }
-}
-
-/// `0.0500 USD`; as many decimals as it takes, and four at least.
-fn amount(price: Money) -> String {
-    let (units, micros) = (
-        price.amount_micros / 1_000_000,
-        price.amount_micros.unsigned_abs() % 1_000_000,
-    );
-    let decimals = format!("{micros:06}");
-    let kept = decimals.trim_end_matches('0').len().max(4);
-    format!("{units}.{} {}", &decimals[..kept], price.currency.as_str())
 }
 
 const fn told(kind: Kind, title: String, why: String) -> Told {

@@ -24,6 +24,7 @@ use crate::contract::store::{
 use crate::egress::Egress;
 use crate::entropy::{Entropy, sixteen};
 use crate::keyring::{Keyring, Use};
+use crate::rates::RateCards;
 use crate::service::Directory;
 use crate::waiters::Waiters;
 
@@ -53,6 +54,8 @@ pub struct Parts {
     pub egress: Egress,
     /// What is configured.
     pub directory: Directory,
+    /// What messages cost where their providers do not say.
+    pub rates: RateCards,
     /// How long history is kept. Milliseconds.
     pub history_ms: u64,
 }
@@ -70,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) keyring: Keyring,
     pub(crate) egress: Egress,
     pub(crate) directory: RwLock<Arc<Directory>>,
+    pub(crate) rates: RateCards,
     pub(crate) history_ms: u64,
     pub(crate) committer: Committer,
     queues: Box<[Mutex<Recent>]>,
@@ -199,6 +203,7 @@ impl Engine {
                 keyring: parts.keyring,
                 egress: parts.egress,
                 directory: RwLock::new(Arc::new(parts.directory)),
+                rates: parts.rates,
                 history_ms: parts.history_ms,
                 committer,
                 queues: (0..QUEUES).map(|_| Mutex::default()).collect(),

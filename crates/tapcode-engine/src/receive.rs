@@ -13,10 +13,11 @@ use crate::contract::provider::{Billing, Heard, HookError, IDENTITY_MAX, Inbound
 use crate::contract::store::{Parked, ToldReceipt};
 use crate::engine::{Engine, EngineError, route_of};
 use crate::keyring::Use;
+use crate::rates::Category;
 use crate::service::{Provider, Sender, sender_name};
 use tapcode_core::money::Money;
 use tapcode_core::number::Country;
-use tapcode_core::plan::Route;
+use tapcode_core::plan::{Channel, Route};
 
 /// How long a receipt waits for its message to be known. Milliseconds.
 pub const PARKED_MS: u64 = 600_000;
@@ -168,11 +169,17 @@ impl Engine {
         if !matches!(told.kind, ReceiptKind::Delivered | ReceiptKind::Read) {
             return None;
         }
-        let _ = (route, country, at);
-        match told.billing {
-            Some(Billing::Amount(price)) => Some(price),
-            _ => None,
-        }
+        let directory = self.directory();
+        let currency = directory.sender(route.channel, route.sender)?.currency;
+        let category = match told.billing {
+            Some(Billing::Free) => return Some(Money::zero(currency)),
+            Some(Billing::Amount(price)) => return Some(price),
+            Some(Billing::Category(category)) => category,
+            // WhatsApp charges for every authentication template that arrives, whether or not it says so.
+            None if route.channel == Channel::Whatsapp => Category::Authentication,
+            None => return None,
+        };
+        self.inner.rates.price(country, category, currency, at)
     }
 
     /// Applies a receipt that `sender` told of: about a message that went another way it changes nothing.

@@ -14,7 +14,9 @@ use serde_json::value::RawValue;
 use tapcode_core::account::{BreakerScope, CODE_BLOCKED, CODE_RESTRICTED, MessagingLimit, News, Quality, TemplateStatus};
 use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind};
 use tapcode_core::time::Timestamp;
-use tapcode_engine::contract::provider::{Billing, Category, Heard, HookError, IDENTITY_MAX, Receipt, Reference};
+use tapcode_engine::contract::provider::{Billing, Heard, HookError, IDENTITY_MAX, Receipt, Reference};
+
+use tapcode_engine::rates::Category;
 
 use crate::vendor_text::for_people;
 use crate::whatsapp_errors;
@@ -336,13 +338,7 @@ fn billing(pricing: &Pricing<'_>) -> Option<Billing> {
     if pricing.kind.starts_with("free") || pricing.billable == Some(false) {
         return Some(Billing::Free);
     }
-    match &*pricing.category {
-        "authentication" => Some(Billing::Category(Category::Authentication)),
-        "authentication-international" | "authentication_international" => {
-            Some(Billing::Category(Category::AuthenticationInternational))
-        }
-        _ => None,
-    }
+    Category::parse(&pricing.category).map(Billing::Category)
 }
 
 fn failure(error: &Value) -> Failure {

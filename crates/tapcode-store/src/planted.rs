@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::account::{Account, AccountName};
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    ApiKey, Browse, Commit, Page, Place, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, Version, Versioned,
+    AccountCommit, ApiKey, Browse, Commit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError, Subject,
+    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::memory::MemoryStore;
@@ -55,6 +56,7 @@ bugs! {
     ParksRepeats => parked_receipts_wait_in_order,
     ParkedInReverse => parked_receipts_wait_in_order,
     LookingTakesWhatIsParked => parked_receipts_wait_in_order,
+    ForgetsWhatIsBilled => parked_receipts_keep_what_they_tell,
     ParksAnyNumberForOneMessage => parked_receipts_of_one_message_are_bounded,
     ParksAnyNumber => parked_receipts_are_bounded,
     FirstSnapshotStays => a_snapshot_is_replaced,
@@ -74,6 +76,11 @@ bugs! {
     TimelineWithoutLimit => a_timeline_is_about_one_thing,
     KeysAreNeverReplaced => api_keys_are_found_by_digest,
     KeysInReverse => api_keys_are_found_by_digest,
+    ReplacesAnyAccount => a_version_of_an_account_is_used_once,
+    WritesLinesOfAccountsOnConflict => a_version_of_an_account_is_used_once,
+    LosesLinesOfAccounts => the_log_is_one,
+    WritesPeopleOncePerCall => written_recipients_are_a_set_per_hour,
+    SinceIsExclusive => written_recipients_are_a_set_per_hour,
     SweepsHistoryByTheClock => a_sweep_removes_only_what_is_past,
     SweepsNoAnswers => a_sweep_removes_only_what_is_past,
     SweepsWithoutBound => a_sweep_is_bounded,
@@ -363,14 +370,12 @@ impl Store for Faulty {
         self.inner.find(sender, provider_message_id).await
     }
 
-    async fn park(
-        &self,
-        sender: &str,
-        provider_message_id: &str,
-        kind: &ReceiptKind,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let result = self.inner.park(sender, provider_message_id, kind, until).await;
+    async fn park(&self, parked: &Parked, until: Timestamp) -> Result<(), StoreError> {
+        let mut parked = parked.clone();
+        if self.is(Bug::ForgetsWhatIsBilled) {
+            parked.told.billing = None;
+        }
+        let result = self.inner.park(&parked, until).await;
         if self.is(Bug::ParksAnyNumber) || self.is(Bug::ParksAnyNumberForOneMessage) {
             Ok(())
         } else {
@@ -378,7 +383,7 @@ impl Store for Faulty {
         }
     }
 
-    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ReceiptKind>, StoreError> {
+    async fn parked(&self, sender: &str, provider_message_id: &str) -> Result<Vec<ToldReceipt>, StoreError> {
         let mut kinds = self.inner.parked(sender, provider_message_id).await?;
         match self.bug {
             Bug::ParksRepeats => kinds.extend(kinds.clone()),
@@ -387,6 +392,48 @@ impl Store for Faulty {
             _ => {}
         }
         Ok(kinds)
+    }
+
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
+        self.inner.account(name).await
+    }
+
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
+        let mut commit = commit.clone();
+        if self.is(Bug::ReplacesAnyAccount) {
+            let found = self.inner.account(&commit.name).await?;
+            commit.expected = found.map(|found| found.version);
+        }
+        if self.is(Bug::LosesLinesOfAccounts) {
+            commit.entry = None;
+        }
+        let result = self.inner.commit_account(&commit).await;
+        if self.is(Bug::WritesLinesOfAccountsOnConflict) && result.is_err() {
+            let found = self.inner.account(&commit.name).await?;
+            if let Some(Versioned { value, version }) = found {
+                commit.expected = Some(version);
+                commit.next = value;
+                self.inner.commit_account(&commit).await?;
+            }
+        }
+        result
+    }
+
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
+        let mut written = written.clone();
+        if self.is(Bug::WritesPeopleOncePerCall) {
+            written.recipients.truncate(1);
+        }
+        self.inner.add_written(&written).await
+    }
+
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
+        let since = if self.is(Bug::SinceIsExclusive) {
+            since_hour + 1
+        } else {
+            since_hour
+        };
+        self.inner.written(portfolio, since, limit).await
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<RecipientKey>, StoreError> {
@@ -446,7 +493,7 @@ impl Store for Faulty {
         Ok(page)
     }
 
-    async fn entries(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Entry)>, StoreError> {
+    async fn lines(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Line)>, StoreError> {
         let after = if self.is(Bug::ReadsAPlaceTwice) {
             after.map(|place| Place(place.0 - 1))
         } else {
@@ -456,7 +503,7 @@ impl Store for Faulty {
             let notes = self.notes.lock().unwrap();
             (notes.swept_up_to, notes.hidden.clone())
         };
-        let mut entries = self.inner.entries(after.map(|place| Place(place.0 + base)), limit).await?;
+        let mut entries = self.inner.lines(after.map(|place| Place(place.0 + base)), limit).await?;
         entries.retain(|(place, _)| !hidden.contains(place));
         entries.iter_mut().for_each(|(place, _)| place.0 -= base);
         Ok(entries)
@@ -476,10 +523,13 @@ impl Store for Faulty {
         if self.is(Bug::TimelinesMix) {
             return Ok(self
                 .inner
-                .entries(None, limit)
+                .lines(None, limit)
                 .await?
                 .into_iter()
-                .map(|(_, entry)| entry)
+                .filter_map(|(_, line)| match line {
+                    Line::Recipient(entry) => Some(entry),
+                    Line::Account(_) => None,
+                })
                 .collect());
         }
         self.inner

@@ -103,6 +103,7 @@ pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> a
         keyring: Keyring::new(master_key.expose()),
         egress: Egress::new().context("the HTTP client for providers")?,
         directory,
+        rates: config.whatsapp_rates.clone(),
         history_ms: u64::from(config.history_days) * DAY_MS,
     }))
 }
@@ -259,6 +260,7 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
         };
         sender.template = Some(account.template.as_str().into());
         sender.messages_per_second = account.messages_per_second;
+        sender.currency = account.billing_currency;
         senders.push(sender);
     }
     for number in &config.numbers {

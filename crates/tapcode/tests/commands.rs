@@ -22,6 +22,9 @@ fn the_help_reads_as_reviewed() {
         "keys revoke",
         "keys generate-master",
         "migrate",
+        "prices",
+        "prices check",
+        "prices list",
         "send",
         "check",
         "explain",
@@ -244,6 +247,110 @@ fn a_key_for_nobody_is_not_made() {
     assert_eq!(unknown.status.code(), Some(1));
     assert!(stderr(&unknown).contains("there is no key"), "{unknown:?}");
     assert!(stderr(&home.tapcode(["keys", "list"])).contains("There are no keys"));
+}
+
+/// A rate card as Meta writes it, of one market.
+const CARD: &str = "\"Cost per message in USD, effective January 1, 2027\",,,,,,\r\n\
+    Market,Currency,Marketing,Utility,Authentication,\"Authentication-\nInternational\",Service\r\n\
+    Netherlands,$US,,,0.0450,n/a,\r\n";
+
+#[test]
+fn the_rates_in_force_are_listed_for_a_country_and_a_day() {
+    let home = Home::new();
+    let listed = home.tapcode(["prices", "list", "--country", "NL", "--at", "2026-11-26"]);
+    assert_eq!(
+        stdout(&listed),
+        "A delivered code over WhatsApp on 2026-11-26, in USD\n\
+         MARKET       AUTHENTICATION  SINCE       INTERNATIONAL  SINCE\n\
+         Netherlands  0.0500 USD      2026-10-01  -\n"
+    );
+    let poland = |day: &str| {
+        let listed = home.tapcode(["prices", "list", "--country", "PL", "--at", day, "--json"]);
+        serde_json::from_str::<Value>(&stdout(&listed)).unwrap()
+    };
+    let early = poland("2026-06-30");
+    assert_eq!(
+        (&early["at"], &early["country"], &early["currency"]),
+        (&"2026-06-30".into(), &"PL".into(), &"USD".into())
+    );
+    assert_eq!(early["data"][0]["market"], "Rest of Central & Eastern Europe");
+    assert_eq!(
+        poland("2026-07-01")["data"][0]["authentication"],
+        serde_json::json!({"amount_micros": 12_200, "currency": "USD"})
+    );
+    let all: Value = serde_json::from_str(&stdout(&home.tapcode(["prices", "list", "--at", "2026-11-26", "--json"]))).unwrap();
+    assert_eq!(all["data"].as_array().unwrap().len(), 47);
+    let before: Value = serde_json::from_str(&stdout(&home.tapcode(["prices", "list", "--at", "2026-01-01", "--json"]))).unwrap();
+    assert_eq!(before["data"].as_array().unwrap().len(), 32);
+    assert!(home.tapcode(["prices", "list"]).status.success(), "today has rates");
+
+    let none = home.tapcode(["prices", "list", "--currency", "EUR", "--at", "2026-11-26"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(
+        stderr(&none).contains("there are no rates in EUR on 2026-11-26; name Meta's"),
+        "{none:?}"
+    );
+    for (arguments, told) in [
+        (["--country", "UK"], "write GB"),
+        (["--country", "QQ"], "two capital letters"),
+        (["--at", "26-11-2026"], "such as 2027-01-01"),
+        (["--currency", "euro"], "such as USD"),
+    ] {
+        let wrong = home.tapcode(["prices", "list"].into_iter().chain(arguments));
+        assert!(wrong.status.code() == Some(2) && stderr(&wrong).contains(told), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_rate_card_is_looked_at_before_it_is_named_and_counts_once_it_is() {
+    let home = Home::new();
+    fs::write(home.path("card.csv"), CARD).unwrap();
+    let check = ["prices", "check", "card.csv", "--from", "2027-01-01"];
+    let checked = home.tapcode(check);
+    assert!(checked.status.success(), "{checked:?}");
+    let told = stdout(&checked);
+    assert!(
+        told.starts_with(
+            "card.csv is a card in USD of 1 market from 2027-01-01 on. It changes 1 rate:\n\
+             MARKET       CATEGORY        OLD         NEW\n\
+             Netherlands  authentication  0.0500 USD  0.0450 USD\n\
+             \nIt leaves out "
+        ) && told.contains("\nGermany                           authentication                0.0550 USD  2026-10-01\n"),
+        "{told}"
+    );
+    assert_eq!(stderr(&checked), "");
+    let late = home.tapcode(["prices", "check", "card.csv", "--from", "2027-04-01"]);
+    assert!(
+        stderr(&late).contains("effective 2027-01-01, and --from is 2027-04-01"),
+        "{late:?}"
+    );
+
+    let services = fs::read_to_string(home.path("tapcode.toml")).unwrap();
+    let named = format!("{services}\n[[prices.whatsapp]]\nfrom = \"2027-01-01\"\nfile = \"card.csv\"\n");
+    fs::write(home.path("tapcode.toml"), &named).unwrap();
+    let listed = stdout(&home.tapcode(["prices", "list", "--country", "NL", "--at", "2027-01-01"]));
+    assert!(listed.contains("Netherlands  0.0450 USD      2027-01-01"), "{listed}");
+    assert!(stdout(&home.tapcode(check)).contains("It changes nothing."));
+
+    fs::write(home.path("card.csv"), CARD.replace("0.0450", "x").replace("n/a", "y")).unwrap();
+    let broken = home.tapcode(check);
+    assert_eq!((broken.status.code(), stdout(&broken).as_str()), (Some(1), ""));
+    let told = stderr(&broken);
+    assert!(
+        told.contains("card.csv is no rate card as it stands:\n  line 4 (Netherlands, Authentication) is `x`;"),
+        "{told}"
+    );
+    assert!(
+        told.contains("  line 4 (Netherlands, Authentication-International) is `y`;"),
+        "{told}"
+    );
+    let report: Value = serde_json::from_str(&stdout(&home.tapcode(check.into_iter().chain(["--json"])))).unwrap();
+    assert_eq!((&report["valid"], &report["problems"][1]["line"]), (&false.into(), &4.into()));
+    let missing = home.tapcode(["prices", "check", "nothing.csv", "--from", "2027-01-01"]);
+    assert!(
+        missing.status.code() == Some(1) && stderr(&missing).contains("nothing.csv cannot be read; name"),
+        "{missing:?}"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::contract::account::AccountApi;
+use crate::rates::Category;
 use async_trait::async_trait;
 use tapcode_core::account::News;
 use tapcode_core::code::Code;
@@ -224,15 +225,6 @@ pub enum Billing {
     Category(Category),
     /// This.
     Amount(Money),
-}
-
-/// A category that providers have rates for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Category {
-    /// An authentication template.
-    Authentication,
-    /// An authentication template from a business elsewhere, in the countries where that has a rate of its own.
-    AuthenticationInternational,
 }
 
 /// What a hook told.

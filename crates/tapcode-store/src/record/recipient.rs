@@ -9,8 +9,9 @@ use tapcode_core::plan::{IdentityChange, Plan, Route, Step};
 use tapcode_core::recipient::{Failures, Identity, Knowledge, Lock, PlainMessage, Reach, Recipient, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, Binding, ClientHints, CodeSource, Limits, Purpose, Sealed, Verification};
-use tapcode_engine::contract::provider::{Billing, Category};
+use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::ToldReceipt;
+use tapcode_engine::rates::Category;
 
 use crate::record::words::Word;
 use crate::record::{Unreadable, stored};

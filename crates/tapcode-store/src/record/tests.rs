@@ -6,18 +6,22 @@ use std::io::Write as _;
 use std::path::Path;
 
 use proptest::prelude::*;
+use tapcode_core::account::Account;
 use tapcode_core::code::Alphabet;
-use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind};
+use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, TripScope};
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
-use tapcode_core::plan::Channel;
+use tapcode_core::money::{Currency, Money};
+use tapcode_core::plan::{Channel, Skip, SkipReason};
 use tapcode_core::recipient::{Failures, Lock, Recipient};
 use tapcode_core::verification::{Binding, ClientHints, CodeSource, Limits, Platform, Sealed, Status, Verification};
-use tapcode_engine::contract::store::{ApiKey, Right, Snapshot};
+use tapcode_engine::contract::provider::Billing;
+use tapcode_engine::contract::store::{ApiKey, Line, Right, Snapshot, ToldReceipt};
+use tapcode_engine::rates::Category;
 
 use crate::record::{Stored, Unreadable};
 use crate::suite::samples::{
-    BEGIN, api_key, at, entry, key, message_id, message_snapshot, plain_message, plan, purpose, recipient, scope, snapshot,
-    verification,
+    BEGIN, account, account_entry, api_key, approved, at, entry, key, knowledge, message_id, message_snapshot, plain_message,
+    plan, purpose, recipient, scope, snapshot, verification,
 };
 
 /// Set to `write`, missing golden files are made. One that exists is never written again: delete it by hand if a record
@@ -57,7 +61,7 @@ fn failures() -> Vec<Failure> {
     [
         FailureClass::RetryHere { after_ms: 1_500 },
         FailureClass::NextRoute,
-        FailureClass::TripBreaker,
+        FailureClass::TripBreaker(TripScope::Sender),
         FailureClass::OurMistake,
         FailureClass::NoFallback,
     ]
@@ -314,12 +318,132 @@ fn entries() -> Vec<Entry> {
     all
 }
 
-fn receipts() -> Vec<ReceiptKind> {
+/// Version 1 knew of nothing but the kind.
+fn receipts_v1() -> Vec<ToldReceipt> {
     let plain = [ReceiptKind::Sent, ReceiptKind::Delivered, ReceiptKind::Read];
-    plain
+    let kinds = plain.into_iter().chain(failures().into_iter().map(ReceiptKind::Failed));
+    let bare = |kind| ToldReceipt {
+        kind,
+        billing: None,
+        identity: None,
+    };
+    kinds.map(bare).collect()
+}
+
+/// Classes of failures that came with version 2.
+fn failures_v2() -> Vec<Failure> {
+    [
+        FailureClass::SlowDown { after_ms: 500 },
+        FailureClass::Unreachable,
+        FailureClass::OtherLanguage,
+        FailureClass::TripBreaker(TripScope::Account),
+        FailureClass::TripBreaker(TripScope::Template),
+        FailureClass::TripBreaker(TripScope::Country),
+    ]
+    .into_iter()
+    .map(|class| Failure::new(class, "130429", "too fast"))
+    .collect()
+}
+
+fn receipts() -> Vec<ToldReceipt> {
+    let price = Money {
+        amount_micros: -5,
+        currency: Currency::USD,
+    };
+    let billings = [
+        Billing::Free,
+        Billing::Category(Category::Authentication),
+        Billing::Category(Category::AuthenticationInternational),
+        Billing::Amount(price),
+    ];
+    let kinds = failures_v2()
         .into_iter()
-        .chain(failures().into_iter().map(ReceiptKind::Failed))
-        .collect()
+        .map(ReceiptKind::Failed)
+        .chain([ReceiptKind::Disowned]);
+    let all = kinds.zip(billings.into_iter().map(Some).chain([None]).cycle());
+    all.map(|(kind, billing)| ToldReceipt {
+        kind,
+        billing,
+        identity: Some(Sealed([3; 4].into())),
+    })
+    .collect()
+}
+
+fn recipients_v2() -> Vec<Recipient> {
+    let mut known = recipient(1, BEGIN);
+    known.knowledge = knowledge();
+    known.verifications = vec![approved(1, BEGIN, at(9))];
+    let mut priced = recipient(2, BEGIN);
+    priced.messages = vec![plain_message(7, at(7))];
+    priced.messages[0].delivery.price = Some(Money {
+        amount_micros: 7_000,
+        currency: Currency::parse("EUR").unwrap(),
+    });
+    let failed = priced.verifications[0].attempts[0].clone();
+    priced.verifications[0].attempts = failures_v2()
+        .into_iter()
+        .map(|failure| {
+            let mut attempt = failed.clone();
+            attempt.delivery.failure = Some(failure);
+            attempt
+        })
+        .collect();
+    vec![known, priced]
+}
+
+fn lines() -> Vec<Line> {
+    let message = || MessageRef {
+        id: message_id(1, at(1)),
+        route: plan().steps()[0].route.clone(),
+    };
+    let reasons = [
+        SkipReason::NotOnChannel,
+        SkipReason::Breaker,
+        SkipReason::Template,
+        SkipReason::MessagingLimit,
+        SkipReason::TooSoon,
+        SkipReason::Country,
+    ];
+    let skip = |reason| Skip {
+        reason,
+        detail: "account 190".into(),
+    };
+    let mut decisions: Vec<Decision> = reasons
+        .into_iter()
+        .map(|reason| Decision::Skipped {
+            route: message().route,
+            skip: skip(reason),
+        })
+        .collect();
+    decisions.extend([
+        Decision::NoneOpen {
+            route: message().route,
+            skip: skip(SkipReason::Breaker),
+        },
+        Decision::ReachLearned {
+            channel: Channel::Whatsapp,
+            is_on: false,
+        },
+        Decision::LanguageChosen {
+            message: message(),
+            language: "pt_BR".into(),
+        },
+        Decision::Priced {
+            message: message(),
+            price: Money {
+                amount_micros: 50_000,
+                currency: Currency::USD,
+            },
+        },
+        Decision::Disowned { message: message() },
+    ]);
+    let disowned = InputRecord::Disowned { message: message().id };
+    let of_recipient = Entry {
+        input: disowned,
+        decisions,
+        ..entry(1, at(1), None)
+    };
+    vec![Line::Recipient(of_recipient), Line::Account(account_entry(5))]
 }
 
 fn api_keys() -> Vec<ApiKey> {
@@ -340,8 +464,18 @@ fn every_record_of_version_1_still_reads() {
     golden("recipient_v1.hex", &recipients());
     golden("snapshot_v1.hex", &snapshots());
     golden("entry_v1.hex", &entries());
-    golden("receipt_v1.hex", &receipts());
+    golden("receipt_v1.hex", &receipts_v1());
     golden("api_key_v1.hex", &api_keys());
+    golden("account_v1.hex", &[account(1), account(5), Account::default()]);
+}
+
+#[test]
+fn every_record_of_version_2_still_reads() {
+    golden("recipient_v2.hex", &recipients_v2());
+    let verification = approved(1, BEGIN, at(9));
+    golden("snapshot_v2.hex", &[snapshot(key(1), scope("acme"), verification)]);
+    golden("receipt_v2.hex", &receipts());
+    golden("line_v1.hex", &lines());
 }
 
 #[test]
@@ -359,7 +493,7 @@ fn a_document_takes_a_few_hundred_bytes() {
 fn what_cannot_be_is_refused() {
     assert_eq!(Recipient::from_bytes(&[]), Err(Unreadable::Empty));
     assert_eq!(Recipient::from_bytes(&[0]), Err(Unreadable::Version(0)));
-    assert_eq!(Recipient::from_bytes(&[2, 1, 2, 3]), Err(Unreadable::Version(2)));
+    assert_eq!(Recipient::from_bytes(&[3, 1, 2, 3]), Err(Unreadable::Version(3)));
     let mut longer = recipient(1, BEGIN).to_bytes();
     longer.push(0);
     assert_eq!(Recipient::from_bytes(&longer), Err(Unreadable::Malformed));
@@ -389,7 +523,9 @@ fn all_total(bytes: &[u8]) -> Result<(), TestCaseError> {
     total::<Recipient>(bytes)?;
     total::<Snapshot>(bytes)?;
     total::<Entry>(bytes)?;
-    total::<ReceiptKind>(bytes)?;
+    total::<Line>(bytes)?;
+    total::<Account>(bytes)?;
+    total::<ToldReceipt>(bytes)?;
     total::<ApiKey>(bytes)
 }
 
@@ -399,14 +535,20 @@ fn written() -> Vec<Vec<u8>> {
     all.extend(entries().iter().map(Stored::to_bytes));
     all.extend(receipts().iter().map(Stored::to_bytes));
     all.extend(api_keys().iter().map(Stored::to_bytes));
+    all.extend(recipients_v2().iter().map(Stored::to_bytes));
+    all.extend(lines().iter().map(Stored::to_bytes));
+    all.push(account(5).to_bytes());
     all
 }
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..400), claims_v1 in any::<bool>()) {
+    fn any_bytes_are_read_or_refused(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..400),
+        claims in prop_oneof![Just(Some(1)), Just(Some(2)), Just(Some(128)), Just(None)],
+    ) {
         if let Some(first) = bytes.first_mut() {
-            *first = if claims_v1 { 1 } else { *first };
+            *first = claims.unwrap_or(*first);
         }
         all_total(&bytes)?;
     }

@@ -31,6 +31,7 @@ const CHILD: &str = "TAPCODE_STORE_TEST_CHILD";
 const EVERYTHING_PAST: Sweep = Sweep {
     now: at(1 << 45),
     history_before: at(1 << 45),
+    written_before_hour: u32::MAX,
     limit: 1_000_000,
 };
 
@@ -104,7 +105,7 @@ async fn what_was_said_to_be_written_survives_a_kill() {
     for n in 0..=said.iter().max().unwrap() + 64 {
         whole += usize::from(is_begun(&store, n).await);
     }
-    let log = store.entries(None, usize::MAX).await.unwrap();
+    let log = store.lines(None, usize::MAX).await.unwrap();
     assert_eq!(log.len(), whole, "the log tells of what is there");
     let newest = store.newest().await.unwrap();
     commit(&store, begin(1_000_000, BEGIN)).await.unwrap();
@@ -270,7 +271,7 @@ async fn two_processes_may_write_at_once() {
     }
     writing.join_all().await;
     assert_eq!(server.keys().await.unwrap().len(), 20);
-    assert_eq!(server.entries(None, 1_000).await.unwrap().len(), 200);
+    assert_eq!(server.lines(None, 1_000).await.unwrap().len(), 200);
 }
 
 #[tokio::test]
@@ -308,10 +309,10 @@ async fn a_row_that_cannot_be_read_is_told_of_and_harms_no_other() {
         id.to_string()
     );
     assert_eq!(
-        told(store.entries(None, 10).await.unwrap_err()),
+        told(store.lines(None, 10).await.unwrap_err()),
         ("log", "entry", "2".to_owned())
     );
-    assert_eq!(store.entries(Some(Place(2)), 10).await.unwrap().len(), 1);
+    assert_eq!(store.lines(Some(Place(2)), 10).await.unwrap().len(), 1);
     assert!(is_begun(&store, 0).await && is_begun(&store, 2).await);
     commit(&store, next(0, 1)).await.unwrap();
 }

@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
+use tapcode_core::account::{AccountEntry, AccountName};
 use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::recipient::{Mode, Scope};
-use tapcode_core::verification::Status;
+use tapcode_core::verification::{Sealed, Status};
+use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::{
-    ApiKey, BATCH_MAX, BROWSE_ROWS_MAX, Browse, Commit, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Place, Store, StoreError, Subject,
-    SubjectId, Sweep, Version,
+    AccountCommit, ApiKey, BATCH_MAX, BROWSE_ROWS_MAX, Browse, Commit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Parked, Place,
+    Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Written,
 };
+use tapcode_engine::rates::Category;
 use tokio::task::JoinSet;
 
 use crate::suite::samples::{
-    BEGIN, api_key, approved, at, begin, entry, everything, failed, first, handle, key, message_entry, message_id,
-    message_snapshot, next, plain_message, purpose, recipient, remembered, scope, snapshot, verification, verification_id,
+    BEGIN, account_commit, api_key, approved, at, begin, entry, everything, failed, first, handle, key, message_entry,
+    message_id, message_snapshot, next, plain_message, purpose, recipient, remembered, scope, snapshot, verification,
+    verification_id,
 };
 
 type Shared = Arc<dyn Store>;
@@ -45,14 +49,37 @@ async fn version(store: &Shared, n: u64) -> Option<u64> {
 }
 
 async fn log(store: &Shared) -> Vec<Entry> {
-    let entries = store.entries(None, usize::MAX).await.unwrap();
+    let entries = store.lines(None, usize::MAX).await.unwrap();
     assert!(entries.windows(2).all(|pair| pair[0].0 < pair[1].0), "places increase");
     assert_eq!(
         store.newest().await.unwrap(),
         entries.last().map(|(place, _)| *place),
         "the newest is the last"
     );
-    entries.into_iter().map(|(_, entry)| entry).collect()
+    entries.into_iter().map(|(_, line)| about_a_recipient(line)).collect()
+}
+
+fn about_a_recipient(line: Line) -> Entry {
+    match line {
+        Line::Recipient(entry) => entry,
+        Line::Account(entry) => panic!("nothing here wrote {entry:?}"),
+    }
+}
+
+fn bare(sender: &str, provider_message_id: &str, kind: &ReceiptKind) -> Parked {
+    Parked {
+        sender: sender.into(),
+        provider_message_id: provider_message_id.into(),
+        told: told(kind),
+    }
+}
+
+fn told(kind: &ReceiptKind) -> ToldReceipt {
+    ToldReceipt {
+        kind: kind.clone(),
+        billing: None,
+        identity: None,
+    }
 }
 
 /// Every page of a walk, and what was on them.
@@ -76,6 +103,7 @@ async fn walk(store: &Shared, browse: &Browse) -> (usize, Vec<VerificationId>) {
 const EVERYTHING_PAST: Sweep = Sweep {
     now: at(1_000_000_000_000),
     history_before: at(1_000_000_000_000),
+    written_before_hour: u32::MAX,
     limit: 1_000_000,
 };
 
@@ -96,8 +124,8 @@ pub async fn unknown_things_are_none(store: Shared) {
     assert_eq!(store.snapshot(SubjectId::Message(message_id(1, BEGIN))).await.unwrap(), None);
     let page = store.browse(&everything(scope("acme"), 10)).await.unwrap();
     assert!(page.snapshots.is_empty() && page.next.is_none());
-    assert_eq!(store.entries(None, 10).await.unwrap(), []);
-    assert_eq!(store.entries(Some(Place(u64::MAX)), 10).await.unwrap(), []);
+    assert_eq!(store.lines(None, 10).await.unwrap(), []);
+    assert_eq!(store.lines(Some(Place(u64::MAX)), 10).await.unwrap(), []);
     assert_eq!(store.newest().await.unwrap(), None);
     assert_eq!(
         store.timeline(SubjectId::Message(message_id(1, BEGIN)), 10).await.unwrap(),
@@ -542,51 +570,209 @@ pub async fn handles_belong_to_their_sender(store: Shared) {
 pub async fn parked_receipts_wait_in_order(store: Shared) {
     let kinds = [ReceiptKind::Read, failed(131_026), ReceiptKind::Sent, ReceiptKind::Delivered];
     for kind in &kinds {
-        store.park("whatsapp:1", "wamid.1", kind, at(100)).await.unwrap();
+        store.park(&bare("whatsapp:1", "wamid.1", kind), at(100)).await.unwrap();
     }
     store
-        .park("whatsapp:1", "wamid.1", &ReceiptKind::Read, at(100))
+        .park(&bare("whatsapp:1", "wamid.1", &ReceiptKind::Read), at(100))
         .await
         .unwrap();
-    store.park("sms:1", "wamid.1", &ReceiptKind::Sent, at(100)).await.unwrap();
     store
-        .park("whatsapp:1", "wamid.2", &ReceiptKind::Delivered, at(100))
+        .park(&bare("sms:1", "wamid.1", &ReceiptKind::Sent), at(100))
         .await
         .unwrap();
-    assert_eq!(store.parked("whatsapp:1", "wamid.1").await.unwrap(), kinds);
+    store
+        .park(&bare("whatsapp:1", "wamid.2", &ReceiptKind::Delivered), at(100))
+        .await
+        .unwrap();
+    let waiting: Vec<_> = kinds.iter().map(told).collect();
+    assert_eq!(store.parked("whatsapp:1", "wamid.1").await.unwrap(), waiting);
     assert_eq!(
         store.parked("whatsapp:1", "wamid.1").await.unwrap(),
-        kinds,
+        waiting,
         "looking takes nothing"
     );
-    assert_eq!(store.parked("sms:1", "wamid.1").await.unwrap(), [ReceiptKind::Sent]);
-    assert_eq!(store.parked("whatsapp:1", "wamid.2").await.unwrap(), [ReceiptKind::Delivered]);
+    assert_eq!(store.parked("sms:1", "wamid.1").await.unwrap(), [told(&ReceiptKind::Sent)]);
+    assert_eq!(
+        store.parked("whatsapp:1", "wamid.2").await.unwrap(),
+        [told(&ReceiptKind::Delivered)]
+    );
     // Repeated, a receipt waits as long as the last one asked.
-    store.park("sms:1", "wamid.1", &ReceiptKind::Sent, at(200)).await.unwrap();
-    store.park("sms:1", "wamid.1", &ReceiptKind::Sent, at(50)).await.unwrap();
+    store
+        .park(&bare("sms:1", "wamid.1", &ReceiptKind::Sent), at(200))
+        .await
+        .unwrap();
+    store
+        .park(&bare("sms:1", "wamid.1", &ReceiptKind::Sent), at(50))
+        .await
+        .unwrap();
     let sweep = Sweep {
         now: at(100),
         history_before: BEGIN,
+        written_before_hour: 0,
         limit: 100,
     };
     assert_eq!(store.sweep(&sweep).await.unwrap(), kinds.len() + 1);
     assert_eq!(store.parked("whatsapp:1", "wamid.1").await.unwrap(), []);
-    assert_eq!(store.parked("sms:1", "wamid.1").await.unwrap(), [ReceiptKind::Sent]);
+    assert_eq!(store.parked("sms:1", "wamid.1").await.unwrap(), [told(&ReceiptKind::Sent)]);
+}
+
+/// What a receipt tells besides its kind is kept as it was first told, whatever is told again.
+pub async fn parked_receipts_keep_what_they_tell(store: Shared) {
+    let with = |billing, identity: Option<&[u8]>| Parked {
+        told: ToldReceipt {
+            kind: ReceiptKind::Delivered,
+            billing,
+            identity: identity.map(|bytes| Sealed(bytes.into())),
+        },
+        ..bare("whatsapp:1", "wamid.1", &ReceiptKind::Delivered)
+    };
+    let first = with(Some(Billing::Category(Category::AuthenticationInternational)), Some(b"one"));
+    store.park(&first, at(100)).await.unwrap();
+    store.park(&with(Some(Billing::Free), Some(b"two")), at(100)).await.unwrap();
+    let disowned = bare("whatsapp:1", "wamid.1", &ReceiptKind::Disowned);
+    store.park(&disowned, at(100)).await.unwrap();
+    let waiting = store.parked("whatsapp:1", "wamid.1").await.unwrap();
+    assert_eq!(waiting, [first.told, disowned.told]);
+}
+
+async fn commit_account(store: &Shared, commit: &AccountCommit) -> bool {
+    match store.commit_account(commit).await {
+        Ok(()) => true,
+        Err(StoreError::Conflict) => false,
+        Err(error @ StoreError::Unavailable(_)) => panic!("a healthy store is available: {error:?}"),
+    }
+}
+
+async fn accounts_in_log(store: &Shared) -> Vec<AccountEntry> {
+    let lines = store.lines(None, usize::MAX).await.unwrap();
+    let accounts = lines.into_iter().filter_map(|(_, line)| match line {
+        Line::Account(entry) => Some(entry),
+        Line::Recipient(_) => None,
+    });
+    accounts.collect()
+}
+
+/// An account is replaced by compare-and-swap, with its line of the log or not at all.
+pub async fn a_version_of_an_account_is_used_once(store: Shared) {
+    let name = account_commit(1, None).name;
+    assert!(store.account(&name).await.unwrap().is_none());
+    assert!(
+        !commit_account(&store, &account_commit(1, Some(1))).await,
+        "there is none to replace"
+    );
+    let first = account_commit(1, None);
+    assert!(commit_account(&store, &first).await);
+    let found = store.account(&name).await.unwrap().unwrap();
+    assert_eq!((found.version, &found.value), (Version(1), &first.next));
+    assert!(
+        !commit_account(&store, &account_commit(2, None)).await,
+        "there is one already"
+    );
+    let second = account_commit(2, Some(1));
+    assert!(commit_account(&store, &second).await);
+    assert!(
+        !commit_account(&store, &account_commit(3, Some(1))).await,
+        "version 1 was replaced"
+    );
+    let found = store.account(&name).await.unwrap().unwrap();
+    assert_eq!((found.version, found.value), (Version(2), second.next));
+    assert_eq!(
+        accounts_in_log(&store).await,
+        [first.entry.unwrap(), second.entry.unwrap()],
+        "a conflict writes no line"
+    );
+    let silent = AccountCommit {
+        entry: None,
+        ..account_commit(4, Some(2))
+    };
+    assert!(commit_account(&store, &silent).await);
+    assert_eq!(accounts_in_log(&store).await.len(), 2);
+    let mut other = account_commit(5, None);
+    other.name = AccountName::parse("sms:42").unwrap();
+    assert!(
+        commit_account(&store, &other).await,
+        "another account has versions of its own"
+    );
+}
+
+/// Lines about accounts and about recipients stand in one order, and a timeline is about a recipient's things only.
+pub async fn the_log_is_one(store: Shared) {
+    assert!(commit_account(&store, &account_commit(1, None)).await);
+    let entries = vec![entry(1, BEGIN, None)];
+    assert!(commit(&store, Commit { entries, ..first(1) }).await);
+    assert!(commit_account(&store, &account_commit(2, Some(1))).await);
+    let lines = store.lines(None, usize::MAX).await.unwrap();
+    let is_account: Vec<bool> = lines.iter().map(|(_, line)| matches!(line, Line::Account(_))).collect();
+    assert_eq!(is_account, [true, false, true]);
+    assert!(lines.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    assert_eq!(store.lines(Some(lines[1].0), 10).await.unwrap(), [lines[2].clone()]);
+    assert!(store.sweep(&EVERYTHING_PAST).await.unwrap() >= 3);
+    assert_eq!(store.lines(None, 10).await.unwrap(), []);
+    assert!(
+        store.account(&account_commit(1, None).name).await.unwrap().is_some(),
+        "an account is no history"
+    );
+}
+
+/// Whom a portfolio wrote to is a set per hour.
+pub async fn written_recipients_are_a_set_per_hour(store: Shared) {
+    let written = |portfolio: &str, hour, recipients: &[u64]| Written {
+        portfolio: portfolio.into(),
+        hour,
+        recipients: recipients.to_vec(),
+    };
+    let sorted = |mut hours: Vec<Written>| {
+        hours.iter_mut().for_each(|hour| hour.recipients.sort_unstable());
+        hours
+    };
+    let most = u64::MAX;
+    store.add_written(&written("acme", 10, &[1, most, 3])).await.unwrap();
+    store.add_written(&written("acme", 10, &[3, 4, most])).await.unwrap();
+    store.add_written(&written("acme", 12, &[1])).await.unwrap();
+    store.add_written(&written("other", 10, &[7])).await.unwrap();
+    store.add_written(&written("acme", 11, &[])).await.unwrap();
+    let hours = sorted(store.written("acme", 0, 100).await.unwrap());
+    assert_eq!(hours, [written("acme", 10, &[1, 3, 4, most]), written("acme", 12, &[1])]);
+    assert_eq!(
+        store.written("acme", 12, 100).await.unwrap(),
+        [written("acme", 12, &[1])],
+        "since is inclusive"
+    );
+    assert_eq!(store.written("acme", 13, 100).await.unwrap(), []);
+    let few = store.written("acme", 0, 2).await.unwrap();
+    assert_eq!(few.iter().map(|hour| hour.recipients.len()).sum::<usize>(), 2);
+    let sweep = Sweep {
+        now: BEGIN,
+        history_before: BEGIN,
+        written_before_hour: 12,
+        limit: 3,
+    };
+    assert_eq!(store.sweep(&sweep).await.unwrap(), 3, "bounded");
+    assert_eq!(store.sweep(&sweep).await.unwrap(), 2);
+    assert_eq!(store.written("acme", 0, 100).await.unwrap(), [written("acme", 12, &[1])]);
+    let many: Vec<u64> = (0..1_777).collect();
+    store.add_written(&written("acme", 20, &many)).await.unwrap();
+    assert_eq!(
+        sorted(store.written("acme", 20, 10_000).await.unwrap()),
+        [written("acme", 20, &many)]
+    );
 }
 
 /// One message's receipts cannot fill the store.
 pub async fn parked_receipts_of_one_message_are_bounded(store: Shared) {
     for n in 0..PARKED_PER_MESSAGE_MAX {
-        store.park("sms:1", "SM1", &failed(n), at(100)).await.unwrap();
+        store.park(&bare("sms:1", "SM1", &failed(n)), at(100)).await.unwrap();
     }
-    let refused = store.park("sms:1", "SM1", &failed(PARKED_PER_MESSAGE_MAX), at(100)).await;
+    let refused = store
+        .park(&bare("sms:1", "SM1", &failed(PARKED_PER_MESSAGE_MAX)), at(100))
+        .await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     store
-        .park("sms:1", "SM1", &failed(0), at(100))
+        .park(&bare("sms:1", "SM1", &failed(0)), at(100))
         .await
         .expect("what waits already may be repeated");
     store
-        .park("sms:1", "SM2", &failed(0), at(100))
+        .park(&bare("sms:1", "SM2", &failed(0)), at(100))
         .await
         .expect("another message is another matter");
     assert_eq!(store.parked("sms:1", "SM1").await.unwrap().len(), PARKED_PER_MESSAGE_MAX);
@@ -603,7 +789,7 @@ pub async fn parked_receipts_are_bounded(store: Shared) {
             parked += 1;
         }
         let store = Arc::clone(&store);
-        parking.spawn(async move { store.park("sms:1", &n.to_string(), &ReceiptKind::Sent, at(100)).await });
+        parking.spawn(async move { store.park(&bare("sms:1", &n.to_string(), &ReceiptKind::Sent), at(100)).await });
     }
     parked += parking
         .join_all()
@@ -612,11 +798,11 @@ pub async fn parked_receipts_are_bounded(store: Shared) {
         .map(|result| usize::from(result.is_ok()))
         .sum::<usize>();
     assert_eq!(parked, PARKED_MAX);
-    let refused = store.park("sms:1", "one more", &ReceiptKind::Sent, at(100)).await;
+    let refused = store.park(&bare("sms:1", "one more", &ReceiptKind::Sent), at(100)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert_eq!(store.parked("sms:1", "one more").await.unwrap(), []);
     store
-        .park("sms:1", "1", &ReceiptKind::Sent, at(100))
+        .park(&bare("sms:1", "1", &ReceiptKind::Sent), at(100))
         .await
         .expect("what waits already may be repeated");
     assert_eq!(
@@ -624,6 +810,7 @@ pub async fn parked_receipts_are_bounded(store: Shared) {
             .sweep(&Sweep {
                 now: at(100),
                 history_before: BEGIN,
+                written_before_hour: 0,
                 limit: 10
             })
             .await
@@ -631,7 +818,7 @@ pub async fn parked_receipts_are_bounded(store: Shared) {
         10
     );
     store
-        .park("sms:1", "one more", &ReceiptKind::Sent, at(100))
+        .park(&bare("sms:1", "one more", &ReceiptKind::Sent), at(100))
         .await
         .expect("there is room again");
 }
@@ -903,12 +1090,12 @@ pub async fn the_log_keeps_the_order_of_commits(store: Shared) {
     for limit in [1, 3, 7] {
         let (mut after, mut read) = (None, Vec::new());
         loop {
-            let page = store.entries(after, limit).await.unwrap();
+            let page = store.lines(after, limit).await.unwrap();
             assert!(page.len() <= limit);
             let Some((last, _)) = page.last() else { break };
             assert!(after.is_none_or(|after| after < page[0].0));
             after = Some(*last);
-            read.extend(page.into_iter().map(|(_, entry)| entry));
+            read.extend(page.into_iter().map(|(_, line)| about_a_recipient(line)));
         }
         assert_eq!(read, expected, "{limit} at a time");
     }
@@ -946,15 +1133,15 @@ pub async fn a_reader_of_the_log_misses_nothing(store: Shared) {
     loop {
         // Asked before reading: what was committed by then must be within reach.
         let finished = writing.is_empty();
-        for (place, entry) in store.entries(after, 100).await.unwrap() {
+        for (place, line) in store.lines(after, 100).await.unwrap() {
             assert!(after.is_none_or(|after| after < place));
             after = Some(place);
-            read.push(entry);
+            read.push(about_a_recipient(line));
         }
         while let Some(done) = writing.try_join_next() {
             done.unwrap();
         }
-        if finished && store.entries(after, 1).await.unwrap().is_empty() {
+        if finished && store.lines(after, 1).await.unwrap().is_empty() {
             break;
         }
         tokio::task::yield_now().await;
@@ -1050,9 +1237,9 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     };
     assert_eq!(commit_all(&store, vec![old, young]).await, [true, true]);
     let expired = remembered(1, at(0)).expires_at;
-    store.park("sms:1", "old", &ReceiptKind::Sent, expired).await.unwrap();
+    store.park(&bare("sms:1", "old", &ReceiptKind::Sent), expired).await.unwrap();
     store
-        .park("sms:1", "young", &ReceiptKind::Sent, expired.plus_millis(1))
+        .park(&bare("sms:1", "young", &ReceiptKind::Sent), expired.plus_millis(1))
         .await
         .unwrap();
     store.put_key(&api_key(1, at(1))).await.unwrap();
@@ -1060,12 +1247,14 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     let nothing = Sweep {
         now: expired.minus_millis(1),
         history_before: at(10),
+        written_before_hour: 0,
         limit: 100,
     };
     assert_eq!(store.sweep(&nothing).await.unwrap(), 0);
     let sweep = Sweep {
         now: expired,
         history_before: at(100),
+        written_before_hour: 0,
         limit: 100,
     };
     // One answer, one receipt, one handle, one verification, one plain message, two entries.
@@ -1075,7 +1264,7 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     assert_eq!(store.remembered(&remembered(1, at(0)).key, BEGIN).await.unwrap(), None);
     assert!(store.remembered(&remembered(2, at(1)).key, BEGIN).await.unwrap().is_some());
     assert_eq!(store.parked("sms:1", "old").await.unwrap(), []);
-    assert_eq!(store.parked("sms:1", "young").await.unwrap(), [ReceiptKind::Sent]);
+    assert_eq!(store.parked("sms:1", "young").await.unwrap(), [told(&ReceiptKind::Sent)]);
     assert_eq!(store.find("sms:1", "old").await.unwrap(), None);
     assert!(store.find("sms:1", "young").await.unwrap().is_some());
     let kept = [
@@ -1193,7 +1382,7 @@ pub async fn places_are_never_given_twice(store: Shared) {
             )
             .await
         );
-        let new = store.entries(Some(read), 10).await.unwrap();
+        let new = store.lines(Some(read), 10).await.unwrap();
         assert_eq!(new.len(), 2, "a reader behind {read:?} sees what came after the sweep");
     }
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tapcode_core::delivery::ReceiptKind;
-use tapcode_core::entry::Entry;
 use tapcode_core::recipient::{Mode, Scope};
 use tapcode_core::verification::Status;
-use tapcode_engine::contract::store::{Browse, Commit, Page, REMEMBERED_MS, Store, StoreError, SubjectId, Sweep, Version};
+use tapcode_engine::contract::provider::Billing;
+use tapcode_engine::contract::store::{
+    Browse, Commit, Line, Page, Parked, REMEMBERED_MS, Store, StoreError, SubjectId, Sweep, ToldReceipt, Version,
+};
 
 use crate::memory::MemoryStore;
 use crate::suite::samples::{
@@ -201,8 +203,17 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
                 until,
             } => {
                 let (from, name) = (sender(*from), name.to_string());
-                let expected = memory.park(&from, &name, &kind(*n), at(*until)).await;
-                let found = store.park(&from, &name, &kind(*n), at(*until)).await;
+                let parked = Parked {
+                    sender: from.into(),
+                    provider_message_id: name.into(),
+                    told: ToldReceipt {
+                        kind: kind(*n),
+                        billing: (until % 2 == 0).then_some(Billing::Free),
+                        identity: None,
+                    },
+                };
+                let expected = memory.park(&parked, at(*until)).await;
+                let found = store.park(&parked, at(*until)).await;
                 prop_assert_eq!(words(vec![expected]), words(vec![found]), "parking in step {}", step);
             }
             Action::PutKey { n, revoked } => {
@@ -216,6 +227,7 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
                 let now = at(*now).plus_millis(REMEMBERED_MS - 100);
                 let sweep = Sweep {
                     now,
+                    written_before_hour: 0,
                     history_before: at(*history_before),
                     limit: 10_000,
                 };
@@ -297,8 +309,8 @@ async fn same_answers(memory: &MemoryStore, store: &dyn Store) -> Result<(), Tes
     same_lists(memory, store).await?;
     // Places may differ between stores; their order may not.
     let (expected, found) = (
-        memory.entries(None, 10_000).await.map_err(fail)?,
-        store.entries(None, 10_000).await.map_err(fail)?,
+        memory.lines(None, 10_000).await.map_err(fail)?,
+        store.lines(None, 10_000).await.map_err(fail)?,
     );
     prop_assert!(found.windows(2).all(|pair| pair[0].0 < pair[1].0), "places increase");
     prop_assert_eq!(
@@ -309,12 +321,12 @@ async fn same_answers(memory: &MemoryStore, store: &dyn Store) -> Result<(), Tes
     let half = found.len() / 2;
     if let Some((place, _)) = found.get(half) {
         prop_assert_eq!(
-            &store.entries(Some(*place), 10_000).await.map_err(fail)?,
+            &store.lines(Some(*place), 10_000).await.map_err(fail)?,
             &found[half + 1..],
             "entries behind a place"
         );
     }
-    let entries = |log: Vec<(_, Entry)>| log.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>();
+    let entries = |log: Vec<(_, Line)>| log.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>();
     prop_assert_eq!(entries(expected), entries(found), "the log");
     Ok(())
 }

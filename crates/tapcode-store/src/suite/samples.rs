@@ -1,15 +1,20 @@
 //! What does a store keep in the tests? Realistic documents, snapshots and entries, made from small numbers.
 
+use tapcode_core::account::{
+    Account, AccountDecision, AccountEntry, AccountName, Breaker, BreakerScope, ButtonKind, MessagingLimit, Quality, SenderFacts,
+    Template, TemplateStatus,
+};
 use tapcode_core::delivery::{Delivery, Failure, FailureClass, MessageStatus, ReceiptKind};
 use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, SendCause};
 use tapcode_core::id::{EventId, KeyId, MessageId, VerificationId};
+use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::{Country, Masked};
-use tapcode_core::plan::{Channel, Plan, Route, Step};
-use tapcode_core::recipient::{Mode, PlainMessage, Recipient, RecipientKey, Scope, ServiceName};
+use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
+use tapcode_core::recipient::{Identity, Knowledge, Mode, PlainMessage, Reach, Recipient, RecipientKey, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, CodeSource, Limits, Purpose, Sealed, Status, Verification};
 use tapcode_engine::contract::store::{
-    ApiKey, Browse, Commit, ProviderHandle, REMEMBERED_MS, Remembered, Right, Snapshot, Subject, Version,
+    AccountCommit, ApiKey, Browse, Commit, ProviderHandle, REMEMBERED_MS, Remembered, Right, Snapshot, Subject, Version,
 };
 
 /// When the tests begin.
@@ -105,7 +110,9 @@ pub fn verification(n: u64, began: Timestamp) -> Verification {
             id: message_id(n, began),
             step: 0,
             fallback_at: Some(began.plus_millis(10_000)),
+            language: None,
             delivery,
+            identity: None,
         }],
         client: None,
         metadata: vec![("user_id".into(), format!("u_{n}").into())],
@@ -113,10 +120,20 @@ pub fn verification(n: u64, began: Timestamp) -> Verification {
     }
 }
 
-/// The same verification once it was approved.
+/// The same verification once it was approved, with all that became known of its message.
 #[must_use]
 pub fn approved(n: u64, began: Timestamp, finished: Timestamp) -> Verification {
+    let mut attempts = verification(n, began).attempts;
+    attempts[0].language = Some("pt_BR".into());
+    attempts[0].identity = Some(Sealed([8; 7].into()));
+    attempts[0].delivery.price = Some(Money {
+        amount_micros: 50_000,
+        currency: Currency::USD,
+    });
+    attempts[0].delivery.disowned_at = Some(finished.plus_millis(1));
     Verification {
+        attempts,
+        plan: plan().on_identity_change(IdentityChange::FallBack),
         status: Status::Approved,
         finished_at: Some(finished),
         checks_used: 1,
@@ -139,6 +156,167 @@ pub fn plain_message(n: u64, queued_at: Timestamp) -> PlainMessage {
         ucs2: false,
         delivery: Delivery::queued(queued_at),
         entries: 1,
+    }
+}
+
+/// What is known of a number, all of it.
+#[must_use]
+pub fn knowledge() -> Knowledge {
+    let reach = |channel, is_on| Reach {
+        channel,
+        is_on,
+        at: at(7),
+    };
+    Knowledge {
+        reach: vec![reach(Channel::Whatsapp, true), reach(Channel::Sms, false)],
+        identities: vec![Identity {
+            channel: Channel::Whatsapp,
+            sealed: Sealed([9; 40].into()),
+            at: at(8),
+        }],
+        disowned: vec![at(9), at(10)],
+    }
+}
+
+/// An account with something of everything; `n` is its number of senders.
+#[must_use]
+pub fn account(n: u32) -> Account {
+    let breaker = |scope, failed_probes| Breaker {
+        scope,
+        code: "131042".into(),
+        detail: "the payment method has a problem".into(),
+        opened_at: at(1),
+        probe_at: at(30_001),
+        failed_probes,
+    };
+    let template = |status, button| Template {
+        name: "login_otp".into(),
+        language: "pt_BR".into(),
+        id: "594425479261596".into(),
+        status,
+        reason: Some("INVALID_FORMAT".into()),
+        quality: Quality::Yellow,
+        is_authentication: true,
+        send_ttl_s: Some(30),
+        code_expiration_minutes: Some(5),
+        security_disclaimer: true,
+        button,
+    };
+    let buttons = [
+        None,
+        Some(ButtonKind::CopyCode),
+        Some(ButtonKind::OneTap),
+        Some(ButtonKind::ZeroTap),
+    ];
+    let qualities = [Quality::Unknown, Quality::Green, Quality::Yellow, Quality::Red];
+    Account {
+        breakers: scopes()
+            .into_iter()
+            .zip(0..)
+            .map(|(scope, probes)| breaker(scope, probes))
+            .collect(),
+        templates: Some(
+            TemplateStatus::ALL
+                .into_iter()
+                .zip(buttons.into_iter().cycle())
+                .map(|(status, button)| template(status, button))
+                .collect(),
+        ),
+        senders: (1..=n)
+            .zip(qualities.into_iter().cycle())
+            .map(|(sender, quality)| SenderFacts {
+                sender,
+                quality,
+                messages_per_second: Some(80),
+                verified_name: Some("Acme".into()),
+                status: Some("CONNECTED".into()),
+            })
+            .collect(),
+        messaging_limit: Some(if n == 1 {
+            MessagingLimit::Unlimited
+        } else {
+            MessagingLimit::People(2_000)
+        }),
+        business: Some("3000".into()),
+        read_at: Some(at(2)),
+        unreadable: (n > 1).then(|| "the token has expired".into()),
+    }
+}
+
+/// Everything that a breaker can keep messages away from.
+#[must_use]
+pub fn scopes() -> Vec<BreakerScope> {
+    vec![
+        BreakerScope::Account,
+        BreakerScope::Sender(7),
+        BreakerScope::Template {
+            name: "login_otp".into(),
+            language: None,
+        },
+        BreakerScope::Template {
+            name: "login_otp".into(),
+            language: Some("nl".into()),
+        },
+        BreakerScope::Country(Country::parse("IN").expect("IN is a country")),
+    ]
+}
+
+/// The `n`-th line about an account, with every decision there is.
+#[must_use]
+pub fn account_entry(n: u64) -> AccountEntry {
+    let (code, detail): (Box<str>, Box<str>) = ("190".into(), "the token has expired".into());
+    let mut decisions = vec![
+        AccountDecision::TemplateStatus {
+            name: "login_otp".into(),
+            language: "nl".into(),
+            before: None,
+            now: TemplateStatus::Approved,
+            reason: None,
+        },
+        AccountDecision::TemplateStatus {
+            name: "login_otp".into(),
+            language: "nl".into(),
+            before: Some(TemplateStatus::Approved),
+            now: TemplateStatus::Paused,
+            reason: Some("FIRST_PAUSE".into()),
+        },
+        AccountDecision::Told {
+            about: "quality".into(),
+            detail: "green became red".into(),
+        },
+    ];
+    for scope in scopes() {
+        decisions.push(AccountDecision::BreakerOpened {
+            scope: scope.clone(),
+            code: code.clone(),
+            detail: detail.clone(),
+            probe_at: at(30_000),
+        });
+        decisions.push(AccountDecision::BreakerClosed {
+            scope,
+            code: code.clone(),
+            after_ms: 31_000,
+        });
+    }
+    AccountEntry {
+        id: EventId::new(at(n), u128::from(n).to_be_bytes()),
+        at: at(n),
+        account: AccountName::parse("whatsapp_cloud:102290129340398").expect("a name"),
+        channel: Channel::Whatsapp,
+        provider: "whatsapp_cloud".into(),
+        senders: vec![1, 2],
+        decisions,
+    }
+}
+
+/// The `n`-th state of an account, for who read this version.
+#[must_use]
+pub fn account_commit(n: u32, expected: Option<u64>) -> AccountCommit {
+    AccountCommit {
+        name: AccountName::parse("whatsapp_cloud:102290129340398").expect("a name"),
+        expected: expected.map(Version),
+        next: account(n),
+        entry: Some(account_entry(n.into())),
     }
 }
 

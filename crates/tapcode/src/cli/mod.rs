@@ -7,6 +7,7 @@ mod dev;
 mod explain;
 mod keys;
 mod migrate;
+mod prices;
 mod screen;
 mod send;
 mod serve;
@@ -50,6 +51,9 @@ enum Command {
     Keys(keys::Keys),
     /// Bring the store to this version's schema
     Migrate(migrate::Migrate),
+    /// List what codes over WhatsApp cost; look at a new rate card of Meta's
+    #[command(subcommand, arg_required_else_help = true)]
+    Prices(prices::Prices),
     /// Begin a verification: send a code to a number
     Send(send::Send),
     /// Check a code against a verification
@@ -77,6 +81,7 @@ pub fn run(tapcode: Tapcode) -> ExitCode {
         Command::Config(config) => config.run(&screen),
         Command::Keys(keys) => keys.run(&screen),
         Command::Migrate(migrate) => calling(migrate.run(&screen)),
+        Command::Prices(prices) => prices.run(&screen),
         Command::Send(send) => calling(send.run(&screen)),
         Command::Check(check) => calling(check.run(&screen)),
         Command::Explain(explain) => calling(explain.run(&screen)),

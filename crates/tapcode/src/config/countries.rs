@@ -19,12 +19,16 @@ const OF_NUMBERS: &str = "AC TA XK";
 
 /// Why a text is no country, with the letters that were probably meant.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoCountry {
-    pub(super) meant: Option<&'static str>,
+pub struct NoCountry {
+    /// The letters.
+    pub meant: Option<&'static str>,
 }
 
 /// Reads two capital letters.
-pub(super) fn country(text: &str) -> Result<Country, NoCountry> {
+///
+/// # Errors
+/// [`NoCountry`] for anything that is not in the list.
+pub fn country(text: &str) -> Result<Country, NoCountry> {
     let known = |letters: &str| {
         ISO_3166_1
             .split(' ')

@@ -10,6 +10,7 @@ mod environment;
 mod finding;
 mod nearest;
 mod node;
+mod prices;
 mod reader;
 mod report;
 mod secret;
@@ -24,12 +25,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tapcode_core::code::Code;
+use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange, Plan, Route};
 use tapcode_core::recipient::ServiceName;
 use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
+use tapcode_engine::rates::RateCards;
 
+pub use countries::{NoCountry, country};
 pub use environment::{PREFIX, environment};
 pub use finding::{Finding, Place, Problems, Warning};
 pub use report::Report;
@@ -77,6 +81,8 @@ pub struct Config {
     pub whatsapp_accounts: Vec<WhatsappAccount>,
     /// The SMS senders.
     pub numbers: Vec<SmsNumber>,
+    /// What Meta charges for a delivered message: the built-in cards, and those of `[[prices.whatsapp]]`.
+    pub whatsapp_rates: RateCards,
     /// How long finished verifications, messages and log entries stay. Days.
     pub history_days: u32,
 }
@@ -252,6 +258,8 @@ pub struct WhatsappAccount {
     pub template_languages: Vec<String>,
     /// Messages a second; `None`: as many as the provider says that it takes.
     pub messages_per_second: Option<u32>,
+    /// In which currency Meta bills the account.
+    pub billing_currency: Currency,
 }
 
 /// Whose API carries a WhatsApp account.

@@ -20,7 +20,7 @@ use super::secret::Secret;
 /// Most entries of one list.
 const LIST_MAX: usize = 1_000;
 /// Largest file that holds a secret, in bytes: a long-lived token has a few hundred.
-const SECRET_FILE_MAX_BYTES: u64 = 16 * 1024;
+const SECRET_FILE_MAX_BYTES: usize = 16 * 1024;
 
 /// One reading of one configuration: what it is for, and what was found.
 pub(super) struct Reading {
@@ -85,6 +85,14 @@ impl Reading {
 
     pub(super) fn warning(&self, at: &At, wrong: impl Into<String>, instead: impl Into<String>) {
         self.warnings.borrow_mut().push(found(at, wrong.into(), instead.into()));
+    }
+
+    /// The file that a setting names: relative ones count from the folder of the configuration that names them.
+    fn path(&self, name: &str, at: &At) -> PathBuf {
+        match (&at.place, &self.folder) {
+            (Place::Line(_), Some(folder)) => folder.join(name),
+            _ => PathBuf::from(name),
+        }
     }
 
     /// Begins at the document's root.
@@ -296,6 +304,16 @@ impl<'r> Table<'r> {
                 None
             }
         }
+    }
+
+    /// The bytes of the file that a setting names, which must be there; where the setting is.
+    pub(super) fn needed_file(&mut self, key: &str, instead: &str, bytes_max: usize) -> Option<(Vec<u8>, At)> {
+        if !self.has(key) {
+            self.ask(key);
+            self.problem(&self.at(key), "is missing", instead);
+            return None;
+        }
+        self.take(key)?.file(bytes_max)
     }
 
     /// Settings that are known, and mean nothing here: a warning for each that is there.
@@ -540,15 +558,26 @@ impl<'r> Item<'r> {
         }
     }
 
+    /// The bytes of the file that this names.
+    fn file(self, bytes_max: usize) -> Option<(Vec<u8>, At)> {
+        let reading = self.reading;
+        let (name, at) = self.text()?;
+        match read_bounded(&reading.path(&name, &at), bytes_max) {
+            Ok(mut bytes) => Some((std::mem::take(&mut *bytes), at)),
+            Err(why) => {
+                let instead = "name a file that this user may read";
+                reading.problem(&at, format!("names a file that cannot be read: {why}"), instead);
+                None
+            }
+        }
+    }
+
     /// The secret in the file that this names. What is at its end of spaces and line ends is no part of it.
     fn secret_file(self) -> Option<(String, At)> {
         let reading = self.reading;
         let (name, at) = self.text()?;
-        let path = match (&at.place, &reading.folder) {
-            (Place::Line(_), Some(folder)) => folder.join(&name),
-            _ => PathBuf::from(&name),
-        };
-        match read_bounded(&path) {
+        let path = reading.path(&name, &at);
+        match read_text(&path) {
             Ok(text) if text.trim().is_empty() => {
                 reading.problem(&at, "names a file that is empty", "write the secret into that file");
                 None
@@ -575,7 +604,13 @@ impl<'r> Item<'r> {
     }
 }
 
-fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {
+fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
+    let bytes = read_bounded(path, SECRET_FILE_MAX_BYTES)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn read_bounded(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     // Opening a pipe waits for whoever writes into it, so what it is is asked first.
     let facts = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !facts.is_file() {
@@ -583,14 +618,13 @@ fn read_bounded(path: &Path) -> Result<Zeroizing<String>, String> {
     }
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(SECRET_FILE_MAX_BYTES + 1)
+    file.take(bytes_max as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > SECRET_FILE_MAX_BYTES {
-        return Err(format!("it has more than {SECRET_FILE_MAX_BYTES} bytes"));
+    if bytes.len() > bytes_max {
+        return Err(format!("it has more than {bytes_max} bytes"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-    Ok(Zeroizing::new(text.to_owned()))
+    Ok(bytes)
 }
 
 /// Whether everybody on this machine may read a file.

@@ -10,7 +10,7 @@ use tapcode_engine::contract::phones::PHONES_MAX;
 use super::finding::variable;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::secret::{MASTER_KEY_FORM, MasterKey};
-use super::{Config, DEFAULT, Log, LogFormat, LogLevel, Sandbox, Server, Store, senders, services};
+use super::{Config, DEFAULT, Log, LogFormat, LogLevel, Sandbox, Server, Store, prices, senders, services};
 
 /// Days that `GET /api/v1/events` is promised to reach back.
 const EVENTS_DAYS: u32 = 30;
@@ -23,7 +23,8 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
     let sandbox = sandbox(reading, root.section("sandbox"));
     let log = log(root.section("log"));
     let history_days = retention(reading, root.section("retention"));
-    let senders = senders::read(reading, &mut root);
+    let whatsapp_rates = prices::read(reading, root.section("prices"));
+    let senders = senders::read(reading, &mut root, &whatsapp_rates);
     let services = services::read(reading, &mut root, &senders, &sandbox);
     let server = server(reading, server_table, senders.some_real());
     root.finish();
@@ -36,6 +37,7 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
         services: services?,
         whatsapp_accounts: senders.accounts,
         numbers: senders.numbers,
+        whatsapp_rates,
         history_days,
     })
 }

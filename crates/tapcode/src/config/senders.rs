@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use tapcode_core::plan::Channel;
+use tapcode_engine::rates::RateCards;
 
+use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
@@ -79,7 +81,7 @@ impl Senders {
 }
 
 /// Reads both lists.
-pub(super) fn read(reading: &Reading, root: &mut Table<'_>) -> Senders {
+pub(super) fn read(reading: &Reading, root: &mut Table<'_>, rates: &RateCards) -> Senders {
     let mut senders = Senders {
         accounts: Vec::new(),
         numbers: Vec::new(),
@@ -88,7 +90,7 @@ pub(super) fn read(reading: &Reading, root: &mut Table<'_>) -> Senders {
     };
     let mut seen = Seen::default();
     for table in root.sections("whatsapp_accounts") {
-        let account = account(reading, table, &mut senders, &mut seen);
+        let account = account(reading, table, &mut senders, &mut seen, rates);
         senders.accounts.extend(account);
     }
     let mut seen = Seen::default();
@@ -170,7 +172,13 @@ fn head(
     (id, provider)
 }
 
-fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<WhatsappAccount> {
+fn account(
+    reading: &Reading,
+    mut table: Table<'_>,
+    senders: &mut Senders,
+    seen: &mut Seen,
+    rates: &RateCards,
+) -> Option<WhatsappAccount> {
     let providers = [(WHATSAPP_CLOUD, WHATSAPP_CLOUD), (SANDBOX, SANDBOX)];
     let (id, provider) = head(reading, &mut table, Channel::Whatsapp, &providers, senders, seen);
     let template = table
@@ -193,6 +201,7 @@ fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen:
         because: "",
     };
     let messages_per_second = table.take("messages_per_second").map(|item| item.number(&per_second));
+    let billing_currency = billing_currency(reading, &mut table, rates);
     let provider = match provider {
         Some(WHATSAPP_CLOUD) => cloud(reading, &mut table, seen).map(WhatsappProvider::Cloud),
         Some(_) => {
@@ -213,6 +222,7 @@ fn account(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen:
         template_language,
         template_languages,
         messages_per_second: messages_per_second.flatten(),
+        billing_currency: billing_currency?,
     })
 }
 

@@ -72,6 +72,11 @@ auth_token = "0123456789abcdef0123456789abcdef"
 dedicated_to = "otp"
 "#;
 
+/// A rate card as Meta writes it, of one market.
+const CARD: &str = "\"Cost per message in USD, effective January 1, 2027\",,,,,,\r\n\
+    Market,Currency,Marketing,Utility,Authentication,\"Authentication-\nInternational\",Service\r\n\
+    Netherlands,$US,,,0.0450,n/a,\r\n";
+
 type Outcome = Result<(Config, Vec<Warning>), Problems>;
 
 fn read_text(text: &str, variables: &[(&str, &str)], purpose: Purpose) -> Outcome {
@@ -220,6 +225,9 @@ fn uncommented(folder: &Path) -> Vec<String> {
             let path = Path::new(name.trim_matches('"'));
             std::fs::write(path, format!("{secret}\n")).unwrap();
             owner_only(path);
+        }
+        if let Some(name) = line.strip_prefix("file = ") {
+            std::fs::write(name.trim_matches('"'), CARD).unwrap();
         }
     }
     lines
@@ -1432,6 +1440,260 @@ fn mistakes_in_the_environment_are_named_with_their_variable() {
         let problems = read_text(REAL, &[(name, "1")], Purpose::Serve).expect_err(name).problems;
         assert_eq!((problems.len(), problems[0].path.as_str()), (1, ""), "{problems:#?}");
     }
+}
+
+// ---- prices ----
+
+/// [`REAL`] with rate cards, the files of which are in a folder: each entry of the configuration's list is one text.
+fn with_cards(entries: &[&str], files: &[(&str, &str)]) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let entries: Vec<String> = entries
+        .iter()
+        .map(|entry| format!("[[prices.whatsapp]]\n{entry}\n"))
+        .collect();
+    let file = folder.path().join("tapcode.toml");
+    std::fs::write(&file, format!("{REAL}{}", entries.concat())).unwrap();
+    owner_only(&file);
+    load(Some(&file), std::iter::empty(), Purpose::Serve)
+}
+
+/// What is found in one rate card: the only problem, or the only warning.
+fn found_in_card(entry: &str, card: &str) -> Finding {
+    let mut found = match with_cards(&[entry], &[("card.csv", card)]) {
+        Ok((_, warnings)) => warnings,
+        Err(problems) => problems.problems,
+    };
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.remove(0)
+}
+
+fn price(config: &Config, country: &str, currency: &str, moment: &str) -> Option<String> {
+    let moment: jiff::Timestamp = moment.parse().unwrap();
+    config
+        .whatsapp_rates
+        .price(
+            Country::parse(country).unwrap(),
+            tapcode_engine::rates::Category::Authentication,
+            Currency::parse(currency).unwrap(),
+            tapcode_core::time::Timestamp::from_millis(moment.as_millisecond()),
+        )
+        .map(|price| price.to_string())
+}
+
+#[test]
+fn a_rate_card_of_the_operators_goes_before_the_built_in_ones_from_its_day_on() {
+    let (config, _) = valid(REAL, &[], Purpose::Serve);
+    assert_eq!(
+        price(&config, "NL", "USD", "2027-01-01T00:00:00Z").as_deref(),
+        Some("0.0500 USD")
+    );
+    assert_eq!(config.whatsapp_accounts[0].billing_currency, Currency::USD);
+
+    let euro = CARD.replace("$US", "EUR").replace("2027", "2026");
+    let entries = [
+        "from = \"2027-01-01\"\nfile = \"card.csv\"",
+        "from = \"2026-01-01\"\nfile = \"euro.csv\"",
+    ];
+    let (config, warnings) = with_cards(&entries, &[("card.csv", CARD), ("euro.csv", &euro)]).unwrap();
+    assert_eq!(
+        price(&config, "NL", "USD", "2026-12-31T23:59:59Z").as_deref(),
+        Some("0.0500 USD")
+    );
+    assert_eq!(
+        price(&config, "NL", "USD", "2027-01-01T00:00:00Z").as_deref(),
+        Some("0.0450 USD")
+    );
+    assert_eq!(
+        price(&config, "DE", "USD", "2027-01-01T00:00:00Z").as_deref(),
+        Some("0.0550 USD")
+    );
+    assert_eq!(
+        price(&config, "NL", "EUR", "2026-01-01T00:00:00Z").as_deref(),
+        Some("0.0450 EUR")
+    );
+    // The card in dollars has one market of 47, and the warning says so; the one in euros is the first of its currency.
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert_eq!(warnings[0].path, "prices.whatsapp[0].file");
+    assert!(
+        warnings[0].wrong.contains("without a rate for Argentina authentication, ")
+            && warnings[0].wrong.contains("more: older cards stay"),
+        "{}",
+        warnings[0]
+    );
+}
+
+#[test]
+fn a_built_in_card_of_the_same_day_and_currency_gives_way() {
+    let card = CARD.replace("2027", "2026").replace("January", "October");
+    let (config, _) = with_cards(&["from = \"2026-10-01\"\nfile = \"card.csv\""], &[("card.csv", &card)]).unwrap();
+    assert_eq!(
+        price(&config, "NL", "USD", "2026-11-26T00:00:00Z").as_deref(),
+        Some("0.0450 USD")
+    );
+}
+
+#[test]
+fn mistakes_in_rate_cards_are_named_with_their_setting_and_line() {
+    let good = "from = \"2027-01-01\"\nfile = \"card.csv\"";
+    for (entry, card, path, wrong, instead) in [
+        (
+            good,
+            CARD.replace("0.0450", "\"0,0450\""),
+            "file",
+            "in which line 4 (Netherlands, Authentication) is `0,0450`",
+            "0.0340",
+        ),
+        (
+            good,
+            CARD.replace("Netherlands", "Nethrlands"),
+            "file",
+            "in which line 4 (Market) is `Nethrlands`",
+            "write Netherlands",
+        ),
+        (
+            good,
+            "id,name\n".to_owned(),
+            "file",
+            "names a rate card that has no header",
+            "Market,Currency",
+        ),
+        (
+            good,
+            "x".repeat(300_000),
+            "file",
+            "cannot be read: it has more than 262144 bytes",
+            "name a file",
+        ),
+        (
+            "from = \"2027-01-01\"\nfile = \"nothing.csv\"",
+            CARD.to_owned(),
+            "file",
+            "cannot be read: No such file",
+            "name a file",
+        ),
+        (
+            "from = \"2027-01-01\"",
+            CARD.to_owned(),
+            "file",
+            "is missing",
+            "CSV file of Meta's",
+        ),
+        ("file = \"card.csv\"", CARD.to_owned(), "from", "is missing", "2027-01-01"),
+        (
+            "from = \"1.1.2027\"\nfile = \"card.csv\"",
+            CARD.to_owned(),
+            "from",
+            "is no day",
+            "2027-01-01",
+        ),
+        (
+            "from = 2027-01-01\nfile = \"card.csv\"",
+            CARD.to_owned(),
+            "from",
+            "is a date or time",
+            "in quotes",
+        ),
+        (
+            "from = \"2024-01-01\"\nfile = \"card.csv\"",
+            CARD.to_owned(),
+            "from",
+            "before there were prices",
+            "2025-07-01",
+        ),
+    ] {
+        let problem = found_in_card(entry, &card);
+        assert_eq!(problem.path, format!("prices.whatsapp[0].{path}"), "{problem}");
+        assert!(
+            problem.wrong.contains(wrong) && problem.instead.contains(instead),
+            "{problem}"
+        );
+        assert!(matches!(problem.place, Place::Line(_)), "{problem}");
+    }
+    let twice = with_cards(&[good, good], &[("card.csv", CARD)]).unwrap_err().problems;
+    assert_eq!(twice.len(), 1, "{twice:#?}");
+    assert!(
+        twice[0].wrong.contains("in USD from 2027-01-01 on, as another entry is"),
+        "{}",
+        twice[0]
+    );
+    let unknown = found_in_card(&format!("{good}\nform = 1"), CARD);
+    assert_eq!(
+        (unknown.path.as_str(), unknown.instead.as_str()),
+        ("prices.whatsapp[0].form", "write `from`")
+    );
+    let all = with_cards(&["from = \"2027\""; 201], &[]).unwrap_err().problems;
+    assert!(all.len() == 1 && all[0].instead.contains("at most 200"), "{all:#?}");
+}
+
+#[test]
+fn a_day_that_the_card_does_not_begin_on_is_warned_of() {
+    let whole = |from: &str| {
+        let words = "Cost per message in USD, effective October 1, 2026";
+        let card = include_str!("../../../tapcode-engine/data/whatsapp-rates-2026-10-01.csv");
+        assert!(card.contains(words));
+        let entry = format!("from = \"{from}\"\nfile = \"card.csv\"");
+        let (_, warnings) = with_cards(&[&entry], &[("card.csv", card)]).unwrap();
+        warnings
+            .into_iter()
+            .find(|warning| warning.path.ends_with(".from"))
+            .map(|warning| warning.wrong)
+    };
+    assert_eq!(whole("2026-10-01"), None);
+    assert_eq!(
+        whole("2026-11-01").as_deref(),
+        Some("is 2026-11-01, and the rate card says that it is effective 2026-10-01")
+    );
+    let silent = CARD.replace("effective", "from");
+    let (_, warnings) = with_cards(&["from = \"2027-01-02\"\nfile = \"card.csv\""], &[("card.csv", &silent)]).unwrap();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.wrong.contains("first of January, April, July and October")),
+        "{warnings:#?}"
+    );
+}
+
+#[test]
+fn a_billing_currency_is_three_capitals_and_has_a_rate_card() {
+    let euro = with(
+        "[[whatsapp_accounts]]",
+        "template",
+        "template = \"login_otp\"\nbilling_currency = \"EUR\"",
+    );
+    one_warning(
+        &euro,
+        "whatsapp_accounts[0].billing_currency",
+        "the prices of its messages will be null",
+    );
+    let (config, _) = valid(&euro, &[], Purpose::Serve);
+    assert_eq!(config.whatsapp_accounts[0].billing_currency.as_str(), "EUR");
+    for (value, wrong) in [
+        ("\"eur\"", "is no currency"),
+        ("\"euro\"", "is no currency"),
+        ("978", "is a number"),
+    ] {
+        one_problem(
+            &euro.replace("\"EUR\"", value),
+            "whatsapp_accounts[0].billing_currency",
+            wrong,
+            if value == "978" { "in quotes" } else { "\"USD\"" },
+        );
+    }
+    // With a card in that currency there is nothing to warn of.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("euro.csv"), CARD.replace("$US", "EUR")).unwrap();
+    let file = folder.path().join("tapcode.toml");
+    std::fs::write(
+        &file,
+        format!("{euro}\n[[prices.whatsapp]]\nfrom = \"2027-01-01\"\nfile = \"euro.csv\"\n"),
+    )
+    .unwrap();
+    owner_only(&file);
+    let (_, warnings) = load(Some(&file), std::iter::empty(), Purpose::Serve).unwrap();
+    assert_eq!(warnings, []);
 }
 
 // ---- secrets, reports ----
