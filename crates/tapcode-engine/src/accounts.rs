@@ -71,6 +71,9 @@ pub(crate) struct Accounts {
     due: Mutex<HashMap<AccountName, Timestamp>>,
     /// One decision about accounts at a time in this process: they are rare, and would only meet in conflicts.
     turn: tokio::sync::Mutex<()>,
+    /// One list of templates is asked for and written down at a time in this process: a list that was asked for before a
+    /// template was made or deleted must not be written down after the one that was asked for since.
+    pub(crate) listing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -565,6 +568,7 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         self.apply_account(sender, &AccountInput::Read(Box::new(reading))).await?;
+        let _listing = self.inner.accounts.listing.lock().await;
         let templates = self.list_templates(sender).await?;
         self.apply_account(sender, &AccountInput::Listed(templates)).await?;
         Ok(())

@@ -18,6 +18,7 @@ use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
+use tapcode_engine::rates::RateCards;
 use tapcode_engine::requests::{BeginRequest, Done};
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
 use tapcode_providers::sandbox::Sandbox;
@@ -103,6 +104,7 @@ impl Stage {
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
             directory: Directory::new(services, senders),
+            rates: RateCards::default(),
             history_ms: 3_600_000,
         });
         engine.start();

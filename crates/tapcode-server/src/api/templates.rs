@@ -37,7 +37,7 @@ const APPS_MAX: usize = 32;
     dead_code,
     reason = "the documentation's form of what `draft` reads; a test holds the two together"
 )]
-pub(crate) struct TemplateBody {
+pub(crate) struct TemplateDraftBody {
     /// The account's number in the configuration.
     account_id: u32,
     /// 1 to 512 of `a-z`, `0-9` and `_`.
@@ -259,7 +259,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         keyed(
             Operation {
                 body: Some(Body {
-                    schema: schema::<TemplateBody>,
+                    schema: schema::<TemplateDraftBody>,
                     required: true,
                     example: DRAFT,
                 }),

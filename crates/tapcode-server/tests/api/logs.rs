@@ -57,6 +57,10 @@ async fn a_request_leaves_one_line_without_number_code_or_key() {
         .await
         .expect(200);
     world
+        .get(&world.admin, &format!("/api/v1/recipients/{NUMBER}?service=acme"))
+        .await
+        .expect(200);
+    world
         .get(&world.live, &format!("/nowhere/{NUMBER}"))
         .await
         .refuses(404, "not_found");
@@ -78,6 +82,7 @@ async fn a_request_leaves_one_line_without_number_code_or_key() {
             "/api/v1/verifications/check",
             "/api/v1/verifications",
             "/api/v1/recipients/{number}/unlock",
+            "/api/v1/recipients/{number}",
             "none",
         ]
     );

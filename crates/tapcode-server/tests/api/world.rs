@@ -23,6 +23,7 @@ use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::Entropy;
 use tapcode_engine::keyring::Keyring;
+use tapcode_engine::rates::RateCards;
 use tapcode_engine::service::{Directory, Provider, Sender, Service, WorkflowStep};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_server::App;
@@ -196,6 +197,7 @@ impl World {
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
             directory: Directory::new(vec![service("acme", false), service("own", true)], senders),
+            rates: RateCards::default(),
             history_ms: 86_400_000,
         });
         engine.start();
