@@ -641,7 +641,7 @@ impl Engine {
     }
 
     async fn write_written(&self) {
-        let pending: Vec<(Box<str>, Vec<(u32, u64)>)> = {
+        let pending: Vec<_> = {
             let mut written = self.inner.accounts.written.lock().unwrap_or_else(PoisonError::into_inner);
             let all = written.iter_mut();
             all.filter(|(_, people)| !people.unwritten.is_empty())
