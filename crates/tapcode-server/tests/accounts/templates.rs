@@ -20,7 +20,7 @@ fn told(list: &Value) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn of<'a>(all: &'a [(String, String, String)]) -> Vec<(&'a str, &'a str)> {
+fn of(all: &[(String, String, String)]) -> Vec<(&str, &str)> {
     all.iter().map(|(_, language, status)| (&**language, &**status)).collect()
 }
 
