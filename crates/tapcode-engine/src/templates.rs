@@ -231,3 +231,61 @@ fn made(draft: &TemplateDraft, submitted: &Submitted) -> Template {
         button: Some(draft.button),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tapcode_core::plan::IdentityChange;
+    use tapcode_core::recipient::ServiceName;
+    use tapcode_core::verification::Limits;
+
+    use super::*;
+
+    fn service(workflow: &[(Channel, Option<u32>, Option<u32>)]) -> Arc<Service> {
+        let step = |&(channel, sender, wait_ms): &(Channel, Option<u32>, Option<u32>)| WorkflowStep {
+            channel,
+            sender,
+            wait_ms,
+        };
+        Arc::new(Service {
+            name: ServiceName::parse("acme").unwrap(),
+            brand: "Acme".into(),
+            default_locale: "en".into(),
+            code_length: 6,
+            code_ttl_ms: 300_000,
+            limits: Limits::default(),
+            own_codes: false,
+            workflow: workflow.iter().map(step).collect(),
+            workflows: Vec::new(),
+            test_numbers: Vec::new(),
+            identity_change: IdentityChange::default(),
+            apps: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn meta_tries_just_longer_than_the_longest_wait_for_what_comes_after_the_account() {
+        use Channel::{Sms, Whatsapp};
+        let last = (Sms, Some(42), None);
+        for (workflow, seconds) in [
+            // The least that Meta takes.
+            (vec![(Whatsapp, Some(1), Some(10_000)), last], 30),
+            (vec![(Whatsapp, Some(1), Some(25_001)), last], 31),
+            (vec![(Whatsapp, None, Some(60_000)), last], 65),
+            // Another sender of the same account shares its templates, and one of another account does not.
+            (vec![(Whatsapp, Some(2), Some(60_000)), last], 65),
+            (vec![(Whatsapp, Some(3), Some(60_000)), last], 30),
+            // Nothing comes after the last step, so that nothing is waited for.
+            (vec![(Sms, Some(42), Some(60_000)), (Whatsapp, Some(1), Some(60_000))], 30),
+            (
+                vec![(Whatsapp, Some(1), Some(600_000)), (Whatsapp, Some(1), Some(1)), last],
+                605,
+            ),
+        ] {
+            assert_eq!(send_ttl_s(&[&service(&workflow)], &[1, 2]), seconds, "{workflow:?}");
+        }
+        let short = service(&[(Whatsapp, Some(1), Some(40_000)), last]);
+        let long = service(&[(Whatsapp, Some(1), Some(50_000)), last]);
+        assert_eq!(send_ttl_s(&[&short, &long], &[1]), 55);
+        assert_eq!(send_ttl_s(&[], &[1]), 30);
+    }
+}

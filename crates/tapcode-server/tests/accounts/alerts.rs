@@ -165,3 +165,34 @@ async fn news_of_an_account_is_an_alert_in_its_own_word() {
         (&json!("account_alert"), &json!("OBA_APPROVED"))
     );
 }
+
+#[tokio::test]
+async fn a_stream_tells_of_accounts_to_whoever_uses_them() {
+    let stage = Stage::with(|meta| meta.has("login_otp", "en", "PENDING")).await;
+    let open = async |key: &str| {
+        let request =
+            http::Request::get("/api/v1/events/stream?after=AAAAAAAAAAAAAA").header("authorization", format!("Bearer {key}"));
+        stage.send(request.body(axum::body::Body::empty()).unwrap()).await.into_body()
+    };
+    let (mut own, mut others) = (open(&stage.live).await, open(&stage.other).await);
+    assert_eq!(stage.hook(stage.meta.decide("login_otp", "en", "APPROVED")).await, 200);
+    // What the other service does is the first thing that its stream tells.
+    let body = json!({ "to": OTHERS[0] });
+    stage.post(&stage.other, "/api/v1/verifications", &body).await.expect(201);
+    assert_eq!(first_event(&mut own).await, "template.status_changed");
+    assert_eq!(first_event(&mut others).await, "verification.created");
+}
+
+async fn first_event(stream: &mut axum::body::Body) -> String {
+    use http_body_util::BodyExt;
+    let mut text = String::new();
+    loop {
+        if let Some(name) = text.lines().find_map(|line| line.strip_prefix("event: ")) {
+            return name.to_owned();
+        }
+        let frame = tokio::time::timeout(crate::stage::PATIENCE, stream.frame())
+            .await
+            .expect("the stream tells something");
+        text.push_str(std::str::from_utf8(frame.unwrap().unwrap().data_ref().unwrap()).unwrap());
+    }
+}

@@ -1,6 +1,9 @@
 //! Can an operator see how an account stands, as its provider tells it and as messages found it?
 
 use serde_json::{Value, json};
+use tapcode_core::account::{AccountInput, BreakerScope};
+use tapcode_core::delivery::{Failure, FailureClass, TripScope};
+use tapcode_core::plan::Channel;
 
 use crate::stage::{ACCOUNTS, Stage};
 
@@ -77,5 +80,32 @@ async fn an_account_that_cannot_be_read_says_why_and_closes() {
     assert_eq!(
         (&account["breakers"][0]["scope"], &account["breakers"][0]["code"]),
         (&json!("account"), &json!("190"))
+    );
+}
+
+#[tokio::test]
+async fn a_number_that_carries_nothing_says_why() {
+    let stage = Stage::set().await;
+    let sender = stage.engine.directory().sender(Channel::Sms, 42).unwrap().clone();
+    let failure = Failure::new(FailureClass::TripBreaker(TripScope::Sender), "20003", "Authenticate");
+    let scope = BreakerScope::Sender(42);
+    stage
+        .engine
+        .apply_account(&sender, &AccountInput::Tripped { scope, failure })
+        .await
+        .unwrap();
+    for key in [&stage.other, &stage.live, &stage.admin] {
+        let list = stage.get(key, "/api/v1/numbers").await.expect(200);
+        let breaker = &list["data"][0]["breakers"][0];
+        assert_eq!(
+            (&breaker["scope"], &breaker["sender"], &breaker["code"], &breaker["detail"]),
+            (&json!("number"), &json!(42), &json!("20003"), &json!("Authenticate"))
+        );
+        assert_eq!(stage.events(key, "account.alert").await[0]["data"]["channel"], "sms");
+    }
+    assert_eq!(
+        stage.account(&stage.admin).await["breakers"],
+        json!([]),
+        "another channel's senders have ids of their own"
     );
 }

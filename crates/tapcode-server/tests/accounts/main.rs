@@ -2,6 +2,7 @@
 
 mod alerts;
 mod health;
+mod hooks;
 mod meta;
 mod stage;
 mod templates;

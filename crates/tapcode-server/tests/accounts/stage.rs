@@ -34,7 +34,7 @@ pub const NUMBER: &str = "+31611398058";
 pub const TEMPLATES: &str = "/api/v1/whatsapp/templates";
 pub const ACCOUNTS: &str = "/api/v1/whatsapp/accounts";
 /// Longest wait for anything that should happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Stage {
     pub meta: Meta,
@@ -139,12 +139,7 @@ impl Stage {
             request = request.header(*name, *value);
         }
         let body = body.map(ToString::to_string).unwrap_or_default();
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(Body::from(body)).unwrap())
-            .await
-            .unwrap();
+        let response = self.send(request.body(Body::from(body)).unwrap()).await;
         let (parts, body) = response.into_parts();
         Answer {
             status: parts.status.as_u16(),
@@ -167,14 +162,21 @@ impl Stage {
 
     /// Meta calls; returns the status it is answered with.
     pub async fn hook(&self, body: Vec<u8>) -> u16 {
-        let request = Request::post("/hooks/whatsapp/1").header("x-hub-signature-256", signed(&body));
-        let answer = self
-            .router
-            .clone()
-            .oneshot(request.body(Body::from(body)).unwrap())
-            .await
-            .unwrap();
-        answer.status().as_u16()
+        let signature = signed(&body);
+        self.hook_signed(body, Some(&signature)).await
+    }
+
+    /// Somebody calls as Meta would.
+    pub async fn hook_signed(&self, body: Vec<u8>, signature: Option<&str>) -> u16 {
+        let mut request = Request::post("/hooks/whatsapp/1");
+        if let Some(signature) = signature {
+            request = request.header("x-hub-signature-256", signature);
+        }
+        self.send(request.body(Body::from(body)).unwrap()).await.status().as_u16()
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> http::Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub async fn refreshed(&self) -> Value {

@@ -9,6 +9,7 @@ mod malformed;
 mod messages;
 mod open;
 mod races;
+mod recipients;
 mod store_gone;
 mod verifications;
 mod world;
