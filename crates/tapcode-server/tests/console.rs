@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tapcode_core::account::{AccountInput, News};
 use tapcode_core::id::KeyId;
 use tapcode_core::number::Number;
 use tapcode_core::plan::{Channel, IdentityChange};
@@ -343,6 +344,25 @@ async fn no_other_name_and_no_other_page_gets_anything() {
         .header("sec-fetch-mode", "cors");
     assert_eq!(theirs.send().await.unwrap().status(), 403);
     assert!(stage.phones.all()[0].messages.is_empty(), "nothing was begun");
+}
+
+#[tokio::test]
+async fn what_is_about_an_account_is_about_no_phone_and_holds_nothing_up() {
+    let stage = Stage::set().await;
+    let sender = Arc::clone(stage.engine.directory().sender(Channel::Whatsapp, 9).unwrap());
+    let remark = || {
+        AccountInput::News(vec![News::Remark {
+            about: "account_alert",
+            detail: "OBA_APPROVED".into(),
+        }])
+    };
+    stage.engine.apply_account(&sender, &remark()).await.unwrap();
+    let mut events = stage.stream().await;
+    events.next().await.unwrap();
+    stage.engine.apply_account(&sender, &remark()).await.unwrap();
+    stage.begin(FIRST).await;
+    let seen = events.until_decided("Delivered on WhatsApp").await;
+    assert_eq!(titles(&seen)[..2], ["Began", "Queued on WhatsApp"]);
 }
 
 #[tokio::test]
