@@ -280,6 +280,15 @@ impl Engine {
         }
     }
 
+    /// The languages in which a template may be sent from a sender; `None`: its provider was never asked. Cheap: it is asked
+    /// for every plain message.
+    #[must_use]
+    pub fn approved_languages(&self, sender: &Sender, template: &str) -> Option<Vec<Box<str>>> {
+        let known = self.inner.accounts.known(&sender.account());
+        let approved = known.account.approved(template)?;
+        Some(approved.into_iter().map(Into::into).collect())
+    }
+
     /// The language in which a sender's template would be sent for a locale.
     #[must_use]
     pub fn template_language(&self, sender: &Sender, locale: &str) -> Option<Box<str>> {
