@@ -4,7 +4,6 @@ mod documentation;
 mod events;
 mod idempotency;
 mod isolation;
-mod logs;
 mod malformed;
 mod messages;
 mod open;
