@@ -71,6 +71,9 @@ pub(crate) struct Accounts {
     due: Mutex<HashMap<AccountName, Timestamp>>,
     /// One decision about accounts at a time in this process: they are rare, and would only meet in conflicts.
     turn: tokio::sync::Mutex<()>,
+    /// One list of templates is asked for and written down at a time in this process: a list that was asked for before a
+    /// template was made or deleted must not be written down after the one that was asked for since.
+    pub(crate) listing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -275,6 +278,15 @@ impl Engine {
             account,
             people_written_to,
         }
+    }
+
+    /// The languages in which a template may be sent from a sender; `None`: its provider was never asked. Cheap: it is asked
+    /// for every plain message.
+    #[must_use]
+    pub fn approved_languages(&self, sender: &Sender, template: &str) -> Option<Vec<Box<str>>> {
+        let known = self.inner.accounts.known(&sender.account());
+        let approved = known.account.approved(template)?;
+        Some(approved.into_iter().map(Into::into).collect())
     }
 
     /// The language in which a sender's template would be sent for a locale.
@@ -565,6 +577,7 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         self.apply_account(sender, &AccountInput::Read(Box::new(reading))).await?;
+        let _listing = self.inner.accounts.listing.lock().await;
         let templates = self.list_templates(sender).await?;
         self.apply_account(sender, &AccountInput::Listed(templates)).await?;
         Ok(())
@@ -637,7 +650,7 @@ impl Engine {
     }
 
     async fn write_written(&self) {
-        let pending: Vec<(Box<str>, Vec<(u32, u64)>)> = {
+        let pending: Vec<_> = {
             let mut written = self.inner.accounts.written.lock().unwrap_or_else(PoisonError::into_inner);
             let all = written.iter_mut();
             all.filter(|(_, people)| !people.unwritten.is_empty())

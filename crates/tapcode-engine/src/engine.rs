@@ -291,7 +291,7 @@ impl Engine {
             if let Some(remember) = &remember {
                 let known = self.inner.store.remembered(&remember.key, self.now()).await?;
                 if let Some(known) = known {
-                    return self.replay(&known, remember).map(Applied::Before);
+                    return self.replay(&known, &remember.fingerprint).map(Applied::Before);
                 }
             }
             let at = self.now();
@@ -396,16 +396,9 @@ impl Engine {
             (Some(remember), Some(document), Ok(answer)) => Some((remember.render)(document, answer, at)),
             _ => None,
         };
-        let remembered = remember.zip(rendered.as_ref()).map(|(remember, (status, body))| Remembered {
-            key: remember.key,
-            fingerprint: remember.fingerprint,
-            answer: {
-                let mut text = status.to_be_bytes().to_vec();
-                text.extend_from_slice(body);
-                self.inner.keyring.seal(Use::Answer, &text, &*self.inner.entropy)
-            },
-            expires_at: at.plus_millis(REMEMBERED_MS),
-        });
+        let remembered = remember
+            .zip(rendered.as_ref())
+            .map(|(remember, rendered)| self.to_remember(remember.key, remember.fingerprint, rendered, at));
         let next = decided.next.as_ref();
         let commit = Commit {
             key,
@@ -453,8 +446,53 @@ impl Engine {
         }
     }
 
-    fn replay(&self, known: &Remembered, remember: &Remember<'_>) -> Result<Rendered, EngineError> {
-        if !crate::keyring::same(&known.fingerprint, &remember.fingerprint) {
+    fn to_remember(&self, key: [u8; 32], fingerprint: [u8; 32], (status, body): &Rendered, at: Timestamp) -> Remembered {
+        let mut text = status.to_be_bytes().to_vec();
+        text.extend_from_slice(body);
+        Remembered {
+            key,
+            fingerprint,
+            answer: self.inner.keyring.seal(Use::Answer, &text, &*self.inner.entropy),
+            expires_at: at.plus_millis(REMEMBERED_MS),
+        }
+    }
+
+    /// The answer to the same request about no recipient, if it was given before.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn answered_before(&self, key: &[u8; 32], fingerprint: &[u8; 32]) -> Result<Option<Rendered>, EngineError> {
+        let known = self.inner.store.remembered(key, self.now()).await?;
+        known.map(|known| self.replay(&known, fingerprint)).transpose()
+    }
+
+    /// Remembers the answer to a request about no recipient. What it answers was done before, so that whoever comes again
+    /// before this is written has it done twice: only what may be done twice may be remembered like this.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn remember_answer(&self, key: [u8; 32], fingerprint: [u8; 32], rendered: &Rendered) -> Result<(), EngineError> {
+        let (half, _) = key.split_first_chunk().expect("sixteen of thirty-two bytes");
+        let commit = Commit {
+            // Of no recipient: nobody's key is half of an idempotency key's digest.
+            key: RecipientKey(*half),
+            expected: None,
+            next: None,
+            due_at: None,
+            handles: Vec::new(),
+            snapshots: Vec::new(),
+            entries: Vec::new(),
+            remembered: Some(self.to_remember(key, fingerprint, rendered, self.now())),
+        };
+        match self.inner.committer.commit(commit).await {
+            // Another process answered the same request first, and its answer is as good.
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error @ StoreError::Unavailable(_)) => Err(error.into()),
+        }
+    }
+
+    fn replay(&self, known: &Remembered, fingerprint: &[u8; 32]) -> Result<Rendered, EngineError> {
+        if !crate::keyring::same(&known.fingerprint, fingerprint) {
             return Err(EngineError::KeyReused);
         }
         let text = self.inner.keyring.open(Use::Answer, &known.answer);

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use tapcode_core::account::{AccountInput, ButtonKind, Template};
+use tapcode_core::account::{AccountInput, ButtonKind, Quality, Template, TemplateStatus};
 use tapcode_core::plan::Channel;
 
 use crate::accounts::AccountReadError;
 use crate::contract::account::{AccountError, App, Preview, Submitted, TemplateDraft, Violation};
 use crate::engine::{Engine, EngineError};
-use crate::service::{Directory, Sender, Service};
+use crate::service::{Directory, Sender, Service, WAIT_MS_DEFAULT, WorkflowStep};
 
 /// The least time that Meta can be told to try to deliver a message. Seconds:
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/time-to-live> (read 2026-11-22).
@@ -77,7 +77,7 @@ pub fn default_draft(directory: &Directory, sender: &Sender, name: &str, button:
         autofill_text: None,
         apps,
         zero_tap_terms_accepted: false,
-        send_ttl_seconds: i64::try_from(send_ttl_s(&services, sender)).ok(),
+        send_ttl_seconds: i64::try_from(send_ttl_s(&services, &directory.senders_of(&sender.account()))).ok(),
     }
 }
 
@@ -91,27 +91,26 @@ fn apps_of(services: &[&Arc<Service>]) -> Vec<App> {
     apps
 }
 
-/// Just above the longest wait for a fallback from this sender: nothing arrives after the SMS that replaced it.
-fn send_ttl_s(services: &[&Arc<Service>], sender: &Sender) -> u64 {
+/// Just above the longest wait for a fallback from the senders that share the template: nothing arrives after the SMS that
+/// replaced it.
+fn send_ttl_s(services: &[&Arc<Service>], senders: &[u32]) -> u64 {
     let of_countries = services.iter().flat_map(|s| s.workflows.iter().map(|(_, steps)| steps));
     let workflows = services.iter().map(|s| &s.workflow).chain(of_countries);
-    let is_this =
-        |step: &&crate::service::WorkflowStep| step.channel == Channel::Whatsapp && step.sender.is_none_or(|id| id == sender.id);
+    let is_theirs =
+        |step: &&WorkflowStep| step.channel == Channel::Whatsapp && step.sender.is_none_or(|id| senders.contains(&id));
     // The wait of a workflow's last step is for nothing.
-    let waits = workflows.flat_map(|steps| steps.iter().rev().skip(1).filter(is_this));
-    let longest_ms = waits
-        .map(|step| step.wait_ms.unwrap_or(crate::service::WAIT_MS_DEFAULT))
-        .max();
+    let waits = workflows.flat_map(|steps| steps.iter().rev().skip(1).filter(is_theirs));
+    let longest_ms = waits.map(|step| step.wait_ms.unwrap_or(WAIT_MS_DEFAULT)).max();
     let wait_s = longest_ms.map_or(0, |ms| u64::from(ms).div_ceil(1_000) + BEYOND_THE_WAIT_S);
     wait_s.clamp(SEND_TTL_S_MIN, SEND_TTL_S_MAX)
 }
 
 impl Engine {
-    /// Creates a template, or replaces it, in all languages of a draft.
+    /// Creates a template, or replaces it, in all languages of a draft; returns it as it stands in each.
     ///
     /// # Errors
     /// [`TemplateError`]; [`TemplateError::Violations`] before anything was asked of the provider.
-    pub async fn submit_template(&self, sender: &Sender, draft: &TemplateDraft) -> Result<Vec<Submitted>, TemplateError> {
+    pub async fn submit_template(&self, sender: &Sender, draft: &TemplateDraft) -> Result<Vec<Template>, TemplateError> {
         let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
         let violations = api.violations(draft);
         if !violations.is_empty() {
@@ -119,13 +118,50 @@ impl Engine {
         }
         let requests = api.submit(draft);
         let one_each = requests.len() == draft.languages.len() && requests.len() > 1 || draft.languages.len() == 1;
-        let mut submitted = Vec::new();
+        let _listing = self.inner.accounts.listing.lock().await;
+        let (mut submitted, mut failed) = (Vec::new(), None);
         for (at, request) in requests.into_iter().enumerate() {
             let language = draft.languages.get(at).filter(|_| one_each).map(String::as_str);
-            submitted.extend(self.ask(api, request, |api, answer| api.submit_of(answer, language)).await?);
+            match self.ask(api, request, |api, answer| api.submit_of(answer, language)).await {
+                Ok(some) => submitted.extend(some),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
         }
-        self.sync_templates(sender).await?;
-        Ok(submitted)
+        // What was made before one language failed was made, and is remembered.
+        if let Some(error) = failed {
+            if !submitted.is_empty() {
+                self.remember_submitted(sender, draft, &submitted).await?;
+            }
+            return Err(error.into());
+        }
+        let mut templates = self.remember_submitted(sender, draft, &submitted).await?;
+        templates.retain(|t| *t.name == *draft.name && draft.languages.iter().any(|l| **l == *t.language));
+        Ok(templates)
+    }
+
+    /// Lists the templates anew. What was submitted a moment ago and is not on the list yet is remembered with it.
+    async fn remember_submitted(
+        &self,
+        sender: &Sender,
+        draft: &TemplateDraft,
+        submitted: &[Submitted],
+    ) -> Result<Vec<Template>, TemplateError> {
+        let mut templates = self.list_templates(sender).await?;
+        for one in submitted {
+            let is_this = |t: &Template| *t.name == *draft.name && t.language == one.language;
+            if !templates.iter().any(is_this) {
+                templates.push(made(draft, one));
+            }
+        }
+        self.keep_list(sender, templates).await
+    }
+
+    async fn keep_list(&self, sender: &Sender, templates: Vec<Template>) -> Result<Vec<Template>, TemplateError> {
+        self.apply_account(sender, &AccountInput::Listed(templates.clone())).await?;
+        Ok(templates)
     }
 
     /// Deletes a template, in one language or in all.
@@ -134,6 +170,7 @@ impl Engine {
     /// [`TemplateError`].
     pub async fn delete_template(&self, sender: &Sender, name: &str, language: Option<&str>) -> Result<(), TemplateError> {
         let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
+        let _listing = self.inner.accounts.listing.lock().await;
         let listed = self.list_templates(sender).await?;
         let mut of_name = listed.iter().filter(|t| *t.name == *name);
         let found = of_name
@@ -141,7 +178,14 @@ impl Engine {
             .ok_or(TemplateError::Unknown)?;
         let request = api.delete(name, language.map(|_| &*found.id));
         self.ask(api, request, |api, answer| api.done_of(answer)).await?;
-        self.sync_templates(sender).await?;
+        let mut left = self.list_templates(sender).await?;
+        // A list that still has it must not let it be sent until the next one.
+        for template in &mut left {
+            if *template.name == *name && language.is_none_or(|l| *template.language == *l) {
+                template.status = TemplateStatus::PendingDeletion;
+            }
+        }
+        self.keep_list(sender, left).await?;
         Ok(())
     }
 
@@ -165,8 +209,83 @@ impl Engine {
     /// # Errors
     /// [`TemplateError`].
     pub async fn sync_templates(&self, sender: &Sender) -> Result<Vec<Template>, TemplateError> {
+        let _listing = self.inner.accounts.listing.lock().await;
         let templates = self.list_templates(sender).await?;
-        self.apply_account(sender, &AccountInput::Listed(templates.clone())).await?;
-        Ok(templates)
+        self.keep_list(sender, templates).await
+    }
+}
+
+/// A template that was submitted a moment ago.
+fn made(draft: &TemplateDraft, submitted: &Submitted) -> Template {
+    Template {
+        name: draft.name.as_str().into(),
+        language: submitted.language.clone(),
+        id: submitted.id.clone(),
+        status: submitted.status,
+        reason: None,
+        quality: Quality::Unknown,
+        is_authentication: true,
+        send_ttl_s: draft.send_ttl_seconds.and_then(|s| s.try_into().ok()),
+        code_expiration_minutes: draft.code_expiration_minutes.and_then(|m| m.try_into().ok()),
+        security_disclaimer: draft.security_disclaimer,
+        button: Some(draft.button),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapcode_core::plan::IdentityChange;
+    use tapcode_core::recipient::ServiceName;
+    use tapcode_core::verification::Limits;
+
+    use super::*;
+
+    fn service(workflow: &[(Channel, Option<u32>, Option<u32>)]) -> Arc<Service> {
+        let step = |&(channel, sender, wait_ms): &(Channel, Option<u32>, Option<u32>)| WorkflowStep {
+            channel,
+            sender,
+            wait_ms,
+        };
+        Arc::new(Service {
+            name: ServiceName::parse("acme").unwrap(),
+            brand: "Acme".into(),
+            default_locale: "en".into(),
+            code_length: 6,
+            code_ttl_ms: 300_000,
+            limits: Limits::default(),
+            own_codes: false,
+            workflow: workflow.iter().map(step).collect(),
+            workflows: Vec::new(),
+            test_numbers: Vec::new(),
+            identity_change: IdentityChange::default(),
+            apps: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn meta_tries_just_longer_than_the_longest_wait_for_what_comes_after_the_account() {
+        use Channel::{Sms, Whatsapp};
+        let last = (Sms, Some(42), None);
+        for (workflow, seconds) in [
+            // The least that Meta takes.
+            (vec![(Whatsapp, Some(1), Some(10_000)), last], 30),
+            (vec![(Whatsapp, Some(1), Some(25_001)), last], 31),
+            (vec![(Whatsapp, None, Some(60_000)), last], 65),
+            // Another sender of the same account shares its templates, and one of another account does not.
+            (vec![(Whatsapp, Some(2), Some(60_000)), last], 65),
+            (vec![(Whatsapp, Some(3), Some(60_000)), last], 30),
+            // Nothing comes after the last step, so that nothing is waited for.
+            (vec![(Sms, Some(42), Some(60_000)), (Whatsapp, Some(1), Some(60_000))], 30),
+            (
+                vec![(Whatsapp, Some(1), Some(600_000)), (Whatsapp, Some(1), Some(1)), last],
+                605,
+            ),
+        ] {
+            assert_eq!(send_ttl_s(&[&service(&workflow)], &[1, 2]), seconds, "{workflow:?}");
+        }
+        let short = service(&[(Whatsapp, Some(1), Some(40_000)), last]);
+        let long = service(&[(Whatsapp, Some(1), Some(50_000)), last]);
+        assert_eq!(send_ttl_s(&[&short, &long], &[1]), 55);
+        assert_eq!(send_ttl_s(&[], &[1]), 30);
     }
 }

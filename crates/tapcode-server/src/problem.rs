@@ -83,7 +83,7 @@ codes! {
     UnknownSender "unknown_sender" 400 "A sender is not known"
         "No WhatsApp account or number with that id or number is configured." "Send an id that `GET /api/v1/whatsapp/accounts` or `GET /api/v1/numbers` lists.";
     TemplateUnknown "template_unknown" 400 "The account has no such template"
-        "The account is configured with another template, so the provider would refuse this one." "Send the template that the account is configured with.";
+        "The account is configured with another template, or its provider does not let the template be sent in that language, so it would refuse this one." "Send the template that the account is configured with, in a language that `GET /api/v1/whatsapp/templates` lists as `approved`.";
     TemplateRejected "template_rejected" 400 "The provider would reject the template"
         "The template breaks rules of the provider's; nothing was asked of it." "Mend what `errors` names; `source` is where each rule was read.";
     NoTemplates "no_templates" 400 "The account has no templates to manage"

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tapcode_core::account::{AccountInput, News};
 use tapcode_core::id::KeyId;
 use tapcode_core::number::Number;
-use tapcode_core::plan::Channel;
+use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::verification::{Limits, Purpose};
 use tapcode_engine::access::Caller;
@@ -90,7 +91,7 @@ impl Stage {
             workflow,
             workflows: Vec::new(),
             test_numbers: Vec::new(),
-            identity_change: tapcode_core::plan::IdentityChange::default(),
+            identity_change: IdentityChange::default(),
             apps: Vec::new(),
         };
         let services = vec![
@@ -104,7 +105,7 @@ impl Stage {
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
             directory: Directory::new(services, senders),
-            rates: RateCards::built_in(),
+            rates: RateCards::default(),
             history_ms: 3_600_000,
         });
         engine.start();
@@ -343,6 +344,25 @@ async fn no_other_name_and_no_other_page_gets_anything() {
         .header("sec-fetch-mode", "cors");
     assert_eq!(theirs.send().await.unwrap().status(), 403);
     assert!(stage.phones.all()[0].messages.is_empty(), "nothing was begun");
+}
+
+#[tokio::test]
+async fn what_is_about_an_account_is_about_no_phone_and_holds_nothing_up() {
+    let stage = Stage::set().await;
+    let sender = Arc::clone(stage.engine.directory().sender(Channel::Whatsapp, 9).unwrap());
+    let remark = || {
+        AccountInput::News(vec![News::Remark {
+            about: "account_alert",
+            detail: "OBA_APPROVED".into(),
+        }])
+    };
+    stage.engine.apply_account(&sender, &remark()).await.unwrap();
+    let mut events = stage.stream().await;
+    events.next().await.unwrap();
+    stage.engine.apply_account(&sender, &remark()).await.unwrap();
+    stage.begin(FIRST).await;
+    let seen = events.until_decided("Delivered on WhatsApp").await;
+    assert_eq!(titles(&seen)[..2], ["Began", "Queued on WhatsApp"]);
 }
 
 #[tokio::test]

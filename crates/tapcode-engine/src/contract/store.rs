@@ -183,10 +183,6 @@ pub struct Place(pub u64);
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every line is about a recipient; a box would cost each of them an allocation"
-)]
 pub enum Line {
     /// About a number of a service.
     Recipient(Entry),

@@ -8,11 +8,13 @@ use tapcode_core::account::{Breaker, BreakerScope, MessagingLimit, Quality};
 use tapcode_core::number::Number;
 use tapcode_core::plan::Channel;
 use tapcode_engine::accounts::AccountView;
+use tapcode_engine::contract::account::AccountApi;
 use tapcode_engine::contract::store::Right;
 use tapcode_engine::service::{SANDBOX_SENDER, Sender, Service, WorkflowStep};
 use utoipa::ToSchema;
 
 use crate::api::Shared;
+use crate::api::announce::ScopeAnswer;
 use crate::api::call::{Answered, Call, answer, scope_of};
 use crate::api::operation::{Body, Operation, Route, Success, keyed, schema};
 use crate::api::refusal::of_verification;
@@ -34,7 +36,7 @@ struct Whole<T> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the documentation's form of `Whole`")]
 pub(crate) struct AccountList {
-    data: Vec<AccountAnswer>,
+    data: Vec<AccountAnswer<'static>>,
     next_cursor: Option<String>,
 }
 
@@ -42,7 +44,7 @@ pub(crate) struct AccountList {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the documentation's form of `Whole`")]
 pub(crate) struct NumberList {
-    data: Vec<NumberAnswer>,
+    data: Vec<NumberAnswer<'static>>,
     next_cursor: Option<String>,
 }
 
@@ -56,57 +58,80 @@ pub(crate) struct ServiceList {
 
 /// A WhatsApp account.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct AccountAnswer {
+pub(crate) struct AccountAnswer<'a> {
     /// Its number in the configuration: the `account_id` of messages.
     id: u32,
     /// Whose API carries its messages.
     provider: &'static str,
     /// Its phone number or name, where it is configured.
-    number: Option<String>,
+    number: Option<&'a str>,
     /// The template that its messages use.
-    template: Option<String>,
-    /// Its health as its provider last told it; `null` where the provider has none.
-    health: Option<HealthAnswer>,
-    /// Why messages go over the next route for now. Empty when it is well.
-    breakers: Vec<BreakerAnswer>,
+    template: Option<&'a str>,
+    /// The template's language where it has none for a locale, as the provider writes it.
+    language: Option<&'a str>,
+    /// Its health as its provider last told it; `null` where the provider has none, and for a key whose service does not
+    /// use the account.
+    health: Option<AccountHealthAnswer<'a>>,
+    /// Why messages go over the next route for now. Empty when it is well, and for a key whose service does not use the
+    /// account.
+    breakers: Vec<BreakerAnswer<'a>>,
 }
 
 /// What a provider says of an account and its number.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct HealthAnswer {
+pub(crate) struct AccountHealthAnswer<'a> {
     /// When it was last read; `null`: never yet.
     #[schema(value_type = Option<String>, format = DateTime)]
     read_at: Option<Moment>,
     /// Why the last reading failed, if it did.
-    unreadable: Option<String>,
+    unreadable: Option<&'a str>,
     /// The name that people see.
-    verified_name: Option<String>,
+    verified_name: Option<&'a str>,
     /// The number's status in the provider's word.
-    status: Option<String>,
+    status: Option<&'a str>,
     /// `green`, `yellow`, `red` or `unknown`.
     quality: &'static str,
     /// Messages a second that the provider takes.
     messages_per_second: Option<u32>,
-    /// How many people it may write to within 24 hours; `null`: as many as there are, or not known.
-    messaging_limit: Option<u32>,
-    /// Whether there is no such limit; `null`: not known.
-    unlimited: Option<bool>,
-    /// How many it wrote to within 24 hours, by our own count.
+    /// How many people it may write to within 24 hours; `null`: not known.
+    messaging_limit: Option<LimitAnswer>,
+    /// How many it wrote to within 24 hours, by our own count. Not counted once the limit is `unlimited`.
     people_written_to: usize,
+    /// How many templates it has, each language counted; `null`: never asked for.
+    templates: Option<usize>,
     /// The languages in which the template may be sent; `null`: never asked for.
-    template_languages: Option<Vec<String>>,
+    template_languages: Option<Vec<&'a str>>,
+}
+
+/// A number, or the word `unlimited`.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum LimitAnswer {
+    /// So many people.
+    People(u32),
+    /// Always `unlimited`.
+    Word(&'static str),
+}
+
+impl From<MessagingLimit> for LimitAnswer {
+    fn from(limit: MessagingLimit) -> Self {
+        match limit {
+            MessagingLimit::People(most) => Self::People(most),
+            MessagingLimit::Unlimited => Self::Word("unlimited"),
+        }
+    }
 }
 
 /// An open breaker.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct BreakerAnswer {
-    /// `account`, `number`, `template` or `country`.
-    scope: &'static str,
-    /// The template, the country or the sender that is meant.
-    of: Option<String>,
+pub(crate) struct BreakerAnswer<'a> {
+    #[serde(flatten)]
+    #[schema(inline)]
+    scope: ScopeAnswer<'a>,
     /// The provider's code, or `blocked`, `restricted` or `burst`.
-    code: String,
-    detail: String,
+    code: &'a str,
+    /// What the provider said, for people.
+    detail: &'a str,
     #[schema(value_type = String, format = DateTime)]
     opened_at: Moment,
     /// When one message, or a look at the account's health, finds out whether it can close.
@@ -114,79 +139,93 @@ pub(crate) struct BreakerAnswer {
     probe_at: Moment,
 }
 
-impl From<&Breaker> for BreakerAnswer {
-    fn from(breaker: &Breaker) -> Self {
+impl<'a> From<&'a Breaker> for BreakerAnswer<'a> {
+    fn from(breaker: &'a Breaker) -> Self {
         Self {
-            scope: breaker.scope.as_str(),
-            of: match &breaker.scope {
-                BreakerScope::Account => None,
-                BreakerScope::Sender(sender) => Some(sender.to_string()),
-                BreakerScope::Template { name, language: None } => Some(name.to_string()),
-                BreakerScope::Template {
-                    name,
-                    language: Some(language),
-                } => Some(format!("{name} in {language}")),
-                BreakerScope::Country(country) => Some(country.as_str().to_owned()),
-            },
-            code: breaker.code.to_string(),
-            detail: breaker.detail.to_string(),
+            scope: (&breaker.scope).into(),
+            code: &breaker.code,
+            detail: &breaker.detail,
             opened_at: Moment(breaker.opened_at),
             probe_at: Moment(breaker.probe_at),
         }
     }
 }
 
-/// The breakers that a sender's messages may meet.
-fn breakers(view: &AccountView, sender: &Sender) -> Vec<BreakerAnswer> {
-    let others = |b: &&Breaker| !matches!(b.scope, BreakerScope::Sender(of) if of != sender.id);
-    view.account.breakers.iter().filter(others).map(Into::into).collect()
+/// A sender and, for whoever may see it, how its account stands.
+struct Seen {
+    sender: Arc<Sender>,
+    view: Option<AccountView>,
 }
 
-fn account_answer(call: &Call, sender: &Sender) -> AccountAnswer {
-    let view = call.engine().account(sender);
-    let facts = view.account.sender(sender.id);
-    let api = sender.provider.account_api();
-    let approved = |template: &str| {
-        view.account
-            .approved(template)
-            .map(|all| all.into_iter().map(str::to_owned).collect())
-    };
-    let health = api.map(|api| HealthAnswer {
-        read_at: view.account.read_at.map(Moment),
-        unreadable: view.account.unreadable.as_deref().map(str::to_owned),
-        verified_name: facts.and_then(|f| f.verified_name.as_deref()).map(str::to_owned),
-        status: facts.and_then(|f| f.status.as_deref()).map(str::to_owned),
+impl Seen {
+    fn of(call: &Call, sender: &Arc<Sender>) -> Self {
+        Self {
+            sender: Arc::clone(sender),
+            view: call.sees_account_of(sender).then(|| call.engine().account(sender)),
+        }
+    }
+
+    /// The breakers that the sender's messages may meet.
+    fn breakers(&self) -> Vec<BreakerAnswer<'_>> {
+        let others = |b: &&Breaker| !matches!(b.scope, BreakerScope::Sender(of) if of != self.sender.id);
+        let all = self.view.iter().flat_map(|view| &view.account.breakers);
+        all.filter(others).map(Into::into).collect()
+    }
+
+    fn account(&self) -> AccountAnswer<'_> {
+        let sender = &self.sender;
+        let api = sender.provider.account_api();
+        AccountAnswer {
+            id: sender.id,
+            provider: sender.provider.id(),
+            number: sender.number.as_deref(),
+            template: sender.template.as_deref(),
+            language: api.map(AccountApi::default_language),
+            health: api.zip(self.view.as_ref()).map(|(api, view)| health(api, view, sender.id)),
+            breakers: self.breakers(),
+        }
+    }
+
+    fn number(&self) -> NumberAnswer<'_> {
+        NumberAnswer {
+            id: self.sender.id,
+            provider: self.sender.provider.id(),
+            number: self.sender.number.as_deref(),
+            dedicated_to: self.sender.codes_only.then_some("otp"),
+            breakers: self.breakers(),
+        }
+    }
+}
+
+fn health<'a>(api: &dyn AccountApi, view: &'a AccountView, sender: u32) -> AccountHealthAnswer<'a> {
+    let account = &view.account;
+    let facts = account.sender(sender);
+    AccountHealthAnswer {
+        read_at: account.read_at.map(Moment),
+        unreadable: account.unreadable.as_deref(),
+        verified_name: facts.and_then(|f| f.verified_name.as_deref()),
+        status: facts.and_then(|f| f.status.as_deref()),
         quality: facts.map_or(Quality::Unknown, |f| f.quality).as_str(),
         messages_per_second: facts.and_then(|f| f.messages_per_second),
-        messaging_limit: match view.account.messaging_limit {
-            Some(MessagingLimit::People(most)) => Some(most),
-            Some(MessagingLimit::Unlimited) | None => None,
-        },
-        unlimited: view.account.messaging_limit.map(|limit| limit == MessagingLimit::Unlimited),
+        messaging_limit: account.messaging_limit.map(Into::into),
         people_written_to: view.people_written_to,
-        template_languages: approved(api.template()),
-    });
-    AccountAnswer {
-        id: sender.id,
-        provider: sender.provider.id(),
-        number: sender.number.as_deref().map(str::to_owned),
-        template: sender.template.as_deref().map(str::to_owned),
-        health,
-        breakers: breakers(&view, sender),
+        templates: account.templates.as_ref().map(Vec::len),
+        template_languages: account.approved(api.template()),
     }
 }
 
 /// An SMS number.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct NumberAnswer {
+pub(crate) struct NumberAnswer<'a> {
     /// Its number in the configuration: the `from_number_id` of messages.
     id: u32,
     provider: &'static str,
-    number: Option<String>,
+    number: Option<&'a str>,
     /// `otp` where it carries codes only.
     dedicated_to: Option<&'static str>,
-    /// Why messages go over the next route for now. Empty when it is well.
-    breakers: Vec<BreakerAnswer>,
+    /// Why messages go over the next route for now. Empty when it is well, and for a key whose service does not use the
+    /// number.
+    breakers: Vec<BreakerAnswer<'a>>,
 }
 
 /// A service and its policy.
@@ -236,14 +275,14 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         means: "The accounts.",
         media: "application/json",
         schema: Some(schema::<AccountList>),
-        example: r#"{"data":[{"id":1,"provider":"whatsapp_cloud","number":null,"template":"login_otp","health":{"read_at":"2026-11-23T09:00:00.000Z","unreadable":null,"verified_name":"Acme","status":"CONNECTED","quality":"green","messages_per_second":80,"messaging_limit":2000,"unlimited":false,"people_written_to":17,"template_languages":["en","nl"]},"breakers":[]}],"next_cursor":null}"#,
+        example: r#"{"data":[{"id":1,"provider":"whatsapp_cloud","number":null,"template":"login_otp","language":"en","health":{"read_at":"2026-11-23T09:00:00.000Z","unreadable":null,"verified_name":"Acme","status":"CONNECTED","quality":"green","messages_per_second":80,"messaging_limit":2000,"people_written_to":17,"templates":2,"template_languages":["en","nl"]},"breakers":[{"scope":"country","country":"SA","code":"130497","detail":"Business account is restricted from messaging users in this country.","opened_at":"2026-11-23T09:00:00.000Z","probe_at":"2026-11-23T09:00:30.000Z"}]}],"next_cursor":null}"#,
     }];
     const REFRESHED: &[Success] = &[Success {
         status: 200,
         means: "The account as its provider tells it now.",
         media: "application/json",
-        schema: Some(schema::<AccountAnswer>),
-        example: r#"{"id":1,"provider":"whatsapp_cloud","number":null,"template":"login_otp","health":null,"breakers":[]}"#,
+        schema: Some(schema::<AccountAnswer<'static>>),
+        example: r#"{"id":1,"provider":"whatsapp_cloud","number":null,"template":"login_otp","language":"en","health":{"read_at":"2026-11-23T09:00:00.000Z","unreadable":null,"verified_name":"Acme","status":"CONNECTED","quality":"green","messages_per_second":80,"messaging_limit":"unlimited","people_written_to":0,"templates":2,"template_languages":["en","nl"]},"breakers":[]}"#,
     }];
     const NUMBERS: &[Success] = &[Success {
         status: 200,
@@ -287,7 +326,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                 "listWhatsappAccounts",
                 "/api/v1/whatsapp/accounts",
                 "List WhatsApp accounts",
-                "As configured.",
+                "As configured, and how each stands: its health as the provider last told it, and why messages go over the next route for now.",
                 ACCOUNTS,
             ),
             shared,
@@ -324,7 +363,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                 "listNumbers",
                 "/api/v1/numbers",
                 "List SMS numbers",
-                "As configured.",
+                "As configured, and why messages go over the next route for now.",
                 NUMBERS,
             ),
             shared,
@@ -368,43 +407,30 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
 
 async fn accounts(call: Call) -> Answered {
     call.query().done()?;
-    Ok(list(senders(&call, Channel::Whatsapp, |s| account_answer(&call, s))))
+    let seen = senders(&call, Channel::Whatsapp);
+    Ok(list(seen.iter().map(Seen::account).collect()))
 }
 
 async fn refresh(call: Call) -> Answered {
     call.query().done()?;
     nothing_in(&call)?;
-    let id = call.path("account_id").parse().ok();
-    let directory = call.engine().directory();
-    let found = id
-        .and_then(|id| directory.sender(Channel::Whatsapp, id))
-        .filter(|s| s.id != SANDBOX_SENDER);
-    let sender =
-        found.ok_or_else(|| Problem::new(Code::UnknownSender).detail("no WhatsApp account with this id is configured"))?;
-    let read = call.engine().read_account(sender).await;
+    let sender = templates::account_in_path(&call)?;
+    let read = call.engine().read_account(&sender).await;
     read.map_err(|error| templates::problem(error.into()))?;
-    Ok(answer(StatusCode::OK, &account_answer(&call, sender)))
+    Ok(answer(StatusCode::OK, &Seen::of(&call, &sender).account()))
 }
 
 async fn numbers(call: Call) -> Answered {
     call.query().done()?;
-    Ok(list(senders(&call, Channel::Sms, |s| NumberAnswer {
-        id: s.id,
-        provider: s.provider.id(),
-        number: s.number.as_deref().map(str::to_owned),
-        dedicated_to: s.codes_only.then_some("otp"),
-        breakers: breakers(&call.engine().account(s), s),
-    })))
+    let seen = senders(&call, Channel::Sms);
+    Ok(list(seen.iter().map(Seen::number).collect()))
 }
 
-fn senders<T>(call: &Call, channel: Channel, shown: impl Fn(&Sender) -> T) -> Vec<T> {
+fn senders(call: &Call, channel: Channel) -> Vec<Seen> {
     let directory = call.engine().directory();
-    directory
-        .senders()
-        .into_iter()
-        .filter(|s| s.channel == channel && s.id != SANDBOX_SENDER)
-        .map(|s| shown(s))
-        .collect()
+    let all = directory.senders().into_iter();
+    let configured = all.filter(|s| s.channel == channel && s.id != SANDBOX_SENDER);
+    configured.map(|s| Seen::of(call, s)).collect()
 }
 
 async fn services(call: Call) -> Answered {

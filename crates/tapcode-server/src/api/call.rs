@@ -13,11 +13,12 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use tapcode_core::id::IdError;
-use tapcode_core::recipient::Scope;
+use tapcode_core::recipient::{Mode, Scope, ServiceName};
 use tapcode_engine::access::Caller;
 use tapcode_engine::contract::store::Right;
 use tapcode_engine::engine::{Engine, Rendered};
 use tapcode_engine::keyring::Digest;
+use tapcode_engine::service::Sender;
 
 use crate::App;
 use crate::api::Shared;
@@ -154,6 +155,18 @@ impl Call {
     /// The key belongs to the caller's scope and the operation; the fingerprint covers the path and the raw body. A key
     /// that may not read numbers is kept apart from one that may: an answer shows what its asker may see.
     pub(crate) fn idempotency_key(&self, operation: &str) -> Result<Option<IdempotencyKey>, Problem> {
+        let Scope { service, mode } = self.scope()?;
+        self.idempotency_key_in(service.as_str(), mode, operation)
+    }
+
+    /// The same for an operation that is about no service's recipients.
+    pub(crate) fn idempotency_key_of_all(&self, operation: &str) -> Result<Option<IdempotencyKey>, Problem> {
+        // No service has a name without a letter.
+        let service = self.caller.service.as_ref().map_or("", |service| service.as_str());
+        self.idempotency_key_in(service, self.caller.mode, operation)
+    }
+
+    fn idempotency_key_in(&self, service: &str, mode: Mode, operation: &str) -> Result<Option<IdempotencyKey>, Problem> {
         let mut given = self.parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = given.next() else { return Ok(None) };
         let text = value.as_bytes();
@@ -161,11 +174,10 @@ impl Call {
         if !fits || given.next().is_some() {
             return Err(Problem::new(Code::InvalidIdempotencyKey));
         }
-        let Scope { service, mode } = self.scope()?;
         let may_read: &[u8] = if self.caller.may(Right::Read) { b"reads" } else { b"" };
         let keyring = self.engine().keyring();
         let scope = [
-            service.as_str().as_bytes(),
+            service.as_bytes(),
             mode.as_str().as_bytes(),
             may_read,
             operation.as_bytes(),
@@ -175,6 +187,14 @@ impl Call {
             key: keyring.digest(Digest::IdempotencyKey, &scope),
             fingerprint: keyring.digest(Digest::RequestBody, &[self.parts.uri.path().as_bytes(), &self.body]),
         }))
+    }
+
+    /// Whether the caller may see how an account at a provider stands: whose key is of no service may, and who is of a
+    /// service that sends over it.
+    pub(crate) fn sees_account_of(&self, sender: &Sender) -> bool {
+        let directory = self.engine().directory();
+        let uses = |own: &ServiceName| directory.services_of(&sender.account()).iter().any(|s| s.name == *own);
+        self.caller.service.as_ref().is_none_or(uses)
     }
 
     /// The scope of everything this call touches.

@@ -406,12 +406,12 @@ fn whatsapp_message(call: &Call, json: &Json<'_>) -> Result<Ready, Problem> {
         return Err(Problem::at(
             Code::TemplateUnknown,
             "/template/name",
-            Code::TemplateUnknown.registered().means,
+            "the account is configured with another template, so the provider would refuse this one",
         ));
     }
-    let view = named.sender(Channel::Whatsapp, account).map(|s| call.engine().account(s));
-    if let Some(approved) = view.as_ref().and_then(|v| v.account.approved(&name))
-        && !approved.contains(&language.as_str())
+    let configured = named.sender(Channel::Whatsapp, account);
+    if let Some(approved) = configured.and_then(|s| call.engine().approved_languages(s, &name))
+        && !approved.iter().any(|l| **l == *language)
     {
         let detail = if approved.is_empty() {
             "Meta lets the template be sent in no language now".to_owned()

@@ -23,7 +23,7 @@ mod verifications;
 use std::sync::Arc;
 
 use axum::Router;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::App;
 use crate::api::operation::Route;
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) waits: Semaphore,
     /// What `/readyz` saw last.
     pub(crate) ready: LastLook,
+    /// One template is created at a time: providers take few such requests, and one that is repeated meets its answer.
+    pub(crate) templates: Mutex<()>,
 }
 
 /// The routes of the API.
@@ -54,6 +56,7 @@ fn routes(app: &App) -> Vec<Route> {
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         waits: Semaphore::new(WAITS_MAX),
         ready: LastLook::default(),
+        templates: Mutex::default(),
     });
     let mut routes = verifications::routes(&shared);
     routes.extend(messages::routes(&shared));

@@ -16,10 +16,13 @@ pub(crate) fn document(operations: &[&Operation], version: &str, public_url: &st
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method.as_str().to_ascii_lowercase()] = described;
     }
-    let mut components: Map<String, Value> = schemas
-        .into_iter()
-        .map(|(name, schema)| (name, serde_json::to_value(schema).expect("a schema is plain data")))
-        .collect();
+    let mut components: Map<String, Value> = Map::new();
+    for (name, schema) in schemas {
+        let schema = serde_json::to_value(schema).expect("a schema is plain data");
+        if let Some(other) = components.insert(name.clone(), schema) {
+            assert!(other == components[&name], "two schemas are called {name}");
+        }
+    }
     components.insert("Problem".into(), problem_schema());
     components.sort_keys();
     json!({
@@ -208,6 +211,7 @@ fn problem_schema() -> Value {
                         "pointer": { "type": "string", "description": "JSON Pointer into the body, or `?name` for a query parameter." },
                         "code": { "type": "string", "enum": words },
                         "detail": { "type": "string" },
+                        "source": { "type": "string", "format": "uri", "description": "Where the rule was read, for a rule of a provider's." },
                     },
                 },
             },

@@ -1,20 +1,24 @@
 //! How does an operator run WhatsApp templates over the API?
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Method, StatusCode};
 use serde::Serialize;
 use tapcode_core::account::{ButtonKind, Template, TemplateStatus};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::account::{AccountError, App, TemplateDraft, Violation};
 use tapcode_engine::contract::store::Right;
+use tapcode_engine::engine::EngineError;
 use tapcode_engine::service::{SANDBOX_SENDER, Sender};
 use tapcode_engine::templates::{TemplateError, default_draft};
 use utoipa::ToSchema;
 
 use crate::api::Shared;
-use crate::api::call::{Answered, Call, answer};
+use crate::api::call::{Answered, Call, IdempotencyKey, answer, replayed, to_json, written};
 use crate::api::operation::{Body, Operation, Parameter, Route, Success, keyed, schema};
 use crate::api::reader::{Field, Reading};
 use crate::api::refusal::unavailable;
@@ -22,8 +26,6 @@ use crate::api::verifications::EmptyBody;
 use crate::problem::{Code, FieldProblem, Problem};
 
 const TAG: &str = "WhatsApp templates";
-/// Longest text of a field, in bytes: beyond every bound of Meta's, so that those are told as what they are.
-const TEXT_MAX: usize = 2_048;
 /// Most languages that are read: more than Meta has.
 const LANGUAGES_MAX: usize = 128;
 /// Most apps that are read: more than Meta takes.
@@ -35,7 +37,7 @@ const APPS_MAX: usize = 32;
     dead_code,
     reason = "the documentation's form of what `draft` reads; a test holds the two together"
 )]
-pub(crate) struct TemplateBody {
+pub(crate) struct TemplateDraftBody {
     /// The account's number in the configuration.
     account_id: u32,
     /// 1 to 512 of `a-z`, `0-9` and `_`.
@@ -49,6 +51,22 @@ pub(crate) struct TemplateBody {
     /// Default: `copy_code`.
     button: Option<ButtonBody>,
     /// How long Meta tries to deliver: 30 to 900, or -1 for 30 days. Default: just above the wait for the fallback.
+    send_ttl_seconds: Option<i64>,
+}
+
+/// A template as an operator wants to see it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the documentation's form of what `looked_at` reads")]
+pub(crate) struct PreviewBody {
+    /// As Meta writes them. Default: the ones that are configured.
+    languages: Option<Vec<String>>,
+    /// Whether the body says not to share the code. Default `true`.
+    security_disclaimer: Option<bool>,
+    /// The minutes that the footer names, 1 to 90. Default: the shortest life of a code of the services that use the account.
+    code_expiration_minutes: Option<i64>,
+    /// Default: `copy_code`.
+    button: Option<ButtonBody>,
+    /// How long Meta tries to deliver. It shows nowhere.
     send_ttl_seconds: Option<i64>,
 }
 
@@ -139,7 +157,7 @@ const PREVIEW: &str = r#"{"data":[{"language":"en","body":"*{{1}}* is your verif
 const ACCOUNT: Parameter = Parameter {
     name: "account_id",
     kind: "integer",
-    means: "Of this account only. Default: all.",
+    means: "Of this account only. Default: all; for a service's key all that its workflows use.",
 };
 
 /// The operations of this page.
@@ -241,16 +259,17 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         keyed(
             Operation {
                 body: Some(Body {
-                    schema: schema::<TemplateBody>,
+                    schema: schema::<TemplateDraftBody>,
                     required: true,
                     example: DRAFT,
                 }),
+                idempotent: true,
                 ..base(
                     "createTemplate",
                     Method::POST,
                     "/api/v1/whatsapp/templates",
                     "Create or replace a template",
-                    "In all its languages at once. Whatever Meta would reject is refused here first, every rule at once. Doing it twice is doing it once.",
+                    "In all its languages at once. Whatever Meta would reject is refused here first, every rule at once, and nothing is asked of Meta then. A language that is there already is replaced and reviewed anew.",
                     CREATED,
                 )
             },
@@ -311,7 +330,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         keyed(
             Operation {
                 body: Some(Body {
-                    schema: schema::<TemplateBody>,
+                    schema: schema::<PreviewBody>,
                     required: false,
                     example: LOOK,
                 }),
@@ -330,28 +349,37 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
     ]
 }
 
+const NO_ACCOUNT: &str = "no WhatsApp account with this id is configured, or none that the key's service uses";
+
+/// The configured account with this id, if the caller may see how it stands: an account that a key's service does not use
+/// is the same as none.
+fn account(call: &Call, id: u32) -> Option<Arc<Sender>> {
+    let directory = call.engine().directory();
+    let named = directory.sender(Channel::Whatsapp, id).filter(|s| s.id != SANDBOX_SENDER);
+    named.filter(|s| call.sees_account_of(s)).cloned()
+}
+
 /// The accounts that are meant: the one that is named, else all that have templates.
 fn accounts(call: &Call, id: Option<u32>) -> Result<Vec<Arc<Sender>>, Problem> {
-    let directory = call.engine().directory();
-    match id {
-        Some(id) => {
-            let named = directory.sender(Channel::Whatsapp, id).filter(|s| s.id != SANDBOX_SENDER);
-            let unknown = || Problem::new(Code::UnknownSender).detail("no WhatsApp account with this id is configured");
-            Ok(vec![Arc::clone(named.ok_or_else(unknown)?)])
-        }
-        None => {
-            let all = directory.senders().into_iter();
-            let whatsapp = all.filter(|s| s.channel == Channel::Whatsapp && s.provider.account_api().is_some());
-            Ok(whatsapp.cloned().collect())
-        }
+    if let Some(id) = id {
+        let named = account(call, id).ok_or_else(|| Problem::at(Code::UnknownSender, "?account_id", NO_ACCOUNT))?;
+        return Ok(vec![named]);
     }
+    let directory = call.engine().directory();
+    let all = directory.senders().into_iter().cloned();
+    let has_templates = |s: &Arc<Sender>| s.channel == Channel::Whatsapp && s.provider.account_api().is_some();
+    Ok(all.filter(|s| has_templates(s) && call.sees_account_of(s)).collect())
+}
+
+/// The account that the path names.
+pub(crate) fn account_in_path(call: &Call) -> Result<Arc<Sender>, Problem> {
+    let id = call.path("account_id").parse().ok();
+    id.and_then(|id| account(call, id))
+        .ok_or_else(|| Problem::new(Code::UnknownSender).detail(NO_ACCOUNT))
 }
 
 fn in_path(call: &Call) -> Result<(Arc<Sender>, String), Problem> {
-    let id = call.path("account_id").parse().ok();
-    let id = id.ok_or_else(|| Problem::new(Code::UnknownSender).detail("an account's id is a whole number"))?;
-    let sender = accounts(call, Some(id))?.remove(0);
-    Ok((sender, call.path("name").to_owned()))
+    Ok((account_in_path(call)?, call.path("name").to_owned()))
 }
 
 fn shown(sender: &Sender, template: &Template) -> TemplateAnswerOwned {
@@ -367,6 +395,14 @@ struct TemplateAnswerOwned {
 }
 
 impl TemplateAnswerOwned {
+    fn place(&self) -> Place {
+        Place {
+            account_id: self.account_id,
+            name: self.template.name.clone(),
+            language: self.template.language.clone(),
+        }
+    }
+
     fn answer(&self) -> TemplateAnswer<'_> {
         let t = &self.template;
         TemplateAnswer {
@@ -392,8 +428,39 @@ fn known(call: &Call, sender: &Sender) -> Vec<TemplateAnswerOwned> {
 }
 
 fn page(status: StatusCode, all: &[TemplateAnswerOwned], next_cursor: Option<String>) -> http::Response<axum::body::Body> {
+    answer(status, &listed(all, next_cursor))
+}
+
+fn listed(all: &[TemplateAnswerOwned], next_cursor: Option<String>) -> TemplateList<'_> {
     let data = all.iter().map(TemplateAnswerOwned::answer).collect();
-    answer(status, &TemplateList { data, next_cursor })
+    TemplateList { data, next_cursor }
+}
+
+/// Where a template stands in the list, and as a cursor: what is created or deleted meanwhile moves nobody's page.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    account_id: u32,
+    name: Box<str>,
+    language: Box<str>,
+}
+
+impl Place {
+    fn parse(text: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let mut parts = text.splitn(3, ' ');
+        Some(Self {
+            account_id: parts.next()?.parse().ok()?,
+            language: parts.next()?.into(),
+            name: parts.next()?.into(),
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{} {} {}", self.account_id, self.language, self.name);
+        f.write_str(&URL_SAFE_NO_PAD.encode(text))
+    }
 }
 
 async fn list(call: Call) -> Answered {
@@ -409,11 +476,11 @@ async fn list(call: Call) -> Answered {
         (Code::InvalidRequest, "a template's status belongs here, such as approved"),
         |t| TemplateStatus::ALL.into_iter().find(|s| s.as_str() == t),
     );
-    let from: usize = query
-        .read("cursor", (Code::InvalidCursor, Code::InvalidCursor.registered().means), |t| {
-            t.parse().ok()
-        })
-        .unwrap_or(0);
+    let after = query.read(
+        "cursor",
+        (Code::InvalidCursor, Code::InvalidCursor.registered().means),
+        Place::parse,
+    );
     let limit = query.limit();
     query.done()?;
     let mut all = Vec::new();
@@ -421,22 +488,42 @@ async fn list(call: Call) -> Answered {
         all.extend(known(&call, &sender));
     }
     all.retain(|t| name.as_deref().is_none_or(|n| *t.template.name == *n) && status.is_none_or(|s| t.template.status == s));
-    all.sort_by(|a, b| {
-        let key = |t: &TemplateAnswerOwned| (t.account_id, t.template.name.clone(), t.template.language.clone());
-        key(a).cmp(&key(b))
-    });
-    let next = (all.len() > from.saturating_add(limit)).then(|| (from + limit).to_string());
-    let wanted: Vec<_> = all.into_iter().skip(from).take(limit).collect();
-    Ok(page(StatusCode::OK, &wanted, next))
+    all.sort_by_cached_key(TemplateAnswerOwned::place);
+    all.retain(|t| after.as_ref().is_none_or(|after| t.place() > *after));
+    let has_more = all.len() > limit;
+    all.truncate(limit);
+    let next = all.last().filter(|_| has_more).map(|last| last.place().to_string());
+    Ok(page(StatusCode::OK, &all, next))
 }
 
 async fn create(call: Call) -> Answered {
     call.query().done()?;
     let (sender, draft) = wanted(&call)?;
-    call.engine().submit_template(&sender, &draft).await.map_err(problem)?;
-    let mut made = known(&call, &sender);
-    made.retain(|t| *t.template.name == *draft.name && draft.languages.iter().any(|l| **l == *t.template.language));
-    Ok(page(StatusCode::CREATED, &made, None))
+    let key = call.idempotency_key_of_all("createTemplate")?;
+    // Whoever repeats a request that is being answered waits for its answer.
+    let _turn = call.shared.templates.lock().await;
+    if let Some(IdempotencyKey { key, fingerprint }) = &key {
+        let before = call.engine().answered_before(key, fingerprint).await.map_err(undecided)?;
+        if let Some(before) = before {
+            return Ok(replayed(before));
+        }
+    }
+    let made = call.engine().submit_template(&sender, &draft).await.map_err(problem)?;
+    let made: Vec<_> = made.iter().map(|t| shown(&sender, t)).collect();
+    let body = to_json(&listed(&made, None));
+    if let Some(IdempotencyKey { key, fingerprint }) = key {
+        let rendered = (StatusCode::CREATED.as_u16(), body.clone());
+        let remembered = call.engine().remember_answer(key, fingerprint, &rendered).await;
+        remembered.map_err(undecided)?;
+    }
+    Ok(written(StatusCode::CREATED, body))
+}
+
+fn undecided(error: EngineError) -> Problem {
+    match error {
+        EngineError::KeyReused => Problem::new(Code::IdempotencyKeyReused),
+        error @ EngineError::Unavailable(_) => unavailable(&error),
+    }
 }
 
 fn wanted(call: &Call) -> Result<(Arc<Sender>, TemplateDraft), Problem> {
@@ -451,8 +538,7 @@ fn wanted(call: &Call) -> Result<(Arc<Sender>, TemplateDraft), Problem> {
     let (Some(account), Some(name)) = (account, name) else {
         return Err(Problem::new(Code::InvalidRequest));
     };
-    let at_account = |p: Problem| Problem::at(Code::UnknownSender, "/account_id", p.says().to_owned());
-    let sender = accounts(call, Some(account)).map_err(at_account)?.remove(0);
+    let sender = self::account(call, account).ok_or_else(|| Problem::at(Code::UnknownSender, "/account_id", NO_ACCOUNT))?;
     let draft = wish.draft(call, &sender, &name);
     Ok((sender, draft))
 }
@@ -548,14 +634,15 @@ struct Button {
     zero_tap_terms_accepted: bool,
 }
 
+/// Any text: whoever knows the provider's rules says what is wrong with it. The body's bound is its bound.
 fn text(field: &Field<'_>) -> Option<String> {
-    field.line(TEXT_MAX).map(ToOwned::to_owned)
+    field.text().map(ToOwned::to_owned)
 }
 
 impl Wish {
     fn read(fields: &mut crate::api::reader::Fields<'_>) -> Self {
         let languages = fields.optional("languages", |f| {
-            let items: Vec<Option<String>> = f.list(1, LANGUAGES_MAX)?.iter().map(text).collect();
+            let items: Vec<Option<String>> = f.list(0, LANGUAGES_MAX)?.iter().map(text).collect();
             items.into_iter().collect()
         });
         Self {
@@ -594,8 +681,8 @@ fn button(field: &Field<'_>) -> Option<Button> {
         let wanted = "a button is copy_code, one_tap or zero_tap";
         ButtonKind::parse(text).or_else(|| f.fail(Code::InvalidRequest, wanted))
     });
-    let own = fields.optional("text", |f| f.text().map(ToOwned::to_owned));
-    let autofill = fields.optional("autofill_text", |f| f.text().map(ToOwned::to_owned));
+    let own = fields.optional("text", |f| text(&f));
+    let autofill = fields.optional("autofill_text", |f| text(&f));
     let apps = fields.optional("apps", |f| {
         let apps: Vec<Option<App>> = f.list(0, APPS_MAX)?.iter().map(app).collect();
         apps.into_iter().collect()
@@ -632,9 +719,11 @@ pub(crate) fn problem(error: TemplateError) -> Problem {
             Problem::new(Code::ProviderRefused).detail(format!("{}: {}", failure.code, failure.detail))
         }
         TemplateError::Provider(error @ (AccountError::Undocumented | AccountError::Unanswered)) => {
-            Problem::new(Code::ProviderSilent).detail(error.to_string())
+            Problem::new(Code::ProviderSilent).detail(format!(
+                "{error}; whether it did what was asked is not known, so list or sync before you ask again"
+            ))
         }
-        TemplateError::Engine(error) => unavailable(&error),
+        TemplateError::Engine(error) => undecided(error),
     }
 }
 

@@ -130,7 +130,7 @@ pub(crate) struct ResendBody {
 #[derive(ToSchema)]
 pub(crate) struct EmptyBody {}
 
-const VERIFICATION: &str = r#"{"id":"vrf_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","status":"pending","to":"+31*****8058","purpose":"login","channel":"whatsapp","attempts":[{"id":"msg_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0EG","channel":"whatsapp","provider":"whatsapp_cloud","sender":1,"status":"queued","queued_at":"2026-11-23T09:00:00.000Z","accepted_at":null,"sent_at":null,"delivered_at":null,"read_at":null,"failed_at":null,"failure":null,"price":null,"provider_message_id":null}],"checks_left":5,"sends_left":4,"resend_at":"2026-11-23T09:01:00.000Z","expires_at":"2026-11-23T09:05:00.000Z","created_at":"2026-11-23T09:00:00.000Z","metadata":{"user_id":"u_17"}}"#;
+const VERIFICATION: &str = r#"{"id":"vrf_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","status":"pending","to":"+31*****8058","purpose":"login","channel":"whatsapp","attempts":[{"id":"msg_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0EG","channel":"whatsapp","provider":"whatsapp_cloud","sender":1,"language":"nl","status":"queued","queued_at":"2026-11-23T09:00:00.000Z","accepted_at":null,"sent_at":null,"delivered_at":null,"read_at":null,"failed_at":null,"failure":null,"price":null,"provider_message_id":null}],"checks_left":5,"sends_left":4,"resend_at":"2026-11-23T09:01:00.000Z","expires_at":"2026-11-23T09:05:00.000Z","created_at":"2026-11-23T09:00:00.000Z","metadata":{"user_id":"u_17"}}"#;
 const CHECKED: &str = r#"{"valid":false,"status":"pending","reason":"incorrect_code","checks_left":4,"id":"vrf_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","to":"+31*****8058","purpose":"login","metadata":{"user_id":"u_17"}}"#;
 /// Parameters that let an admin key name a service.
 pub(crate) const SERVICE: [Parameter; 2] = [

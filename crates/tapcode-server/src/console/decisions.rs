@@ -75,16 +75,17 @@ impl Decisions {
         let all = entries.len() < ENTRIES_AT_ONCE;
         let mut decisions = Vec::new();
         for (place, line) in entries {
-            self.after = Some(place);
             // What is about an account is about no phone.
-            let Line::Recipient(entry) = line else { continue };
-            if let Some(number) = self.number(&entry).await? {
+            if let Line::Recipient(entry) = line
+                && let Some(number) = self.number(&entry).await?
+            {
                 decisions.extend(
                     tell(&entry)
                         .into_iter()
                         .map(|told| ShownDecision::new(entry.at, &number, entry.verification, told)),
                 );
             }
+            self.after = Some(place);
         }
         Ok((decisions, all))
     }

@@ -81,22 +81,6 @@ impl Store for Switched {
         self.there()?.lines(after, limit).await
     }
 
-    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
-        self.there()?.account(name).await
-    }
-
-    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
-        self.there()?.commit_account(commit).await
-    }
-
-    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
-        self.there()?.add_written(written).await
-    }
-
-    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
-        self.there()?.written(portfolio, since_hour, limit).await
-    }
-
     async fn newest(&self) -> Result<Option<Place>, StoreError> {
         self.there()?.newest().await
     }
@@ -119,6 +103,22 @@ impl Store for Switched {
 
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         self.there()?.keys().await
+    }
+
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
+        self.there()?.account(name).await
+    }
+
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
+        self.there()?.commit_account(commit).await
+    }
+
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
+        self.there()?.add_written(written).await
+    }
+
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
+        self.there()?.written(portfolio, since_hour, limit).await
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

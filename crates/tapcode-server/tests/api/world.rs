@@ -13,7 +13,7 @@ use serde_json::Value;
 use tapcode_core::code::Code;
 use tapcode_core::id::VerificationId;
 use tapcode_core::number::Number;
-use tapcode_core::plan::Channel;
+use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
@@ -154,7 +154,7 @@ fn service(name: &str, own_codes: bool) -> Service {
         workflow: vec![step(Channel::Whatsapp, 1, Some(10_000)), step(Channel::Sms, 42, None)],
         workflows: Vec::new(),
         test_numbers: vec![(Number::parse("+31611398059").unwrap(), Code::own("000000").unwrap())],
-        identity_change: tapcode_core::plan::IdentityChange::default(),
+        identity_change: IdentityChange::default(),
         apps: Vec::new(),
     }
 }
@@ -197,7 +197,7 @@ impl World {
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
             directory: Directory::new(vec![service("acme", false), service("own", true)], senders),
-            rates: RateCards::built_in(),
+            rates: RateCards::default(),
             history_ms: 86_400_000,
         });
         engine.start();

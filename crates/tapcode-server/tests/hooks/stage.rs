@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
-use tapcode_core::delivery::{MessageStatus, ReceiptKind};
+use tapcode_core::delivery::MessageStatus;
 use tapcode_core::entry::{Decision, Entry};
 use tapcode_core::id::{KeyId, MessageId, VerificationId};
 use tapcode_core::number::Number;
-use tapcode_core::plan::Channel;
+use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, Limits, Purpose, Verification};
@@ -87,7 +87,7 @@ impl Stage {
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
             directory: directory(&cloud, &twilio, wait_ms, deadline_ms),
-            rates: RateCards::built_in(),
+            rates: RateCards::default(),
             history_ms: 3_600_000,
         });
         engine.start();
@@ -311,7 +311,7 @@ fn directory(cloud: &CloudApi, twilio: &Twilio, wait_ms: u32, deadline_ms: u64) 
         workflow: vec![step(Channel::Whatsapp, 1), step(Channel::Sms, 42)],
         workflows: Vec::new(),
         test_numbers: Vec::new(),
-        identity_change: tapcode_core::plan::IdentityChange::default(),
+        identity_change: IdentityChange::default(),
         apps: Vec::new(),
     };
     Directory::new(vec![service], vec![meta, sms, sandboxed])
@@ -373,22 +373,6 @@ impl Store for Unplugged {
     async fn lines(&self, after: Option<Place>, limit: usize) -> Result<Vec<(Place, Line)>, StoreError> {
         self.there()?.lines(after, limit).await
     }
-
-    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
-        self.there()?.account(name).await
-    }
-
-    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
-        self.there()?.commit_account(commit).await
-    }
-
-    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
-        self.there()?.add_written(written).await
-    }
-
-    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
-        self.there()?.written(portfolio, since_hour, limit).await
-    }
     async fn newest(&self) -> Result<Option<Place>, StoreError> {
         self.there()?.newest().await
     }
@@ -406,6 +390,18 @@ impl Store for Unplugged {
     }
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         self.there()?.keys().await
+    }
+    async fn account(&self, name: &AccountName) -> Result<Option<Versioned<Account>>, StoreError> {
+        self.there()?.account(name).await
+    }
+    async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
+        self.there()?.commit_account(commit).await
+    }
+    async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
+        self.there()?.add_written(written).await
+    }
+    async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
+        self.there()?.written(portfolio, since_hour, limit).await
     }
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {
         self.there()?.sweep(sweep).await
