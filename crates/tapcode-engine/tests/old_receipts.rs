@@ -94,6 +94,8 @@ async fn story(dropped: &AtomicU64) {
             provider_message_id: id.into(),
             kind: ReceiptKind::Delivered,
             at,
+            billing: None,
+            identity: None,
         };
         engine.receive(SENDER, receipt).await.unwrap();
         let parked = store

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, SendOutcome};
+use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::id::MessageId;
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::RecipientKey;
@@ -206,7 +206,7 @@ fn fate(dice: &mut Dice) -> Fate {
         55..=64 => Fate::Hung,
         65..=71 => Fate::Reset,
         72..=79 => Fate::Refused(FailureClass::NextRoute),
-        80..=82 => Fate::Refused(FailureClass::TripBreaker),
+        80..=82 => Fate::Refused(FailureClass::TripBreaker(TripScope::Account)),
         83..=84 => Fate::Refused(FailureClass::OurMistake),
         85..=87 => Fate::Refused(FailureClass::NoFallback),
         88..=91 => Fate::Held,
@@ -319,6 +319,8 @@ pub async fn tell(
             _ => ReceiptKind::Failed(Failure::new(FailureClass::NextRoute, "131026", "not delivered")),
         },
         at: None,
+        billing: None,
+        identity: None,
     };
     match channel {
         Channel::Whatsapp => loop {

@@ -9,7 +9,7 @@ use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, Lock, Mode, Recipient, RecipientKey, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Status, Verification};
-use tapcode_engine::contract::store::{Snapshot, Store, Subject, SubjectId};
+use tapcode_engine::contract::store::{Line, Snapshot, Store, Subject, SubjectId};
 use tapcode_engine::service::sender_name;
 
 use crate::carrier::{Call, Fate, Told};
@@ -35,11 +35,14 @@ struct Dump<'a> {
 pub async fn check(world: &World) -> Vec<String> {
     let log: Vec<Entry> = world
         .kept
-        .entries(None, usize::MAX)
+        .lines(None, usize::MAX)
         .await
         .unwrap()
         .into_iter()
-        .map(|(_, entry)| entry)
+        .filter_map(|(_, line)| match line {
+            Line::Recipient(entry) => Some(entry),
+            Line::Account(_) => None,
+        })
         .collect();
     let mut verifications = BTreeMap::new();
     for id in log.iter().filter_map(|e| e.verification).collect::<BTreeSet<_>>() {

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 
 use plant::Plant;
-use tapcode_engine::contract::store::Store;
+use tapcode_engine::contract::store::{Line, Store};
 use world::{NODES, TTL_MS, World};
 
 /// Worlds of a run, unless `TAPCODE_SIM_SEEDS` says otherwise.
@@ -46,7 +46,14 @@ fn run(seed: u64, plant: Option<Plant>) -> Over {
     let over = runtime.block_on(async {
         let world = World::new(seed, plant);
         let mut wrong = live(&world).await;
-        for (place, entry) in world.kept.entries(None, usize::MAX).await.unwrap() {
+        for (place, line) in world.kept.lines(None, usize::MAX).await.unwrap() {
+            let entry = match line {
+                Line::Recipient(entry) => entry,
+                Line::Account(entry) => {
+                    world.note(|| format!("log {} about an account: {entry:?}", place.0));
+                    continue;
+                }
+            };
             let about = entry
                 .verification
                 .map(|id| id.to_string())
