@@ -168,16 +168,16 @@ fn migrate_says_which_schema_there_was_and_is() {
     let home = Home::new();
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db was made, with schema 1\n"
+        "sqlite:tapcode.db was made, with schema 2\n"
     );
     let again: Value = serde_json::from_str(&stdout(&home.tapcode(["migrate", "--json"]))).unwrap();
     assert_eq!(
         again,
-        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 1, "schema": 1})
+        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 2, "schema": 2})
     );
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db has schema 1, the newest that this release knows\n"
+        "sqlite:tapcode.db has schema 2, the newest that this release knows\n"
     );
 }
 

@@ -376,9 +376,13 @@ fn a_number_that_comes_back_is_not_taken_for_its_old_self() {
             idle.engine.stop().await;
             let left = version().await;
             world.pause(100_000).await;
-            world.leap(3 * 3_600_000);
+            world.leap(tapcode_core::recipient::REACHABLE_KEPT_MS + 3 * 3_600_000);
             world.pause(2_000).await;
-            assert_eq!(version().await, None, "an hour after its end a number is forgotten");
+            assert_eq!(
+                version().await,
+                None,
+                "once what was learned of it is too old a number is forgotten"
+            );
             let users::Got::Begun { id, .. } = new.begin(false, None).await else {
                 panic!("a calm world answers")
             };

@@ -340,17 +340,22 @@ impl User {
             .rev()
             .filter(|c| matches!(c.fate, Fate::Accepted | Fate::Hung | Fate::Reset));
         arrived
-            .filter(|c| store_knows.contains(&c.message))
+            .filter(|c| store_knows.iter().any(|(id, _)| *id == c.message))
             .find_map(|c| c.code.clone())
     }
 
     /// Which messages are a verification's: a phone shows this by what was sent last to it.
-    fn messages_of(&self, id: VerificationId) -> Vec<tapcode_core::id::MessageId> {
+    /// The messages of a verification in their order, and the channels they took.
+    fn messages_of(&self, id: VerificationId) -> Vec<(tapcode_core::id::MessageId, Channel)> {
         use tapcode_engine::contract::store::{Store, SubjectId};
         let snapshot = self.world.kept.snapshot(SubjectId::Verification(id));
         let snapshot = futures_now(snapshot).expect("the store in memory answers at once");
         match snapshot.expect("the store in memory is always there").map(|s| s.subject) {
-            Some(Subject::Verification(v)) => v.attempts.iter().map(|a| a.id).collect(),
+            Some(Subject::Verification(v)) => v
+                .attempts
+                .iter()
+                .map(|a| (a.id, v.plan.steps()[usize::from(a.step)].route.channel))
+                .collect(),
             _ => Vec::new(),
         }
     }
@@ -487,7 +492,7 @@ impl User {
     /// A receipt through a sender that never carried the message; with the planted bug, as if it had.
     async fn foreign_receipt(&self, id: VerificationId) {
         let world = &self.world;
-        let Some(message) = self.messages_of(id).first().copied() else {
+        let Some((message, carrier)) = self.messages_of(id).first().copied() else {
             return;
         };
         let scope = self.policy.caller().scope().expect("a caller of a service");
@@ -495,16 +500,10 @@ impl User {
             key: world.keyring.recipient_key(&scope, &number(self.number, 0)),
             message,
         };
-        let first = self.policy.workflow[0].0;
-        let other = if first == Channel::Sms {
-            Channel::Whatsapp
-        } else {
-            Channel::Sms
-        };
-        let through = if world.plant == Some(Plant::ForgedReceipts) {
-            first
-        } else {
-            other
+        let through = match carrier {
+            _ if world.plant == Some(Plant::ForgedReceipts) => carrier,
+            Channel::Sms => Channel::Whatsapp,
+            _ => Channel::Sms,
         };
         let world = Arc::clone(world);
         let forged = async move { carrier::tell(&world, through, reference, true, "forged", MessageStatus::Read, true).await };

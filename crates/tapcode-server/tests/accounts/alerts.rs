@@ -77,7 +77,7 @@ async fn an_expired_token_is_one_alert_however_many_messages_meet_it_and_the_nex
         .expect(200);
     let words = timeline["data"][0]["decisions"].to_string();
     assert!(
-        words.contains("Passed over WhatsApp sender 1") && words.contains("its breaker is open: account 190"),
+        words.contains("Passed over WhatsApp sender 1") && words.contains("its breaker keeps them away: account 190"),
         "{words}"
     );
 }

@@ -556,7 +556,7 @@ fn unknown_settings_are_named_with_the_nearest_known_one() {
         &with("[[services]]", "wait_ms", "colour = 1"),
         "services[0].colour",
         "is no setting",
-        "`services[0]` has brand, code_length",
+        "`services[0]` has after_identity_change, apps, brand, code_length",
     );
     one_problem(
         &REAL.replace("wait_ms = 20000", "waitms = 20000"),
