@@ -15,7 +15,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use harness::outside::{ACCESS_TOKEN, APP_SECRET, AUTH_TOKEN, Outside, VERIFY_TOKEN, number, wrong_for};
 use harness::{Home, Process, Server, WAIT_MAX, client, eventually};
 use serde_json::{Value, json};
-use tapcode_testkit::{CallbackAnswer, Signing, cloud_api, twilio};
+use tapcode_simulator::{CallbackAnswer, Signing, cloud_api, twilio};
 
 const VERIFICATIONS: &str = "/api/v1/verifications";
 /// A caller's own code.

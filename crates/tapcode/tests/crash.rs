@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use harness::outside::{Outside, number, wrong_for};
 use harness::{Server, WAIT_MAX, client, eventually};
 use serde_json::{Value, json};
-use tapcode_testkit::{cloud_api, twilio};
+use tapcode_simulator::{cloud_api, twilio};
 use tokio::task::JoinSet;
 
 const VERIFICATIONS: &str = "/api/v1/verifications";

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use harness::outside::Outside;
 use harness::{Home, Process, Server, WAIT_MAX, run, stdout};
 use serde_json::{Value, json};
-use tapcode_testkit::cloud_api::{ReceiptStep, Script};
+use tapcode_simulator::cloud_api::{ReceiptStep, Script};
 
 /// The number in the examples.
 const PHONE_NUMBER: &str = "+31611398058";

@@ -12,7 +12,7 @@ use std::time::Duration;
 use harness::outside::{Outside, number, wrong_for};
 use harness::{Answer, Home, Server, WAIT_MAX, client, eventually, run};
 use serde_json::{Value, json};
-use tapcode_testkit::{CallbackAnswer, cloud_api};
+use tapcode_simulator::{CallbackAnswer, cloud_api};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,6 +1,7 @@
 //! Is what goes wrong with an account or a number told once, to whom it concerns, and is what follows explained?
 
 use serde_json::{Value, json};
+use tapcode_simulator::cloud_api::TemplateState;
 
 use crate::meta::messages;
 use crate::stage::Stage;
@@ -8,7 +9,7 @@ use crate::stage::Stage;
 const OTHERS: [&str; 3] = ["+31611398051", "+31611398052", "+31611398053"];
 
 async fn ready() -> Stage {
-    Stage::with(|meta| meta.has("login_otp", "en", "APPROVED")).await
+    Stage::with(|meta| meta.has("login_otp", "en", TemplateState::Approved)).await
 }
 
 fn now_s() -> String {
@@ -168,14 +169,19 @@ async fn news_of_an_account_is_an_alert_in_its_own_word() {
 
 #[tokio::test]
 async fn a_stream_tells_of_accounts_to_whoever_uses_them() {
-    let stage = Stage::with(|meta| meta.has("login_otp", "en", "PENDING")).await;
+    let stage = Stage::with(|meta| meta.has("login_otp", "en", TemplateState::Pending)).await;
     let open = async |key: &str| {
         let request =
             http::Request::get("/api/v1/events/stream?after=AAAAAAAAAAAAAA").header("authorization", format!("Bearer {key}"));
         stage.send(request.body(axum::body::Body::empty()).unwrap()).await.into_body()
     };
     let (mut own, mut others) = (open(&stage.live).await, open(&stage.other).await);
-    assert_eq!(stage.hook(stage.meta.decide("login_otp", "en", "APPROVED")).await, 200);
+    assert_eq!(
+        stage
+            .hook(stage.meta.decide("login_otp", "en", TemplateState::Approved).await)
+            .await,
+        200
+    );
     // What the other service does is the first thing that its stream tells.
     let body = json!({ "to": OTHERS[0] });
     stage.post(&stage.other, "/api/v1/verifications", &body).await.expect(201);

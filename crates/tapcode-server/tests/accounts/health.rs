@@ -4,14 +4,15 @@ use serde_json::{Value, json};
 use tapcode_core::account::{AccountInput, BreakerScope};
 use tapcode_core::delivery::{Failure, FailureClass, TripScope};
 use tapcode_core::plan::Channel;
+use tapcode_simulator::cloud_api::TemplateState;
 
 use crate::stage::{ACCOUNTS, Stage};
 
 #[tokio::test]
 async fn an_account_shows_what_meta_says_of_it() {
     let stage = Stage::with(|meta| {
-        meta.has("login_otp", "en", "APPROVED");
-        meta.has("login_otp", "nl", "PAUSED");
+        meta.has("login_otp", "en", TemplateState::Approved);
+        meta.has("login_otp", "nl", TemplateState::Paused);
     })
     .await;
     let account = stage.account(&stage.live).await;
@@ -20,7 +21,7 @@ async fn an_account_shows_what_meta_says_of_it() {
     assert_eq!(
         account,
         json!({ "id": 1, "provider": "whatsapp_cloud", "number": null, "template": "login_otp", "language": "en",
-            "health": { "read_at": read_at, "unreadable": null, "verified_name": "Acme", "status": "CONNECTED",
+            "health": { "read_at": read_at, "unreadable": null, "verified_name": "Stand-in", "status": "CONNECTED",
                 "quality": "green", "messages_per_second": 80, "messaging_limit": 2000, "people_written_to": 0,
                 "templates": 2, "template_languages": ["en"] },
             "breakers": [] })

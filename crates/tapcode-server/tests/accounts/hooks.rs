@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::{Value, json};
+use tapcode_simulator::cloud_api::TemplateState;
 
-use crate::meta::{WABA, signed};
+use crate::meta::WABA;
 use crate::stage::{Stage, TEMPLATES};
 
 /// Counts hooks by their result.
@@ -53,13 +54,13 @@ fn of_another(body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn nobody_but_meta_approves_a_template_and_whoever_tries_is_counted() {
-    let stage = Stage::with(|meta| meta.has("login_otp", "en", "PENDING")).await;
+    let stage = Stage::with(|meta| meta.has("login_otp", "en", TemplateState::Pending)).await;
     let counted = Counted::default();
     let _guard = metrics::set_default_local_recorder(&counted);
-    let approved = stage.meta.decide("login_otp", "en", "APPROVED");
+    let approved = stage.meta.decide("login_otp", "en", TemplateState::Approved).await;
     let elsewhere = of_another(&approved);
-    let of_elsewhere = signed(&elsewhere);
-    let right = signed(&approved);
+    let of_elsewhere = stage.meta.signed(&elsewhere);
+    let right = stage.meta.signed(&approved);
     let forged = right.replace(|c: char| c.is_ascii_digit(), "0");
     for (body, signature, status) in [
         (approved.clone(), None, 401),
@@ -67,7 +68,7 @@ async fn nobody_but_meta_approves_a_template_and_whoever_tries_is_counted() {
         (approved.clone(), Some(&right["sha256=".len()..]), 401),
         (elsewhere, Some(&*of_elsewhere), 403),
         (b"not JSON".to_vec(), Some(&*right), 401),
-        (b"not JSON".to_vec(), Some(&*signed(b"not JSON")), 400),
+        (b"not JSON".to_vec(), Some(&*stage.meta.signed(b"not JSON")), 400),
     ] {
         assert_eq!(stage.hook_signed(body, signature).await, status);
     }
@@ -94,8 +95,8 @@ async fn nobody_but_meta_approves_a_template_and_whoever_tries_is_counted() {
 
 #[tokio::test]
 async fn a_hook_of_three_megabytes_is_taken() {
-    let stage = Stage::with(|meta| meta.has("login_otp", "en", "PENDING")).await;
-    let mut body: Value = serde_json::from_slice(&stage.meta.decide("login_otp", "en", "APPROVED")).unwrap();
+    let stage = Stage::with(|meta| meta.has("login_otp", "en", TemplateState::Pending)).await;
+    let mut body: Value = serde_json::from_slice(&stage.meta.decide("login_otp", "en", TemplateState::Approved).await).unwrap();
     body["entry"][0]["something_of_tomorrow"] = json!("x".repeat(3 * 1024 * 1024));
     assert_eq!(stage.hook(body.to_string().into_bytes()).await, 200);
     assert_eq!(stage.events(&stage.live, "template.status_changed").await.len(), 1);

@@ -28,7 +28,7 @@ use tapcode_server::App;
 use tapcode_store::memory::MemoryStore;
 use tower::ServiceExt;
 
-use crate::meta::{Meta, PHONE, SECRET, TOKEN, WABA, signed};
+use crate::meta::{Meta, PHONE, SECRET, TOKEN, WABA};
 
 pub const NUMBER: &str = "+31611398058";
 pub const TEMPLATES: &str = "/api/v1/whatsapp/templates";
@@ -162,7 +162,7 @@ impl Stage {
 
     /// Meta calls; returns the status it is answered with.
     pub async fn hook(&self, body: Vec<u8>) -> u16 {
-        let signature = signed(&body);
+        let signature = self.meta.signed(&body);
         self.hook_signed(body, Some(&signature)).await
     }
 
@@ -239,7 +239,7 @@ impl Stage {
 
 fn directory(meta: &Meta) -> Directory {
     let cloud = WhatsappCloud::new(WhatsappCloudConfig {
-        base_url: meta.base_url.clone(),
+        base_url: meta.base_url(),
         api_version: "v25.0".to_owned(),
         waba_id: WABA.to_owned(),
         phone_number_id: PHONE.to_owned(),

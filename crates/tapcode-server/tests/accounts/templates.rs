@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 use tapcode_engine::contract::store::Right;
+use tapcode_simulator::cloud_api::TemplateState;
 
 use crate::stage::{Answer, Stage, TEMPLATES};
 
@@ -37,8 +38,8 @@ async fn a_template_is_made_in_two_languages_approved_by_webhook_and_told_as_an_
     // What Meta was asked for fits the service: just above its wait of 60 s, and its codes' 270 s rounded up.
     let asked = stage.meta.asked(&Method::POST, "upsert_message_templates");
     assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].body["message_send_ttl_seconds"], 65);
-    assert_eq!(asked[0].body["components"][1]["code_expiration_minutes"], 5);
+    assert_eq!(asked[0].json["message_send_ttl_seconds"], 65);
+    assert_eq!(asked[0].json["components"][1]["code_expiration_minutes"], 5);
     assert_eq!(
         (&first["send_ttl_seconds"], &first["code_expiration_minutes"]),
         (&json!(65), &json!(5))
@@ -49,8 +50,18 @@ async fn a_template_is_made_in_two_languages_approved_by_webhook_and_told_as_an_
         refused["errors"][0]["detail"].as_str().unwrap().contains("no language"),
         "{refused}"
     );
-    assert_eq!(stage.hook(stage.meta.decide("login_otp", "en", "APPROVED")).await, 200);
-    assert_eq!(stage.hook(stage.meta.decide("login_otp", "nl", "REJECTED")).await, 200);
+    assert_eq!(
+        stage
+            .hook(stage.meta.decide("login_otp", "en", TemplateState::Approved).await)
+            .await,
+        200
+    );
+    assert_eq!(
+        stage
+            .hook(stage.meta.decide("login_otp", "nl", TemplateState::Rejected).await)
+            .await,
+        200
+    );
 
     let events = stage.events(&stage.live, CHANGES).await;
     assert_eq!(
@@ -190,7 +201,7 @@ async fn the_apps_of_whoever_uses_the_account_are_the_buttons_unless_others_are_
     let made = stage.post(&stage.admin, TEMPLATES, &zero).await.expect(201);
     assert_eq!(made["data"][0]["button"], "zero_tap");
     let asked = stage.meta.asked(&Method::POST, "/message_templates");
-    let button = &asked[0].body["components"][2]["buttons"][0];
+    let button = &asked[0].json["components"][2]["buttons"][0];
     assert_eq!(
         button,
         &json!({ "type": "OTP", "otp_type": "ZERO_TAP", "text": "Copy it", "autofill_text": "Fill in",
@@ -210,7 +221,9 @@ async fn the_same_request_under_the_same_key_is_answered_the_same_and_meta_is_as
     let (first, second): (Answer, Answer) = tokio::join!(create(draft()), create(draft()));
     assert_eq!((first.status, second.status), (201, 201));
     assert_ne!(first.replayed, second.replayed, "one of them waited for the other");
-    stage.hook(stage.meta.decide("login_otp", "en", "APPROVED")).await;
+    stage
+        .hook(stage.meta.decide("login_otp", "en", TemplateState::Approved).await)
+        .await;
     let third = create(draft()).await;
     assert!(third.replayed);
     assert_eq!(
@@ -268,7 +281,7 @@ async fn what_meta_refuses_is_told_in_its_words_and_what_it_does_not_say_is_not_
 async fn a_deleted_template_is_not_sent_any_more() {
     let stage = Stage::with(|meta| {
         for (name, language) in [("login_otp", "en"), ("login_otp", "nl"), ("spare_otp", "en")] {
-            meta.has(name, language, "APPROVED");
+            meta.has(name, language, TemplateState::Approved);
         }
     })
     .await;
@@ -327,8 +340,8 @@ async fn people_can_be_shown_what_they_will_see() {
     let shown = stage.post(&stage.admin, &path, &body).await.expect(200);
     assert_eq!(
         shown["data"][1],
-        json!({ "language": "nl", "body": "*{{1}}* is your verification code.",
-            "footer": "This code expires in 7 minutes.", "buttons": ["Copy code", "Autofill"] })
+        json!({ "language": "nl", "body": "*{{1}}* is je verificatiecode. Deel deze code voor je eigen veiligheid niet.",
+            "footer": "Deze code verloopt over 7 minuten.", "buttons": ["Copy code", "Autofill"] })
     );
     let wrong = json!({ "languages": ["tlh"] });
     stage
@@ -342,7 +355,7 @@ async fn people_can_be_shown_what_they_will_see() {
 async fn pages_of_templates_stay_where_they_are_while_templates_come_and_go() {
     let stage = Stage::with(|meta| {
         for name in ["a_otp", "b_otp", "c_otp", "d_otp"] {
-            meta.has(name, "en", "APPROVED");
+            meta.has(name, "en", TemplateState::Approved);
         }
     })
     .await;
@@ -379,7 +392,7 @@ async fn pages_of_templates_stay_where_they_are_while_templates_come_and_go() {
 
 #[tokio::test]
 async fn templates_are_read_by_whoever_uses_the_account_and_changed_by_admins() {
-    let stage = Stage::with(|meta| meta.has("login_otp", "en", "APPROVED")).await;
+    let stage = Stage::with(|meta| meta.has("login_otp", "en", TemplateState::Approved)).await;
     let of_one = format!("{TEMPLATES}/1/login_otp");
     for key in [&stage.admin, &stage.live] {
         assert_eq!(told(&stage.get(key, TEMPLATES).await.expect(200)).len(), 1);

@@ -8,8 +8,8 @@ use stage::{LONG_MS, PATIENCE, SHORT_MS, Stage};
 use tapcode_core::delivery::MessageStatus::{Accepted, Delivered, Failed, Read, Sent, Unclear};
 use tapcode_core::plan::Channel::{Sms, Whatsapp};
 use tapcode_core::verification::Status;
-use tapcode_testkit::cloud_api::{Answer, ReceiptStep, Script, Status as Told};
-use tapcode_testkit::{CallbackAnswer, Fault, Signing, twilio};
+use tapcode_simulator::cloud_api::{Answer, ReceiptStep, Script, Status as Told};
+use tapcode_simulator::{CallbackAnswer, Fault, Signing, twilio};
 
 /// Long enough for any answer that comes.
 const DEADLINE_MS: u64 = 10_000;

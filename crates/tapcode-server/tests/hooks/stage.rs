@@ -32,10 +32,10 @@ use tapcode_providers::secret::Secret;
 use tapcode_providers::twilio::{From, TwilioConfig};
 use tapcode_providers::whatsapp_cloud::{WhatsappCloud, WhatsappCloudConfig};
 use tapcode_server::App;
+use tapcode_simulator::cloud_api::CloudApiConfig;
+use tapcode_simulator::twilio::Reach;
+use tapcode_simulator::{CloudApi, Twilio};
 use tapcode_store::memory::MemoryStore;
-use tapcode_testkit::cloud_api::CloudApiConfig;
-use tapcode_testkit::twilio::Reach;
-use tapcode_testkit::{CloudApi, Twilio};
 use tokio::task::JoinSet;
 
 /// Longest wait for anything that should happen.
@@ -70,12 +70,12 @@ impl Stage {
         })
         .await
         .unwrap();
-        let twilio = Twilio::start(tapcode_testkit::twilio::TwilioConfig {
+        let twilio = Twilio::start(tapcode_simulator::twilio::TwilioConfig {
             reach: Some(Reach {
                 public: PUBLIC_URL.to_owned(),
                 actual: origin.clone(),
             }),
-            ..tapcode_testkit::twilio::TwilioConfig::default()
+            ..tapcode_simulator::twilio::TwilioConfig::default()
         })
         .await
         .unwrap();

@@ -8,8 +8,8 @@ use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tapcode_testkit::cloud_api::{self, CloudApi, CloudApiConfig};
-use tapcode_testkit::twilio::{self, Reach, Twilio, TwilioConfig};
+use tapcode_simulator::cloud_api::{self, CloudApi, CloudApiConfig};
+use tapcode_simulator::twilio::{self, Reach, Twilio, TwilioConfig};
 
 /// Stand-ins for Meta's WhatsApp Cloud API and Twilio's Messages API, which accept everything that is in order.
 #[derive(Parser)]

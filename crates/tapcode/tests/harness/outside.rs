@@ -6,8 +6,8 @@
 
 use std::process::Command;
 
-use tapcode_testkit::cloud_api::{CloudApi, CloudApiConfig};
-use tapcode_testkit::twilio::{Twilio, TwilioConfig};
+use tapcode_simulator::cloud_api::{CloudApi, CloudApiConfig};
+use tapcode_simulator::twilio::{Twilio, TwilioConfig};
 
 use super::{Home, Server};
 

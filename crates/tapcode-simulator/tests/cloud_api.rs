@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use sink::Sink;
 use std::time::{Duration, Instant};
-use tapcode_testkit::cloud_api::{
+use tapcode_simulator::cloud_api::{
     Answer, CloudApi, CloudApiConfig, Fate, ReceiptStep, Script, Status, SubscribeError, TemplateState,
 };
-use tapcode_testkit::{CallbackAnswer, Fault, Signing};
+use tapcode_simulator::{CallbackAnswer, Fault, Signing};
 use tokio::io::AsyncReadExt;
 
 /// A bound that fails a test, not a wait.

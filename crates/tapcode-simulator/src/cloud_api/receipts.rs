@@ -1,23 +1,46 @@
 //! When do a message's receipts go out, and where?
 
-use super::desk::CloudDesk;
-use super::script::{ReceiptStep, Script};
+use super::desk::{CloudDesk, wa_id};
+use super::script::ReceiptStep;
 use super::webhook::{self, Origin, StatusUpdate};
-use super::{SubscribeError, WebhookDelivery};
+use super::{SendRequest, SubscribeError, WebhookDelivery};
 use crate::{CallbackAnswer, Signing, clock};
 use bytes::Bytes;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::oneshot;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 
 /// The number id in the webhooks of foreign receipts.
 const FOREIGN_PHONE_NUMBER_ID: &str = "999999999999999";
+
+/// Most updates in one webhook.
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview> (read 2026-11-22)
+const UPDATES_MAX: usize = 1_000;
 
 /// A message that exists.
 pub(super) struct Message {
     pub(super) wamid: String,
     pub(super) wa_id: String,
     pub(super) callback_data: Option<String>,
+    pub(super) identity: Option<String>,
+}
+
+/// Updates that wait to travel together.
+pub(super) struct Batches {
+    waiting: mpsc::UnboundedSender<StatusUpdate>,
+    /// Taken by the task that sends them.
+    queue: Mutex<Option<mpsc::UnboundedReceiver<StatusUpdate>>>,
+}
+
+impl Batches {
+    pub(super) fn new() -> Self {
+        let (waiting, queue) = mpsc::unbounded_channel();
+        Self {
+            waiting,
+            queue: Mutex::new(Some(queue)),
+        }
+    }
 }
 
 impl CloudDesk {
@@ -25,11 +48,11 @@ impl CloudDesk {
     pub(super) async fn send_receipts(
         self: Arc<Self>,
         message: Message,
-        script: Arc<Script>,
+        receipts: Vec<ReceiptStep>,
         early_done: oneshot::Sender<()>,
         answered: oneshot::Receiver<()>,
     ) {
-        let (early, late): (Vec<_>, Vec<_>) = together(&script.receipts).into_iter().partition(|group| group[0].early);
+        let (early, late): (Vec<_>, Vec<_>) = together(&receipts).into_iter().partition(|group| group[0].early);
         self.send_groups(&message, early).await;
         // An error says that the caller went away while early receipts were sent.
         let _ = early_done.send(());
@@ -43,16 +66,28 @@ impl CloudDesk {
         groups.sort_by_key(|group| group[0].after);
         for group in groups {
             clock::sleep_until(start + group[0].after).await;
-            let updates: Vec<_> = group
+            let mut updates: Vec<_> = group
                 .iter()
                 .map(|step| StatusUpdate {
                     wamid: message.wamid.clone(),
                     wa_id: message.wa_id.clone(),
                     status: step.status,
                     biz_opaque_callback_data: message.callback_data.clone().filter(|_| !step.without_callback_data),
+                    identity: message.identity.clone(),
                     timestamp: clock::unix_seconds(),
                 })
                 .collect();
+            let is_plain = !group[0].foreign && group[0].times == 1 && group[0].signing == Signing::Proper;
+            if let Some(within) = self.config.batching
+                && is_plain
+            {
+                self.send_batches(within);
+                for update in updates.drain(..) {
+                    // An error says that the stand-in is stopping.
+                    let _ = self.batches.waiting.send(update);
+                }
+                continue;
+            }
             let body = self.body(&updates, group[0].foreign);
             for _ in 0..group[0].times {
                 self.send_until_taken(body.clone(), &group[0].signing).await;
@@ -61,9 +96,10 @@ impl CloudDesk {
     }
 
     /// Sends once, and again in the background for as long as the configuration says. Nobody redelivers forgeries.
-    async fn send_until_taken(self: &Arc<Self>, body: Bytes, signing: &Signing) {
-        if self.deliver(body.clone(), signing, 0).await.is_ok() || *signing != Signing::Proper {
-            return;
+    pub(super) async fn send_until_taken(self: &Arc<Self>, body: Bytes, signing: &Signing) -> CallbackAnswer {
+        let first = self.deliver(body.clone(), signing, 0).await;
+        if first.is_ok() || *signing != Signing::Proper {
+            return first;
         }
         let desk = Arc::clone(self);
         self.receipts.spawn(async move {
@@ -77,6 +113,32 @@ impl CloudDesk {
                 }
             };
             stop.run_until_cancelled(redeliver).await;
+        });
+        first
+    }
+
+    /// Starts sending what waits in [`Batches`], once: up to 1,000 updates that come within a time in one webhook.
+    fn send_batches(self: &Arc<Self>, within: Duration) {
+        let queue = self.batches.queue.lock().expect("no holder panics").take();
+        let Some(mut queue) = queue else {
+            return;
+        };
+        let desk = Arc::clone(self);
+        self.receipts.spawn(async move {
+            let stop = desk.stop.clone();
+            let sending = async {
+                while let Some(first) = queue.recv().await {
+                    clock::sleep(within).await;
+                    let mut updates = vec![first];
+                    while updates.len() < UPDATES_MAX
+                        && let Ok(update) = queue.try_recv()
+                    {
+                        updates.push(update);
+                    }
+                    desk.send_until_taken(desk.body(&updates, false), &Signing::Proper).await;
+                }
+            };
+            stop.run_until_cancelled(sending).await;
         });
     }
 
@@ -95,8 +157,20 @@ impl CloudDesk {
         answer
     }
 
+    /// The webhook of a pressed button.
+    pub(super) async fn press(self: &Arc<Self>, message: &SendRequest) -> CallbackAnswer {
+        let wamid = message.wamid().expect("only a message can be answered");
+        let wa_id = wa_id(message.to.as_deref().expect("a message has a recipient"));
+        let value = webhook::press(&self.origin(false), wamid, &wa_id, &self.mint_wamid(&wa_id));
+        self.send_change("messages", value).await
+    }
+
     pub(super) fn body(&self, updates: &[StatusUpdate], foreign: bool) -> Bytes {
-        let origin = Origin {
+        webhook::body(&self.origin(foreign), updates).into()
+    }
+
+    fn origin(&self, foreign: bool) -> Origin<'_> {
+        Origin {
             waba_id: &self.config.waba_id,
             display_phone_number: &self.config.display_phone_number,
             phone_number_id: if foreign {
@@ -104,12 +178,15 @@ impl CloudDesk {
             } else {
                 &self.config.phone_number_id
             },
-        };
-        webhook::body(&origin, updates).into()
+        }
     }
 
     async fn deliver(&self, body: Bytes, signing: &Signing, redelivery: usize) -> CallbackAnswer {
-        let url = self.callback_url.read().expect("no holder panics").clone();
+        let own = || self.callback_url.read().expect("no holder panics").clone();
+        let url = match self.account.is_subscribed() {
+            true => self.account.override_url().or_else(own),
+            false => None,
+        };
         let signature = webhook::signature(&self.config.app_secret, &body, signing);
         let answer = match url {
             None => CallbackAnswer::NoAddress,
@@ -136,7 +213,8 @@ impl CloudDesk {
         answer
     }
 
-    pub(super) async fn subscribe(&self, url: &str, verify_token: &str) -> Result<(), SubscribeError> {
+    /// The handshake with an address that webhooks are to go to.
+    pub(super) async fn shake_hands(&self, url: &str, verify_token: &str) -> Result<(), SubscribeError> {
         let challenge = format!("{:010}", self.next_serial() + 1_158_201_444);
         let query: String = form_urlencoded::Serializer::new(String::new())
             .append_pair("hub.mode", "subscribe")
@@ -154,7 +232,6 @@ impl CloudDesk {
         if body != challenge.as_bytes() {
             return Err(SubscribeError::Challenge);
         }
-        self.set_callback_url(url.to_owned());
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! How does the stand-in handle a request?
 
+use super::account::{Account, no_such_object};
 use super::judge::{Sketch, judge};
-use super::receipts::Message;
+use super::receipts::{Batches, Message};
 use super::refusal::Refusal;
 use super::script::{Answer, Script};
-use super::{CloudApiConfig, Counts, Fate, SendRequest, TemplateState, WebhookDelivery};
+use super::{CloudApiConfig, Counts, Fate, Question, ReceiptStep, SendRequest, WebhookDelivery};
 use crate::fault::{garbage, html_page};
 use crate::listener::{AnswerBody, Desk, Reply, json_ok, read_body};
 use crate::log::Log;
@@ -16,11 +17,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
-use serde_json::{Value, json};
-use std::collections::HashMap;
+use serde_json::Value;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,13 +33,17 @@ pub(super) struct CloudDesk {
     pub(super) config: CloudApiConfig,
     pub(super) callback_url: RwLock<Option<String>>,
     access_token: RwLock<String>,
-    templates: RwLock<HashMap<String, HashMap<String, TemplateState>>>,
+    pub(super) account: Account,
+    pub(super) questions: Log<Question>,
+    /// Where it listens, once it does.
+    pub(super) listening: OnceLock<SocketAddr>,
     pub(super) scripts: Scripts<Script>,
     pub(super) requests: Log<SendRequest>,
     pub(super) webhooks: Log<WebhookDelivery>,
     pub(super) tally: Tally,
     pub(super) client: WebhookClient,
     pub(super) receipts: TaskTracker,
+    pub(super) batches: Batches,
     pub(super) stop: CancellationToken,
     /// Makes the ids of two runs different.
     salt: u64,
@@ -56,18 +61,14 @@ pub(super) struct Tally {
 
 impl CloudDesk {
     pub(super) fn new(config: CloudApiConfig) -> Self {
-        let mut templates: HashMap<String, HashMap<String, TemplateState>> = HashMap::new();
-        for (name, language) in &config.templates {
-            templates
-                .entry(name.clone())
-                .or_default()
-                .insert(language.clone(), TemplateState::Approved);
-        }
         Self {
             callback_url: RwLock::new(config.callback_url.clone()),
             access_token: RwLock::new(config.access_token.clone()),
+            account: Account::new(&config.templates, config.review, config.subscribed),
+            questions: Log::new(),
+            listening: OnceLock::new(),
+            batches: Batches::new(),
             config,
-            templates: RwLock::new(templates),
             scripts: Scripts::new(),
             requests: Log::new(),
             webhooks: Log::new(),
@@ -96,13 +97,13 @@ impl CloudDesk {
         *self.access_token.write().expect("no holder panics") = token;
     }
 
-    pub(super) fn set_template(&self, name: &str, language: &str, state: TemplateState) {
-        self.templates
-            .write()
-            .expect("no holder panics")
-            .entry(name.to_owned())
-            .or_default()
-            .insert(language.to_owned(), state);
+    pub(super) fn access_token(&self) -> String {
+        self.access_token.read().expect("no holder panics").clone()
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub(super) fn address(&self) -> String {
+        self.listening.get().map_or_else(String::new, |at| format!("http://{at}"))
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -116,8 +117,8 @@ impl CloudDesk {
         }
     }
 
-    /// What is wrong with who asks and where, before the body is looked at.
-    fn refuse_caller(&self, request: &Request<Incoming>, id: &str) -> Result<(), Refusal> {
+    /// What is wrong with who asks, before anything else is looked at.
+    pub(super) fn refuse_caller(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
         let shown = request
             .headers()
             .get(header::AUTHORIZATION)
@@ -128,22 +129,16 @@ impl CloudDesk {
             // The HTTP status is *unconfirmed*.
             return Err(Refusal::new(401, 190).text("Invalid OAuth access token - Cannot parse access token"));
         }
-        if id != self.config.phone_number_id && id != self.config.waba_id {
-            return Err(Refusal::new(400, 100).subcode(Some(33)).text(format!(
-                "Unsupported {} request. Object with ID '{id}' does not exist, cannot be loaded due to missing permissions, \
-                 or does not support this operation",
-                request.method().as_str().to_ascii_lowercase()
-            )));
-        }
         Ok(())
     }
 
     async fn take_send(self: Arc<Self>, version: &str, id: &str, request: Request<Incoming>) -> Reply {
-        let caller = match self.refuse_caller(&request, id) {
+        let caller = self.refuse_caller(&request).and_then(|()| match id {
+            id if id == self.config.phone_number_id => Ok(()),
             // A WhatsApp Business account is an object too, but sends no messages.
-            Ok(()) if id != self.config.phone_number_id => Err(unknown_path(request.uri().path())),
-            other => other,
-        };
+            id if id == self.config.waba_id => Err(unknown_path(request.uri().path())),
+            id => Err(no_such_object(request.method(), id)),
+        });
         let is_json = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -161,8 +156,7 @@ impl CloudDesk {
         let sketch = Sketch::of(&json);
         let judged = caller.and_then(|()| {
             judge(&json, &self.config.display_phone_number, |name, language| {
-                let templates = self.templates.read().expect("no holder panics");
-                templates.get(name)?.get(language).copied()
+                self.account.template(name, language)
             })
         });
         if let Err(refusal) = judged {
@@ -214,7 +208,7 @@ impl CloudDesk {
         sketch: Sketch,
         json: Value,
         to: &str,
-        script: &Arc<Script>,
+        script: &Script,
         message_status: &str,
         fault: Option<Fault>,
     ) -> Reply {
@@ -233,22 +227,38 @@ impl CloudDesk {
             "{{\"messaging_product\":\"whatsapp\",\"contacts\":[{{\"input\":\"{to}\",\"wa_id\":\"{wa_id}\"}}],\
              \"messages\":[{{\"id\":\"{wamid}\",\"message_status\":\"{message_status}\"}}]}}"
         );
+        let identity = self.account.identity(to);
+        let shown = json.get("recipient_identity_key_hash").and_then(Value::as_str);
+        let receipts = if shown.is_some_and(|shown| identity.as_deref() != Some(shown)) {
+            // Somebody else may hold the number: it is not delivered, whatever the script.
+            vec![ReceiptStep::failed(137_000)]
+        } else if script.receipts.is_empty() {
+            Vec::new()
+        } else {
+            // What could not be delivered within the template's time is dropped in silence.
+            let named = |name: &Option<String>| name.clone().unwrap_or_default();
+            let ttl = self.account.ttl(&named(&sketch.template), &named(&sketch.language));
+            let mut receipts = script.receipts.clone();
+            receipts.retain(|step| !step.arrives() || step.after <= ttl);
+            receipts
+        };
         self.record(version, sketch, json, fate);
 
         // Dropped when the caller goes away: then too the later receipts go out.
         let mut _answered = None;
-        if !script.receipts.is_empty() {
+        if !receipts.is_empty() {
             let (early_tx, early_rx) = oneshot::channel();
             let (answered_tx, answered_rx) = oneshot::channel();
             let message = Message {
                 wamid,
                 wa_id,
                 callback_data,
+                identity,
             };
-            let (desk, script) = (Arc::clone(self), Arc::clone(script));
+            let desk = Arc::clone(self);
             self.receipts.spawn(async move {
                 let stop = desk.stop.clone();
-                stop.run_until_cancelled(desk.send_receipts(message, script, early_tx, answered_rx))
+                stop.run_until_cancelled(desk.send_receipts(message, receipts, early_tx, answered_rx))
                     .await;
             });
             // An error says that the stand-in is stopping.
@@ -276,7 +286,7 @@ impl CloudDesk {
         }
     }
 
-    fn refuse(&self, refusal: &Refusal) -> Reply {
+    pub(super) fn refuse(&self, refusal: &Refusal) -> Reply {
         let trace = format!("A{:022x}", self.next_serial());
         json_answer(refusal.http, refusal.to_json(&trace).into())
     }
@@ -303,55 +313,12 @@ impl CloudDesk {
         });
     }
 
-    /// Fields of the number or the account, enough for a readiness probe.
-    /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/phone-numbers> (read 2026-11-22)
-    fn read_object(&self, id: &str, request: &Request<Incoming>) -> Reply {
-        if let Err(refusal) = self.refuse_caller(request, id) {
-            return self.refuse(&refusal);
-        }
-        let is_number = id == self.config.phone_number_id;
-        let fields = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
-            .find(|(key, _)| key == "fields")
-            .map(|(_, fields)| fields.into_owned())
-            .unwrap_or_default();
-        let mut object = serde_json::Map::new();
-        for field in fields.split(',').filter(|field| !field.is_empty()) {
-            let value = match field {
-                "id" => continue,
-                "health_status" => json!({
-                    "can_send_message": "AVAILABLE",
-                    "entities": [{
-                        "entity_type": if is_number { "PHONE_NUMBER" } else { "WABA" },
-                        "id": id,
-                        "can_send_message": "AVAILABLE",
-                    }],
-                }),
-                "display_phone_number" if is_number => json!(self.config.display_phone_number),
-                "verified_name" if is_number => json!("Stand-in"),
-                "quality_rating" if is_number => json!("GREEN"),
-                "throughput" if is_number => json!({ "level": "STANDARD" }),
-                "whatsapp_business_manager_messaging_limit" if is_number => json!("TIER_2K"),
-                "status" if is_number => json!("CONNECTED"),
-                "name_status" if is_number => json!("APPROVED"),
-                "platform_type" if is_number => json!("CLOUD_API"),
-                unknown => {
-                    // The words are *unconfirmed*.
-                    return self
-                        .refuse(&Refusal::new(400, 100).text(format!("(#100) Tried accessing nonexisting field ({unknown})")));
-                }
-            };
-            object.insert(field.to_owned(), value);
-        }
-        object.insert("id".to_owned(), json!(id));
-        json_answer(200, Value::Object(object).to_string().into())
-    }
-
     pub(super) fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
     }
 
     /// An id of the shape that Meta's example decodes to: it contains the recipient's number, readable by anybody.
-    fn mint_wamid(&self, wa_id: &str) -> String {
+    pub(super) fn mint_wamid(&self, wa_id: &str) -> String {
         let unique = format!("{:010X}{:08X}", self.salt & 0xff_ffff_ffff, self.next_serial() & 0xffff_ffff);
         let mut bytes = Vec::with_capacity(48);
         bytes.extend_from_slice(b"\x1c\x18");
@@ -367,14 +334,14 @@ impl CloudDesk {
 /// A body of JSON as Meta labels it; the spelling is *unconfirmed*.
 const JSON: header::HeaderValue = header::HeaderValue::from_static("application/json; charset=UTF-8");
 
-fn json_answer(http: u16, body: Bytes) -> Reply {
+pub(super) fn json_answer(http: u16, body: Bytes) -> Reply {
     let mut response = Response::new(AnswerBody::whole(body));
     *response.status_mut() = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     Reply::Answer(response)
 }
 
-fn unknown_path(path: &str) -> Refusal {
+pub(super) fn unknown_path(path: &str) -> Refusal {
     // The code and the words are *unconfirmed*.
     Refusal::new(400, 2500).text(format!("Unknown path components: {path}"))
 }
@@ -396,30 +363,24 @@ pub(super) fn wa_id(to: &str) -> String {
     }
 }
 
-/// `/v25.0/ID` or `/v25.0/ID/messages`: the version, the id, and whether it is the send.
-fn parse_path(path: &str) -> Option<(&str, &str, bool)> {
+/// `/v25.0/…`: the version, and what is behind it.
+fn parse_path(path: &str) -> Option<(&str, &str)> {
     let (version, rest) = path.strip_prefix('/')?.split_once('/')?;
     let number = version.strip_prefix('v')?.strip_suffix(".0")?;
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    match rest.split_once('/') {
-        None => Some((version, rest, false)),
-        Some((id, "messages")) => Some((version, id, true)),
-        Some(_) => None,
-    }
+    let is_version = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_version.then_some((version, rest))
 }
 
 impl Desk for CloudDesk {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
         let path = request.uri().path().to_owned();
-        match (request.method(), parse_path(&path)) {
-            (&Method::POST, Some((version, id, true))) => self.take_send(version, id, request).await,
-            (&Method::GET, Some((_, id, false))) => self.read_object(id, &request),
-            (&Method::GET, None) if path == COUNTS_PATH => {
-                json_ok(serde_json::to_string(&self.counts()).expect("counts are JSON"))
-            }
-            _ => self.refuse(&unknown_path(&path)),
+        match parse_path(&path) {
+            Some((version, rest)) => match rest.split_once('/') {
+                Some((id, "messages")) if request.method() == Method::POST => self.take_send(version, id, request).await,
+                _ => self.take_question(rest, request).await,
+            },
+            None if path == COUNTS_PATH => json_ok(serde_json::to_string(&self.counts()).expect("counts are JSON")),
+            None => self.refuse(&unknown_path(&path)),
         }
     }
 }

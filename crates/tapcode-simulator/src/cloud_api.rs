@@ -3,7 +3,7 @@
 //! ```no_run
 //! # async fn story() -> std::io::Result<()> {
 //! use std::time::Duration;
-//! use tapcode_testkit::cloud_api::{CloudApi, CloudApiConfig, Script};
+//! use tapcode_simulator::cloud_api::{CloudApi, CloudApiConfig, Script};
 //!
 //! let meta = CloudApi::start(CloudApiConfig::default()).await?;
 //! meta.script("+31612345678", Script::not_on_whatsapp());
@@ -14,11 +14,13 @@
 //! # }
 //! ```
 
+mod account;
 mod desk;
 mod judge;
 mod receipts;
 mod refusal;
 mod script;
+mod templates;
 mod webhook;
 
 pub use script::{Answer, ReceiptStep, Script, Status};
@@ -29,6 +31,7 @@ use crate::{CallbackAnswer, Fault, Signing, clock};
 use bytes::Bytes;
 use desk::CloudDesk;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -54,6 +57,12 @@ pub struct CloudApiConfig {
     pub callback_url: Option<String>,
     /// Approved templates: name and language. [`CloudApi::template`] changes them later.
     pub templates: Vec<(String, String)>,
+    /// What becomes of templates that are submitted.
+    pub review: Review,
+    /// Whether the app is subscribed to the account from the start: no webhook is sent otherwise.
+    pub subscribed: bool,
+    /// Receipts that are due within this time of each other travel in one webhook, up to 1,000. `None`: each in its own.
+    pub batching: Option<Duration>,
     /// How long after each failed delivery a properly signed webhook is sent again.
     ///
     /// Meta sends again at once and then ever more rarely for 7 days, until it is answered 200.
@@ -77,9 +86,74 @@ impl Default for CloudApiConfig {
                 ("login_otp".to_owned(), "en_US".to_owned()),
                 ("login_otp".to_owned(), "nl".to_owned()),
             ],
+            review: Review::Approves(Duration::ZERO),
+            subscribed: true,
+            batching: None,
             redelivery: [0, 100, 500, 2_000, 8_000].map(Duration::from_millis).to_vec(),
             log: true,
         }
+    }
+}
+
+/// What becomes of a template that is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Review {
+    /// It is approved after so long, and a webhook says so.
+    Approves(Duration),
+    /// It stays pending until [`CloudApi::decide`].
+    Waits,
+}
+
+/// What Meta says of the sending number and what it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// `quality_rating`: `GREEN`, `YELLOW`, `RED` or `UNKNOWN`.
+    pub quality: String,
+    /// `throughput.level`: `STANDARD`, `HIGH` or `NOT_APPLICABLE`.
+    pub throughput: String,
+    /// `whatsapp_business_manager_messaging_limit`, such as `TIER_2K`.
+    pub messaging_limit: String,
+    /// `status`, such as `CONNECTED`.
+    pub status: String,
+    /// The entity whose health is `BLOCKED`, such as `BUSINESS`.
+    pub blocked: Option<String>,
+}
+
+impl Default for Number {
+    fn default() -> Self {
+        Self {
+            quality: "GREEN".to_owned(),
+            throughput: "STANDARD".to_owned(),
+            messaging_limit: "TIER_UNLIMITED".to_owned(),
+            status: "CONNECTED".to_owned(),
+            blocked: None,
+        }
+    }
+}
+
+/// A question or an order about the account that was read: everything but a send.
+#[derive(Clone)]
+pub struct Question {
+    /// When it was read.
+    pub at: SystemTime,
+    /// `GET`, `POST` or `DELETE`.
+    pub method: String,
+    /// Its path behind the version.
+    pub path: String,
+    /// Its query.
+    pub query: BTreeMap<String, String>,
+    /// Its body; `null` when there was none.
+    pub json: Value,
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query may carry a token.
+        formatter
+            .debug_struct("Question")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -171,6 +245,7 @@ impl SendRequest {
             wa_id: desk::wa_id(self.to.as_deref()?),
             status,
             biz_opaque_callback_data: self.biz_opaque_callback_data.clone(),
+            identity: None,
             timestamp: clock::unix_seconds(),
         })
     }
@@ -264,6 +339,7 @@ impl CloudApi {
         let listen = config.listen;
         let desk = Arc::new(CloudDesk::new(config));
         let listener = Listener::open(listen, Arc::clone(&desk)).await?;
+        desk.listening.set(listener.address()).expect("a stand-in is started once");
         Ok(Self { listener, desk })
     }
 
@@ -290,7 +366,9 @@ impl CloudApi {
     /// # Errors
     /// When the answer is not 200 with the bare challenge.
     pub async fn subscribe(&self, url: &str, verify_token: &str) -> Result<(), SubscribeError> {
-        self.desk.subscribe(url, verify_token).await
+        self.desk.shake_hands(url, verify_token).await?;
+        self.desk.set_callback_url(url.to_owned());
+        Ok(())
     }
 
     /// Changes the token that a caller must show: the old one expires.
@@ -300,7 +378,82 @@ impl CloudApi {
 
     /// Sets what Meta thinks of a template in one language.
     pub fn template(&self, name: &str, language: &str, state: TemplateState) {
-        self.desk.set_template(name, language, state);
+        self.desk.account.set_template(name, language, state);
+    }
+
+    /// Sets what Meta thinks of a template in one language, and tells it by webhook.
+    pub async fn decide(&self, name: &str, language: &str, state: TemplateState) -> CallbackAnswer {
+        self.desk.decide(name, language, state).await
+    }
+
+    /// Whether lists of templates leave everything out, as Meta's do with what was submitted a moment ago.
+    pub fn hide_templates(&self, hide: bool) {
+        self.desk.account.hide_templates(hide);
+    }
+
+    /// Changes what Meta says of the sending number.
+    pub fn change_number(&self, change: impl FnOnce(&mut Number)) {
+        self.desk.account.change_number(change);
+    }
+
+    /// Changes what the token may do.
+    pub fn set_rights(&self, rights: &[&str]) {
+        self.desk.account.set_scopes(rights);
+    }
+
+    /// Gives this answer to the next question whose path contains a text.
+    pub fn answer_once(&self, path_part: &str, http: u16, body: &str) {
+        self.desk.account.answer_once(path_part, http, body);
+    }
+
+    /// Somebody else holds a number (`+` and digits) from now on, or its holder has a new phone.
+    pub fn change_identity(&self, number: &str) {
+        self.desk.account.change_identity(number);
+    }
+
+    /// Sends a webhook with one change of the account, such as `account_update`, until it is taken; returns the first answer.
+    pub async fn send_change(&self, field: &str, value: Value) -> CallbackAnswer {
+        self.desk.send_change(field, value).await
+    }
+
+    /// Somebody presses the button under a message that they did not ask for it.
+    ///
+    /// # Panics
+    /// When the request did not become a message.
+    pub async fn press_did_not_request(&self, message: &SendRequest) -> CallbackAnswer {
+        self.desk.press(message).await
+    }
+
+    /// All questions and orders about the account that were read.
+    #[must_use]
+    pub fn questions(&self) -> Vec<Question> {
+        self.desk.questions.entries()
+    }
+
+    /// Returns the questions as soon as `count` of this method have a path that contains a text.
+    ///
+    /// # Panics
+    /// After `limit`, at the caller's line.
+    #[track_caller]
+    pub fn wait_for_questions<'a>(
+        &'a self,
+        method: &'a str,
+        path_part: &'a str,
+        count: usize,
+        limit: Duration,
+    ) -> impl Future<Output = Vec<Question>> + Send + 'a {
+        let is = move |question: &Question| question.method == method && question.path.contains(path_part);
+        let waiting = self
+            .desk
+            .questions
+            .wait_for(format!("{count} times {method} {path_part}"), limit, move |questions| {
+                questions.iter().filter(|question| is(question)).count() >= count
+            });
+        async move {
+            let mut questions = waiting.await;
+            questions.retain(is);
+            questions
+        }
     }
 
     /// The script for numbers that have none of their own. At first: [`Script::silent`].

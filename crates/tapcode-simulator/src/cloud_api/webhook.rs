@@ -25,6 +25,8 @@ pub struct StatusUpdate {
     pub status: Status,
     /// What the send carried, if it is echoed.
     pub biz_opaque_callback_data: Option<String>,
+    /// The identity behind the number, where the check of identities is on.
+    pub identity: Option<String>,
     /// Seconds since 1970.
     pub timestamp: u64,
 }
@@ -73,6 +75,35 @@ pub(super) fn body(origin: &Origin<'_>, updates: &[StatusUpdate]) -> Vec<u8> {
     escape_as_meta_does(&json).into_bytes()
 }
 
+/// The body of a webhook about the account: one change of one field.
+pub(super) fn change_body(waba_id: &str, field: &str, value: serde_json::Value) -> Vec<u8> {
+    let body = serde_json::json!({
+        "object": "whatsapp_business_account",
+        "entry": [{ "id": waba_id, "time": crate::clock::unix_seconds(), "changes": [{ "value": value, "field": field }] }],
+    });
+    escape_as_meta_does(&body.to_string()).into_bytes()
+}
+
+/// What a webhook says when somebody presses the button under a message that they did not ask for it.
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/authentication-templates/copy-code-button-authentication-templates>
+/// (read 2026-11-22)
+pub(super) fn press(origin: &Origin<'_>, wamid: &str, wa_id: &str, own_wamid: &str) -> serde_json::Value {
+    serde_json::json!({
+        "messaging_product": "whatsapp",
+        "metadata": { "display_phone_number": origin.display_phone_number, "phone_number_id": origin.phone_number_id },
+        "contacts": [{ "profile": { "name": "Zoë 🚲" }, "wa_id": wa_id, "user_id": user_id(wa_id) }],
+        "messages": [{
+            "context": { "from": origin.display_phone_number, "id": wamid },
+            "from": wa_id,
+            "from_user_id": user_id(wa_id),
+            "id": own_wamid,
+            "timestamp": crate::clock::unix_seconds().to_string(),
+            "type": "button",
+            "button": { "payload": "DID_NOT_REQUEST_CODE", "text": "I didn't request a code" },
+        }],
+    })
+}
+
 fn change<'a>(origin: &Origin<'a>, updates: &'a [StatusUpdate]) -> Change<'a> {
     Change {
         value: Value {
@@ -110,6 +141,7 @@ fn status(update: &StatusUpdate) -> StatusJson<'_> {
         timestamp: update.timestamp.to_string(),
         recipient_id: &update.wa_id,
         recipient_user_id: user_id(&update.wa_id),
+        recipient_identity_key_hash: update.identity.as_deref(),
         biz_opaque_callback_data: update.biz_opaque_callback_data.as_deref(),
         pricing: priced.then_some(Pricing {
             billable: true,
@@ -237,6 +269,8 @@ struct StatusJson<'a> {
     timestamp: String,
     recipient_id: &'a str,
     recipient_user_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient_identity_key_hash: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     biz_opaque_callback_data: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -182,6 +182,11 @@ impl ReceiptStep {
         Self::new(Status::Failed { code })
     }
 
+    /// Whether it says that the message is on the phone.
+    pub(super) fn arrives(&self) -> bool {
+        matches!(self.status, Status::Delivered | Status::Read)
+    }
+
     /// Sets [`ReceiptStep::after`].
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {

@@ -11,8 +11,8 @@ use sha1::Sha1;
 use sink::Sink;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tapcode_testkit::twilio::{Fate, Reach, ReceiptStep, Script, Twilio, TwilioConfig};
-use tapcode_testkit::{CallbackAnswer, Fault, Signing};
+use tapcode_simulator::twilio::{Fate, Reach, ReceiptStep, Script, Twilio, TwilioConfig};
+use tapcode_simulator::{CallbackAnswer, Fault, Signing};
 
 /// A bound that fails a test, not a wait.
 pub const LIMIT: Duration = Duration::from_secs(10);
