@@ -56,6 +56,9 @@ pub enum FailureClass {
     NoFallback,
 }
 
+/// The code of a failure of ours: no byte of the call left the process.
+pub const NOT_SENT: &str = "not_sent";
+
 /// A definite failure, in the provider's words cut to size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

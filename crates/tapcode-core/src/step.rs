@@ -7,7 +7,7 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 use crate::delivery::{
-    Delivery, Failure, FailureClass, MessageStatus, RETRIES_MAX, ReceiptFacts, ReceiptKind, SendOutcome, TripScope,
+    Delivery, Failure, FailureClass, MessageStatus, NOT_SENT, RETRIES_MAX, ReceiptFacts, ReceiptKind, SendOutcome, TripScope,
 };
 use crate::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use crate::id::{EventId, Fresh, MessageId, VerificationId};
@@ -855,10 +855,13 @@ impl Run<'_> {
                 .attempts
                 .iter()
                 .filter(move |a| v.plan.step(a.step).is_some_and(|s| is_this(&s.route)));
-            over_this.filter_map(|a| a.delivery.claimed_at)
+            over_this.map(|a| &a.delivery)
         });
         let plain = self.recipient.messages.iter().filter(|m| is_this(&m.route));
-        let last = of_attempts.chain(plain.filter_map(|m| m.delivery.claimed_at)).max();
+        // What never left the process is nothing that the provider could count.
+        let has_left = |d: &&Delivery| d.failure.as_ref().is_none_or(|f| *f.code != *NOT_SENT);
+        let deliveries = of_attempts.chain(plain.map(|m| &m.delivery)).filter(has_left);
+        let last = deliveries.filter_map(|d| d.claimed_at).max();
         last.map_or(self.context.now, |at| at.plus_millis(spacing_ms).max(self.context.now))
     }
 

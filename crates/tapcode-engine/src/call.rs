@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tapcode_core::delivery::{CALL_ANSWER_MS, Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, SendOutcome, cut};
+use tapcode_core::delivery::{CALL_ANSWER_MS, Failure, FailureClass, NOT_SENT, PROVIDER_MESSAGE_ID_MAX, SendOutcome, cut};
 use tapcode_core::id::MessageId;
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::step::Input;
@@ -158,7 +158,7 @@ impl Engine {
                             FailureClass::RetryHere {
                                 after_ms: NOT_SENT_RETRY_MS,
                             },
-                            "not_sent",
+                            NOT_SENT,
                             &chain(&error),
                         ),
                         provider_message_id: None,

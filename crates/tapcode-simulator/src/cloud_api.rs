@@ -461,6 +461,11 @@ impl CloudApi {
         self.desk.scripts.set_default(script);
     }
 
+    /// Makes the script of every number (`+` and digits) that has none of its own. Used instead of [`CloudApi::default_script`]'s.
+    pub fn script_by(&self, rule: impl Fn(&str) -> Script + Send + Sync + 'static) {
+        self.desk.scripts.set_rule(rule);
+    }
+
     /// The script for one number (`+` and digits), until it is changed.
     pub fn script(&self, number: &str, script: Script) {
         self.desk.scripts.set(number, script);
@@ -475,6 +480,11 @@ impl CloudApi {
     #[must_use]
     pub fn requests(&self) -> Vec<SendRequest> {
         self.desk.requests.entries()
+    }
+
+    /// Returns the sends from the `seen`th on as soon as there is one, and how many were seen with them.
+    pub async fn requests_after(&self, seen: usize) -> (Vec<SendRequest>, usize) {
+        self.desk.requests.after(seen).await
     }
 
     /// The sends of which a message came to exist, told or not: what may reach a phone, and what Meta may bill.
@@ -497,6 +507,11 @@ impl CloudApi {
     #[must_use]
     pub fn webhooks(&self) -> Vec<WebhookDelivery> {
         self.desk.webhooks.entries()
+    }
+
+    /// Returns the webhooks from the `seen`th on as soon as there is one, and how many were seen with them.
+    pub async fn webhooks_after(&self, seen: usize) -> (Vec<WebhookDelivery>, usize) {
+        self.desk.webhooks.after(seen).await
     }
 
     /// How often things happened. Known also when nothing is logged.

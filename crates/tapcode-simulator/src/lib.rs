@@ -1,4 +1,4 @@
-//! Who plays the outside world while we are being tested?
+//! Who plays the outside world while we, or our users, are testing?
 //!
 //! [`CloudApi`] stands in for Meta's WhatsApp Cloud API and [`Twilio`] for Twilio's Messages API.
 //! Both are real HTTP servers on loopback: they judge what they are sent as the vendor would, answer as the vendor does,
@@ -7,7 +7,7 @@
 //!
 //! This crate shares no code with, and depends on no other crate of, this workspace.
 //! A provider and its stand-in that were built from the same function would agree with each other and be wrong together.
-//! It is never part of a release build.
+//! It ships as `tapcode simulate`, so that our users test their own set-up against it; the server itself never calls it.
 //!
 //! Where a vendor's behaviour is not confirmed by a source that was read, the place says *unconfirmed*.
 //! Where a stand-in refuses more than the vendor is known to refuse, it says *stricter*.

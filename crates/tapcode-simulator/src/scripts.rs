@@ -3,6 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 
+/// A script for each number that has none of its own.
+type Rule<S> = Box<dyn Fn(&str) -> S + Send + Sync>;
+
 /// A default, scripts by number, and scripts by number that are used up.
 pub(crate) struct Scripts<S> {
     inner: RwLock<Inner<S>>,
@@ -10,6 +13,7 @@ pub(crate) struct Scripts<S> {
 
 struct Inner<S> {
     default: Arc<S>,
+    rule: Option<Rule<S>>,
     by_number: HashMap<String, Arc<S>>,
     once: HashMap<String, VecDeque<Arc<S>>>,
 }
@@ -19,6 +23,7 @@ impl<S: Default> Scripts<S> {
         Self {
             inner: RwLock::new(Inner {
                 default: Arc::default(),
+                rule: None,
                 by_number: HashMap::new(),
                 once: HashMap::new(),
             }),
@@ -27,6 +32,11 @@ impl<S: Default> Scripts<S> {
 
     pub(crate) fn set_default(&self, script: S) {
         self.inner.write().expect("no holder panics").default = Arc::new(script);
+    }
+
+    /// Numbers that have no script of their own get the one that a rule makes for them.
+    pub(crate) fn set_rule(&self, rule: impl Fn(&str) -> S + Send + Sync + 'static) {
+        self.inner.write().expect("no holder panics").rule = Some(Box::new(rule));
     }
 
     pub(crate) fn set(&self, number: &str, script: S) {
@@ -65,6 +75,10 @@ impl<S: Default> Scripts<S> {
 
 impl<S> Inner<S> {
     fn of(&self, number: &str) -> Arc<S> {
-        Arc::clone(self.by_number.get(number).unwrap_or(&self.default))
+        match (self.by_number.get(number), &self.rule) {
+            (Some(script), _) => Arc::clone(script),
+            (None, Some(rule)) => Arc::new(rule(number)),
+            (None, None) => Arc::clone(&self.default),
+        }
     }
 }

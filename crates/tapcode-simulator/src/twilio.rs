@@ -223,6 +223,11 @@ impl Twilio {
         self.desk.scripts.set_default(script);
     }
 
+    /// Makes the script of every number (`+` and digits) that has none of its own. Used instead of [`Twilio::default_script`]'s.
+    pub fn script_by(&self, rule: impl Fn(&str) -> Script + Send + Sync + 'static) {
+        self.desk.scripts.set_rule(rule);
+    }
+
     /// The script for one number (`+` and digits), until it is changed.
     pub fn script(&self, number: &str, script: Script) {
         self.desk.scripts.set(number, script);
@@ -237,6 +242,11 @@ impl Twilio {
     #[must_use]
     pub fn requests(&self) -> Vec<SendRequest> {
         self.desk.requests.entries()
+    }
+
+    /// Returns the sends from the `seen`th on as soon as there is one, and how many were seen with them.
+    pub async fn requests_after(&self, seen: usize) -> (Vec<SendRequest>, usize) {
+        self.desk.requests.after(seen).await
     }
 
     /// The sends of which a message came to exist, told or not: what may reach a phone, and what Twilio bills.

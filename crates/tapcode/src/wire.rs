@@ -108,6 +108,17 @@ pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> a
     }))
 }
 
+/// An engine for commands that ask providers about their accounts: it knows every configured sender, remembers nothing, and
+/// sends nothing.
+///
+/// # Errors
+/// As [`engine`]; or a sender's configuration is none.
+pub fn asking_engine(config: &Config) -> anyhow::Result<Engine> {
+    let sandbox = Sandbox::new(&config.services[0].brand, &[], Arc::new(SystemClock));
+    let directory = directory(config, &config.server.public_url, &sandbox)?;
+    engine(config, Arc::new(MemoryStore::new()), directory)
+}
+
 /// Runs a server until it is told to stop. `ready` is called once it listens and before it answers.
 ///
 /// # Errors
@@ -202,7 +213,7 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// How a client on this machine reaches a listening address.
-fn local_url(address: SocketAddr) -> String {
+pub fn local_url(address: SocketAddr) -> String {
     let mut address = address;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptFacts, ReceiptKind, SendOutcome, TripScope};
+use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, NOT_SENT, ReceiptFacts, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::entry::{CheckReason, Decision, Entry, NoFallback, Refusal, SendCause};
 use tapcode_core::id::{Fresh, MessageId, VerificationId};
 use tapcode_core::money::{Currency, Money};
@@ -1178,6 +1178,20 @@ fn a_plain_message_keeps_the_distance_too() {
     assert_eq!(story.calls.len(), 1);
     story.at(6_000).tick();
     assert_eq!(story.calls.len(), 2);
+}
+
+#[test]
+fn a_call_that_never_left_keeps_no_other_away() {
+    for (code, second) in [(NOT_SENT, Channel::Whatsapp), ("131026", Channel::Sms)] {
+        let mut story = Story::new();
+        story.routes.spacing_ms = 6_000;
+        story.begin_seed();
+        story.failed(0, FailureClass::NextRoute, code);
+        story.at(100).begin(begin_payment(&SEED));
+        let state = story.state.as_ref().unwrap();
+        let new = state.verifications.last().unwrap();
+        assert_eq!(new.plan.step(new.attempts[0].step).unwrap().route.channel, second, "{code}");
+    }
 }
 
 #[test]

@@ -167,13 +167,15 @@ impl CloudDesk {
         if let Err(refusal) = caller {
             return self.refuse(&refusal);
         }
-        self.questions.push(|_| Question {
-            at: clock::wall(),
-            method: method.to_string(),
-            path: path.clone(),
-            query: query.clone(),
-            json: json.clone(),
-        });
+        if self.config.log {
+            self.questions.push(|_| Question {
+                at: clock::wall(),
+                method: method.to_string(),
+                path: path.clone(),
+                query: query.clone(),
+                json: json.clone(),
+            });
+        }
         if let Some((http, body)) = self.account.take_once(&path) {
             return json_answer(http, body.into());
         }

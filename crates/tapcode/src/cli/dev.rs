@@ -137,7 +137,7 @@ fn phones() -> Vec<Number> {
 }
 
 /// A folder for this user alone, which git leaves alone wherever it is.
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
+pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
