@@ -1,6 +1,6 @@
 //! What is counted of every decision? Label sets are bounded: names from the configuration and closed lists of words.
 
-use tapcode_core::account::{AccountDecision, AccountEntry};
+use tapcode_core::account::{AccountDecision, AccountEntry, TemplateStatus};
 use tapcode_core::entry::{Decision, Entry, SendCause};
 
 use crate::call::millis_f64;
@@ -25,6 +25,17 @@ pub(crate) fn count_account(entry: &AccountEntry) {
                 failure.code = &**code,
                 breaker.after_ms = after_ms,
                 "a breaker closed"
+            ),
+            AccountDecision::TemplateStatus {
+                name,
+                language,
+                now: TemplateStatus::Approved,
+                ..
+            } => tracing::info!(
+                account.name = account,
+                template.name = &**name,
+                template.language = &**language,
+                "a template is approved"
             ),
             AccountDecision::TemplateStatus {
                 name,

@@ -25,6 +25,10 @@ fn the_help_reads_as_reviewed() {
         "prices",
         "prices check",
         "prices list",
+        "whatsapp",
+        "whatsapp setup",
+        "doctor",
+        "simulate",
         "send",
         "check",
         "explain",
@@ -48,7 +52,7 @@ fn what_is_not_understood_ends_with_2() {
         &["keys"],
         &["check", "msg_1", "1"],
         &["keys", "revoke", "tc_live_secret"],
-        &["doctor"],
+        &["whatsapp"],
     ] {
         let output = home.tapcode(arguments.iter().copied());
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

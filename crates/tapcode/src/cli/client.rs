@@ -54,10 +54,30 @@ pub struct Problem {
     retry_after_s: Option<u64>,
 }
 
+impl Problem {
+    /// What is wrong, then every mistake that is named with it.
+    pub fn lines(&self) -> Vec<String> {
+        fn of(value: &Value, field: &str) -> Option<String> {
+            value.get(field).and_then(Value::as_str).map(plain)
+        }
+        let detail = of(&self.document, "detail").or_else(|| of(&self.document, "title"));
+        let detail = detail.unwrap_or_else(|| "the server said no".into());
+        let errors = self.document.get("errors").and_then(Value::as_array).into_iter().flatten();
+        let mistake = |error: &Value| {
+            let told = of(error, "detail").unwrap_or_default();
+            // A single mistake is the detail itself.
+            (told != detail).then(|| format!("{} {told}", of(error, "pointer").unwrap_or_default()))
+        };
+        let mistakes: Vec<String> = errors.filter_map(mistake).collect();
+        [detail].into_iter().chain(mistakes).collect()
+    }
+}
+
 /// A server that can be asked.
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    /// Empty: it is asked without one.
     key: String,
 }
 
@@ -66,24 +86,34 @@ impl Server {
     ///
     /// # Errors
     /// When the address or the key is missing or could be none.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the command line calls the server like any caller; the engine's client is for what the server calls"
-    )]
     pub fn client(&self) -> anyhow::Result<Client> {
-        let text = format!("{}/", self.url.trim_end_matches('/'));
-        let base = Url::parse(&text)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let Some(base) = base else {
-            bail!("--url is no address of a server; write one such as http://127.0.0.1:8080");
-        };
         let Some(key) = self.key.clone().filter(|key| !key.is_empty()) else {
             bail!("an API key is missing; set TAPCODE_KEY (`tapcode dev` prints a key, `tapcode keys create` makes one)");
         };
         if !key.bytes().all(|c| c.is_ascii_graphic()) {
             bail!("--key has characters that no key has; copy it whole, from tc_ on");
         }
+        Client::new(&self.url, key)
+    }
+}
+
+impl Client {
+    /// A server at an address, asked with a key.
+    ///
+    /// # Errors
+    /// When the address could be none.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line calls the server like any caller; the engine's client is for what the server calls"
+    )]
+    pub fn new(url: &str, key: String) -> anyhow::Result<Self> {
+        let text = format!("{}/", url.trim_end_matches('/'));
+        let base = Url::parse(&text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(base) = base else {
+            bail!("--url is no address of a server; write one such as http://127.0.0.1:8080");
+        };
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_millis(CONNECT_MS))
             // A key is for the server that was named, and for no other.
@@ -91,11 +121,24 @@ impl Server {
             .user_agent(concat!("tapcode-cli/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("the HTTP client")?;
-        Ok(Client { http, base, key })
+        Ok(Self { http, base, key })
     }
-}
 
-impl Client {
+    /// What a path answers that is no part of the API: its status and its body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn fetch(&self, path: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let fetched = tokio::time::timeout(Duration::from_millis(ANSWER_MS), async {
+            let answer = self.send(Method::GET, path, None, &[]).await?;
+            Ok((answer.status(), whole(answer).await?))
+        });
+        let Ok(fetched) = fetched.await else {
+            bail!("{} gave no answer within {} s", self.base, ANSWER_MS / 1_000)
+        };
+        fetched
+    }
+
     /// Asks for a path, such as `api/v1/verifications`.
     ///
     /// # Errors
@@ -142,7 +185,10 @@ impl Client {
         headers: &[(&'static str, &str)],
     ) -> anyhow::Result<Response> {
         let address = self.base.join(path).context("the path of the request")?;
-        let mut request = self.http.request(method, address).bearer_auth(&self.key);
+        let mut request = self.http.request(method, address);
+        if !self.key.is_empty() {
+            request = request.bearer_auth(&self.key);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -198,17 +244,10 @@ pub fn tell_problem(problem: &Problem, json: bool) -> ExitCode {
         eprintln!("{document}");
         return ExitCode::FAILURE;
     }
-    let of = |field: &str| document.get(field).and_then(Value::as_str).map(plain);
-    let detail = of("detail")
-        .or_else(|| of("title"))
-        .unwrap_or_else(|| "the server said no".into());
-    eprintln!("tapcode: {detail}");
-    for error in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
-        let of = |field: &str| error.get(field).and_then(Value::as_str).map(plain).unwrap_or_default();
-        // A single mistake is the detail itself.
-        if of("detail") != detail {
-            eprintln!("  {} {}", of("pointer"), of("detail"));
-        }
+    let mut lines = problem.lines().into_iter();
+    eprintln!("tapcode: {}", lines.next().unwrap_or_default());
+    for mistake in lines {
+        eprintln!("  {mistake}");
     }
     if let Some(seconds) = problem.retry_after_s {
         eprintln!("  try again in {seconds} s");

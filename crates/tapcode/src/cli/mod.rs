@@ -4,14 +4,18 @@ mod check;
 mod client;
 mod config;
 mod dev;
+mod doctor;
 mod explain;
+mod inspect;
 mod keys;
 mod migrate;
 mod prices;
 mod screen;
 mod send;
 mod serve;
+mod simulate;
 mod tail;
+mod whatsapp;
 
 use std::future::Future;
 use std::io;
@@ -54,6 +58,13 @@ enum Command {
     /// List what codes over WhatsApp cost; look at a new rate card of Meta's
     #[command(subcommand, arg_required_else_help = true)]
     Prices(prices::Prices),
+    /// Set up WhatsApp accounts at Meta
+    #[command(subcommand, arg_required_else_help = true)]
+    Whatsapp(whatsapp::Whatsapp),
+    /// Look at server, store and WhatsApp accounts, and tell what is wrong
+    Doctor(doctor::Doctor),
+    /// Play Meta and Twilio, to try everything out without an account
+    Simulate(simulate::Simulate),
     /// Begin a verification: send a code to a number
     Send(send::Send),
     /// Check a code against a verification
@@ -82,6 +93,9 @@ pub fn run(tapcode: Tapcode) -> ExitCode {
         Command::Keys(keys) => keys.run(&screen),
         Command::Migrate(migrate) => calling(migrate.run(&screen)),
         Command::Prices(prices) => prices.run(&screen),
+        Command::Whatsapp(whatsapp) => whatsapp.run(&screen),
+        Command::Doctor(doctor) => calling(doctor.run(&screen)),
+        Command::Simulate(simulate) => serving(simulate.run(&screen)),
         Command::Send(send) => calling(send.run(&screen)),
         Command::Check(check) => calling(check.run(&screen)),
         Command::Explain(explain) => calling(explain.run(&screen)),

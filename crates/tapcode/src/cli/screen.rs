@@ -72,6 +72,16 @@ impl Screen {
     }
 }
 
+/// A number's first digits and its last four; nothing of a text that is too short to be one.
+#[must_use]
+pub fn masked(number: &str) -> String {
+    let digits = number.len();
+    if digits < 8 || !number.is_ascii() {
+        return String::new();
+    }
+    format!("{}*****{}", &number[..3], &number[digits - 4..])
+}
+
 /// A moment as the API writes it: RFC 3339 in UTC with milliseconds.
 #[must_use]
 pub fn time(at: Timestamp) -> String {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
+use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::entropy::{Entropy, OsEntropy};
 use tapcode_simulator::cloud_api::{self, CloudApiConfig, Review};
 use tapcode_simulator::twilio::{self, TwilioConfig};
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::Screen;
 use super::dev::{make_folder, new_master_key, write_new};
-use super::screen::plain;
+use super::screen::{masked, plain};
 
 /// The configuration's file in the folder.
 const CONFIGURATION: &str = "tapcode.toml";
@@ -41,7 +42,10 @@ const DIGITS: [(&str, &str); 10] = [
     ("04", "receives on WhatsApp after 15 s, later than the SMS"),
     ("05", "is refused on WhatsApp (131056, too many to one number)"),
     ("06", "is held back by Meta and dropped (132015)"),
-    ("07", "has another holder at every message, where identities are checked (137000)"),
+    (
+        "07",
+        "has another holder at every message, where identities are checked (137000)",
+    ),
     ("08", "presses the button that says: I didn't request a code"),
     ("09", "receives nothing: silent on WhatsApp, and its SMS fails (30003)"),
     ("10", "breaks the connection to Meta after the request was read"),
@@ -147,7 +151,7 @@ impl Simulate {
                         match to.get(to.len().saturating_sub(2)..) {
                             Some("07") => meta.change_identity(to),
                             Some("08") if send.wamid().is_some() => {
-                                clock::pause(PRESSED_MS).await;
+                                SystemClock.sleep(PRESSED_MS).await;
                                 meta.press_did_not_request(&send).await;
                             }
                             _ => {}
@@ -190,30 +194,8 @@ impl Simulate {
     }
 }
 
-/// The one place where the simulator waits.
-mod clock {
-    use std::time::Duration;
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the simulated phones live outside the server, in real time"
-    )]
-    pub async fn pause(ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-    }
-}
-
 fn cannot_listen(address: SocketAddr, option: &str) -> String {
     format!("{address} cannot be listened on; choose another address with {option}")
-}
-
-/// The number's first digits and its last four.
-fn masked(number: &str) -> String {
-    let digits = number.len();
-    if digits < 8 {
-        return String::new();
-    }
-    format!("{}*****{}", &number[..3], &number[digits - 4..])
 }
 
 /// A secret in a file of its own, made up once.
