@@ -98,7 +98,7 @@ impl Default for CloudApiConfig {
 /// What becomes of a template that is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Review {
-    /// It is approved after so long, and a webhook says so.
+    /// It is approved after so long, and a webhook says so. At once: before the answer.
     Approves(Duration),
     /// It stays pending until [`CloudApi::decide`].
     Waits,

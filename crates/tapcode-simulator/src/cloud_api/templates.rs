@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 const TTL_DEFAULT_S: i64 = 600;
 /// What `-1` stands for: 30 days, in seconds. Same source.
 const TTL_LONGEST_S: i64 = 30 * 86_400;
+/// Most templates of an account that is verified.
+const TEMPLATES_MAX: usize = 6_000;
 /// Most templates on one page of a list.
 const PAGE_MAX: usize = 100;
 
@@ -162,7 +164,17 @@ impl Templates {
         if to < all.len() {
             paging["next"] = json!(format!("{address}?after={to}&limit={limit}"));
         }
-        json!({ "data": all.get(from..to).unwrap_or_default(), "paging": paging })
+        let mut page = json!({ "data": all.get(from..to).unwrap_or_default(), "paging": paging });
+        // As PyWa 4.5 asks for it and reads it; *unconfirmed*.
+        if query.contains_key("summary") {
+            page["summary"] = json!({
+                "total_count": all.len(),
+                "message_template_count": all.len(),
+                "message_template_limit": TEMPLATES_MAX,
+                "are_translations_complete": true,
+            });
+        }
+        page
     }
 }
 
@@ -183,7 +195,8 @@ fn listed(name: &str, language: &str, template: &Template) -> Value {
         "language": language,
         "status": word(template.state),
         "category": "AUTHENTICATION",
-        "quality_score": { "score": "UNKNOWN" },
+        "parameter_format": "POSITIONAL",
+        "quality_score": { "score": "UNKNOWN", "date": crate::clock::unix_seconds() },
         "rejected_reason": template.rejected_reason,
         "components": template.components,
         "id": template.id.to_string(),

@@ -1,5 +1,7 @@
 //! What did a stand-in send to the address it calls back? A receiver of the tests' own, on axum, which keeps raw bytes.
 
+#![allow(clippy::allow_attributes, dead_code, reason = "each test binary uses its own part of this")]
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
