@@ -65,6 +65,7 @@ async fn main() {
         );
         let swept = Instant::now();
         let sweep = Sweep {
+            written_before_hour: 0,
             now: at(1 << 45),
             history_before: at(1 << 45),
             limit: 10_000_000,

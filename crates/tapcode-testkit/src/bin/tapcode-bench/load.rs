@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -20,12 +20,14 @@ const MICROS_MAX: u64 = 60_000_000;
 const ANSWER_BOUND: Duration = Duration::from_secs(30);
 
 /// When a run ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Until {
     /// After this long.
     Elapsed(Duration),
     /// After this many requests.
     Requests(u64),
+    /// Once somebody says so.
+    Told(Arc<AtomicBool>),
 }
 
 /// What a run measured.
@@ -81,6 +83,7 @@ pub async fn run(
     let mut workers = JoinSet::new();
     for _ in 0..connections {
         let (next, write, read) = (Arc::clone(&next), Arc::clone(&write), Arc::clone(&read));
+        let until = until.clone();
         workers.spawn(async move { connection(server, started, until, first, &next, &*write, &*read).await });
     }
     let mut total = Measured {
@@ -123,9 +126,10 @@ async fn connection(
     let (mut out, mut buffer) = (Vec::with_capacity(1024), Vec::with_capacity(8192));
     loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
-        let over = match until {
-            Until::Elapsed(bound) => started.elapsed() >= bound,
-            Until::Requests(count) => n - first >= count,
+        let over = match &until {
+            Until::Elapsed(bound) => started.elapsed() >= *bound,
+            Until::Requests(count) => n - first >= *count,
+            Until::Told(over) => over.load(Ordering::Relaxed),
         };
         if over {
             return (latency, statuses, false);

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ use hdrhistogram::Histogram;
 use load::{Measured, Until, request, run};
 use processes::{Failure, Running, beside};
 use serde_json::Value;
+use tapcode_simulator::CloudApi;
+use tapcode_simulator::cloud_api::{CloudApiConfig, SendRequest, Status, StatusUpdate};
 
 /// The benchmark. `cargo xtask bench` builds everything first.
 #[derive(Parser)]
@@ -37,7 +39,10 @@ struct Arguments {
     /// Live verifications for the memory measurement; 0 leaves it out.
     #[arg(long, default_value_t = 1_000_000)]
     live: u64,
-    /// Parts to run: limit, begin, check, timers, memory. All, unless given.
+    /// Messages whose receipts come one by one, and as many whose receipts come in batches.
+    #[arg(long, default_value_t = 40_000)]
+    messages: u64,
+    /// Parts to run: limit, begin, check, receipts, timers, memory. All, unless given.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the databases go; a folder on a real disk.
@@ -90,6 +95,9 @@ async fn all(arguments: Arguments) -> Result<(), Failure> {
             check(&arguments, &bench, begun).await?;
         }
     }
+    if wanted("receipts") {
+        receipts(&arguments).await?;
+    }
     if wanted("timers") {
         timers(&arguments, &Bench::start(&arguments)?).await?;
     }
@@ -101,9 +109,16 @@ async fn all(arguments: Arguments) -> Result<(), Failure> {
 
 impl Bench {
     fn start(arguments: &Arguments) -> Result<Self, Failure> {
+        Self::with_standins(Self::folder(arguments)?, Self::standins()?, None)
+    }
+
+    fn folder(arguments: &Arguments) -> Result<tempfile::TempDir, Failure> {
         let parent = arguments.folder.clone().unwrap_or_else(|| PathBuf::from("target"));
-        let folder = tempfile::Builder::new().prefix("tapcode-bench-").tempdir_in(parent)?;
-        let standins = Running::start(
+        Ok(tempfile::Builder::new().prefix("tapcode-bench-").tempdir_in(parent)?)
+    }
+
+    fn standins() -> Result<Running, Failure> {
+        Running::start(
             &beside("tapcode-standin")?,
             &[
                 "--account-sid",
@@ -118,9 +133,17 @@ impl Bench {
                 "2000",
             ],
             &[],
-        )?;
+        )
+    }
+
+    /// With another Cloud API than the stand-ins' own.
+    fn with_standins(folder: tempfile::TempDir, standins: Running, cloud: Option<String>) -> Result<Self, Failure> {
+        let cloud = match cloud {
+            Some(cloud) => cloud,
+            None => format!("http://{}", standins.address("cloud_api")?),
+        };
         let config = folder.path().join("tapcode.toml");
-        std::fs::write(&config, configuration(folder.path(), &standins)?)?;
+        std::fs::write(&config, configuration(folder.path(), &cloud, standins.address("twilio")?))?;
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
         let config = config.to_str().ok_or("a folder whose name is text")?;
         let binary = beside("tapcode")?;
@@ -160,8 +183,8 @@ impl Bench {
     }
 }
 
-fn configuration(folder: &Path, standins: &Running) -> Result<String, Failure> {
-    Ok(format!(
+fn configuration(folder: &Path, cloud: &str, twilio: SocketAddr) -> String {
+    format!(
         r#"
 [server]
 listen = "127.0.0.1:0"
@@ -181,7 +204,8 @@ workflow = [ {{channel = "whatsapp", sender = 1, wait_ms = 590_000}}, {{channel 
 [[whatsapp_accounts]]
 id = 1
 provider = "whatsapp_cloud"
-base_url = "http://{cloud}"
+base_url = "{cloud}"
+messages_per_second = 1_000_000
 api_version = "v25.0"
 waba_id = "2000"
 phone_number_id = "1000"
@@ -198,9 +222,7 @@ account_sid = "{ACCOUNT_SID}"
 auth_token = "{AUTH_TOKEN}"
 "#,
         folder = folder.display(),
-        cloud = standins.address("cloud_api")?,
-        twilio = standins.address("twilio")?,
-    ))
+    )
 }
 
 fn number(n: u64) -> String {
@@ -349,6 +371,132 @@ async fn check(arguments: &Arguments, bench: &Bench, ids: Vec<String>) -> Result
         valid.load(Ordering::Relaxed)
     );
     Ok(())
+}
+
+/// Most updates in one of Meta's webhooks.
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview> (read 2026-11-22)
+const UPDATES_MAX: usize = 1_000;
+/// Connections that begin verifications while receipts come.
+const BEGINNING: usize = 4;
+
+/// Meta's webhooks: `sent`, `delivered` and `read` of many messages, one update in each webhook and then a thousand, while
+/// verifications are begun. Every webhook is answered 200 once all of it is durable.
+async fn receipts(arguments: &Arguments) -> Result<(), Failure> {
+    // The Cloud API runs in here: what it was sent is what the webhooks are made of.
+    let meta = CloudApi::start(CloudApiConfig {
+        phone_number_id: "1000".to_owned(),
+        waba_id: "2000".to_owned(),
+        access_token: "bench-token".to_owned(),
+        app_secret: "bench-secret".to_owned(),
+        templates: vec![("login_otp".to_owned(), "en".to_owned())],
+        ..CloudApiConfig::default()
+    })
+    .await?;
+    let bench = Bench::with_standins(Bench::folder(arguments)?, Bench::standins()?, Some(meta.base_url()))?;
+    let wanted = arguments.messages * 2;
+    let key = bench.key.clone();
+    let write = move |n: u64, out: &mut Vec<u8>| request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, None));
+    let ids = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&ids);
+    let read = move |_: u64, status: u16, body: &[u8]| {
+        kept.lock().expect("nobody panics").extend(id_in(status, body));
+    };
+    run(
+        bench.listen,
+        arguments.connections,
+        Until::Requests(wanted),
+        0,
+        Arc::new(write),
+        Arc::new(read),
+    )
+    .await;
+    let messages = meta
+        .wait_for_messages(usize::try_from(wanted)?, Duration::from_secs(300))
+        .await;
+    let hooks = |of: &[SendRequest], per_webhook: usize| -> Vec<Vec<u8>> {
+        let statuses = [Status::Sent, Status::Delivered, Status::Read].into_iter();
+        let updates: Vec<StatusUpdate> = statuses
+            .flat_map(|status| of.iter().filter_map(move |message| message.update(status)))
+            .collect();
+        let webhook = |updates: &[StatusUpdate]| {
+            let body = meta.statuses_body(updates);
+            let mut whole = format!(
+                "POST /hooks/whatsapp/1 HTTP/1.1\r\nhost: bench\r\nx-hub-signature-256: {}\r\ncontent-type: application/json\r\n\
+                 content-length: {}\r\n\r\n",
+                meta.sign(&body),
+                body.len()
+            )
+            .into_bytes();
+            whole.extend_from_slice(&body);
+            whole
+        };
+        updates.chunks(per_webhook).map(webhook).collect()
+    };
+    let (singly, batched) = messages.split_at(messages.len() / 2);
+    let mut begun = wanted;
+    for (name, of, per_webhook, connections) in [
+        ("receipts 1", singly, 1, arguments.connections),
+        ("receipts 1000", batched, UPDATES_MAX, BEGINNING),
+    ] {
+        let prepared = hooks(of, per_webhook);
+        let updates = of.len() * 3;
+        let count = u64::try_from(prepared.len())?;
+        let write = move |n: u64, out: &mut Vec<u8>| out.extend_from_slice(&prepared[usize::try_from(n).expect("an index")]);
+        let key = bench.key.clone();
+        let begin = move |n: u64, out: &mut Vec<u8>| request(out, "POST", "/api/v1/verifications", &key, &begin_body(n, None));
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let (taken, beginning) = tokio::join!(
+            async {
+                let taken = run(
+                    bench.listen,
+                    connections,
+                    Until::Requests(count),
+                    0,
+                    Arc::new(write),
+                    Arc::new(|_, _, _| {}),
+                )
+                .await;
+                ended.store(true, Ordering::Relaxed);
+                taken
+            },
+            run(
+                bench.listen,
+                BEGINNING,
+                Until::Told(over),
+                begun,
+                Arc::new(begin),
+                Arc::new(|_, _, _| {}),
+            )
+        );
+        begun += beginning.answers + u64::try_from(BEGINNING)?;
+        print(name, &taken);
+        print("  beside it", &beginning);
+        println!("              {:.0} updates/s, durable", per_second(updates, taken.seconds));
+        if taken.statuses.keys().any(|status| *status != 200) {
+            return Err("a webhook was not taken".into());
+        }
+    }
+    // Whether it is all there is asked of a hundred verifications, spread over both kinds.
+    let ids = std::mem::take(&mut *ids.lock().expect("nobody panics"));
+    let client = reqwest::Client::new();
+    let mut read = 0;
+    let asked: Vec<&String> = ids.iter().step_by((ids.len() / 100).max(1)).collect();
+    for id in &asked {
+        let address = format!("http://{}/api/v1/verifications/{id}", bench.listen);
+        let answer: Value = client.get(address).bearer_auth(&bench.key).send().await?.json().await?;
+        read += usize::from(answer["attempts"][0]["status"] == "read");
+    }
+    println!(
+        "              {read} of {} verifications that were asked for say that their message was read",
+        asked.len()
+    );
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn per_second(count: usize, seconds: f64) -> f64 {
+    count as f64 / seconds
 }
 
 /// Many pending fallbacks; some of them fire, and each says how late it was.
