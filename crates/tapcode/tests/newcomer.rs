@@ -32,7 +32,7 @@ fn bad(output: &Output) -> Vec<(String, String)> {
 fn about(home: &Home, server: &Server, arguments: &[&str]) -> Command {
     let mut command = home.command(arguments.iter().copied());
     command
-        .env("TAPCODE__SERVER__LISTEN", server.address().to_string())
+        .env("TAPCODE__SERVER__LISTEN", server.address())
         .env("TAPCODE__SERVER__PUBLIC_URL", &server.url);
     command
 }
