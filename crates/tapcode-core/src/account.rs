@@ -434,6 +434,9 @@ pub enum AccountInput {
     News(Vec<News>),
     /// The account's health was read.
     Read(Box<Reading>),
+    /// The account's health was read because an operator asked for it, who has mended something: no breaker that it can
+    /// close waits for its probe.
+    ReadOnDemand(Box<Reading>),
     /// The account's health could not be read, for a reason that closes it: a token that is not valid.
     Unreadable {
         /// What is closed.
@@ -526,7 +529,8 @@ pub fn step(mut account: Account, input: &AccountInput, now: Timestamp) -> (Acco
                 account.learn(one, now, &mut decisions);
             }
         }
-        AccountInput::Read(reading) => account.read(reading, now, &mut decisions),
+        AccountInput::Read(reading) => account.read(reading, false, now, &mut decisions),
+        AccountInput::ReadOnDemand(reading) => account.read(reading, true, now, &mut decisions),
         AccountInput::Unreadable { scope, failure } => {
             account.unreadable = Some(failure.detail.clone());
             account.open(scope.clone(), &failure.code, &failure.detail, None, now, &mut decisions);
@@ -617,7 +621,7 @@ impl Account {
         });
     }
 
-    fn read(&mut self, reading: &Reading, now: Timestamp, decisions: &mut Vec<AccountDecision>) {
+    fn read(&mut self, reading: &Reading, on_demand: bool, now: Timestamp, decisions: &mut Vec<AccountDecision>) {
         (self.read_at, self.unreadable) = (Some(now), None);
         let sender = reading.facts.sender;
         for (scope, why) in &reading.blocked {
@@ -627,7 +631,7 @@ impl Account {
         // A good reading is a probe that cost nobody a message. What the provider itself had blocked is believed at once.
         self.close(now, decisions, |b| {
             let is_asked = b.scope == BreakerScope::Account || b.scope == BreakerScope::Sender(sender);
-            is_asked && !blocks(&b.scope) && (b.probe_at <= now || *b.code == *CODE_BLOCKED)
+            is_asked && !blocks(&b.scope) && (on_demand || b.probe_at <= now || *b.code == *CODE_BLOCKED)
         });
         if let Some(limit) = reading.messaging_limit {
             self.limit(limit, decisions);

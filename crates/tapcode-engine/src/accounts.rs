@@ -543,7 +543,7 @@ impl Engine {
             }
             is_due
         };
-        if is_due && let Err(error) = self.read_account(sender).await {
+        if is_due && let Err(error) = self.read(sender, false).await {
             let mut due = accounts.due.lock().unwrap_or_else(PoisonError::into_inner);
             due.insert(key, now.plus_millis(READ_AGAIN_MS));
             drop(due);
@@ -551,11 +551,16 @@ impl Engine {
         }
     }
 
-    /// Reads the health and the templates of a sender's account now.
+    /// Reads the health and the templates of a sender's account now, because an operator wants it: what is well again is used
+    /// at once.
     ///
     /// # Errors
     /// [`AccountReadError`]; an account that its provider refuses to show has its breaker opened.
     pub async fn read_account(&self, sender: &Sender) -> Result<(), AccountReadError> {
+        self.read(sender, true).await
+    }
+
+    async fn read(&self, sender: &Sender, on_demand: bool) -> Result<(), AccountReadError> {
         let api = sender.provider.account_api().ok_or(AccountReadError::NoAccount)?;
         let reading = match self
             .ask(api, api.reading(), |api, answer| api.reading_of(answer, sender.id))
@@ -576,7 +581,13 @@ impl Engine {
             }
             Err(error) => return Err(error.into()),
         };
-        self.apply_account(sender, &AccountInput::Read(Box::new(reading))).await?;
+        let reading = Box::new(reading);
+        let input = if on_demand {
+            AccountInput::ReadOnDemand(reading)
+        } else {
+            AccountInput::Read(reading)
+        };
+        self.apply_account(sender, &input).await?;
         let _listing = self.inner.accounts.listing.lock().await;
         let templates = self.list_templates(sender).await?;
         self.apply_account(sender, &AccountInput::Listed(templates)).await?;

@@ -170,7 +170,8 @@ impl Engine {
             return None;
         }
         let directory = self.directory();
-        let currency = directory.sender(route.channel, route.sender)?.currency;
+        let sender = directory.sender(route.channel, route.sender)?;
+        let currency = sender.currency;
         let category = match told.billing {
             Some(Billing::Free) => return Some(Money::zero(currency)),
             Some(Billing::Amount(price)) => return Some(price),
@@ -179,6 +180,8 @@ impl Engine {
             None if route.channel == Channel::Whatsapp => Category::Authentication,
             None => return None,
         };
+        // The cards are of providers that can be asked about an account with them: simulated phones cost nobody anything.
+        sender.provider.account_api()?;
         self.inner.rates.price(country, category, currency, at)
     }
 

@@ -120,6 +120,8 @@ async fn the_three_phones_do_what_is_printed() {
         harness::eventually("a delivered attempt", async || {
             let attempts = dev.get(&format!("/api/v1/verifications/{id}"), &key).await.expect(200)["attempts"].clone();
             let attempts = attempts.as_array().unwrap().clone();
+            // Meta's prices are for Meta's messages.
+            assert!(attempts.iter().all(|a| a["price"].is_null()), "{attempts:?}");
             attempts.iter().any(|a| a["status"] == "delivered").then_some(attempts)
         })
         .await

@@ -40,6 +40,14 @@ fn reading(blocked: Vec<(BreakerScope, Box<str>)>) -> AccountInput {
     }))
 }
 
+/// The same, because an operator asked for it.
+fn on_demand(blocked: Vec<(BreakerScope, Box<str>)>) -> AccountInput {
+    match reading(blocked) {
+        AccountInput::Read(reading) => AccountInput::ReadOnDemand(reading),
+        other => other,
+    }
+}
+
 fn template(name: &str, language: &str, status: TemplateStatus) -> Template {
     Template {
         name: name.into(),
@@ -88,6 +96,7 @@ fn input() -> impl Strategy<Value = AccountInput> {
         5 => prop::collection::vec(scope(), 0..3).prop_map(AccountInput::Passed),
         3 => prop::collection::vec(news, 0..3).prop_map(AccountInput::News),
         3 => prop::collection::vec(scope().prop_map(|s| (s, "why".into())), 0..2).prop_map(reading),
+        1 => prop::collection::vec(scope().prop_map(|s| (s, "why".into())), 0..2).prop_map(on_demand),
         1 => scope().prop_map(|scope| AccountInput::Unreadable { scope, failure: Failure::new(FailureClass::NextRoute, "200", "no right") }),
         2 => listed,
     ]
@@ -163,13 +172,16 @@ impl Books {
                 self.trip(scope, &failure.code, None, now);
             }
             AccountInput::Passed(scopes) => self.close(|o| o.probe_at <= now && scopes.contains(&o.scope)),
-            AccountInput::Read(reading) => {
+            AccountInput::Read(reading) | AccountInput::ReadOnDemand(reading) => {
+                let on_demand = matches!(input, AccountInput::ReadOnDemand(_));
                 for (scope, _) in &reading.blocked {
                     self.trip(scope, CODE_BLOCKED, None, now);
                 }
                 let asked = [BreakerScope::Account, BreakerScope::Sender(reading.facts.sender)];
                 let blocked = |scope: &BreakerScope| reading.blocked.iter().any(|(b, _)| b == scope);
-                self.close(|o| asked.contains(&o.scope) && !blocked(&o.scope) && (o.probe_at <= now || o.code == CODE_BLOCKED));
+                self.close(|o| {
+                    asked.contains(&o.scope) && !blocked(&o.scope) && (on_demand || o.probe_at <= now || o.code == CODE_BLOCKED)
+                });
             }
             AccountInput::Listed(listed) => {
                 let before = self.templates.take().unwrap_or_default();
@@ -330,6 +342,8 @@ fn a_good_reading_closes_what_it_asked_about_and_nothing_else() {
     }
     let early = step(account.clone(), &reading(Vec::new()), START.plus_millis(1)).0;
     assert_eq!(early.breakers.len(), 4, "not before they are probed");
+    let asked_for = step(account.clone(), &on_demand(Vec::new()), START.plus_millis(1)).0;
+    assert_eq!(asked_for.breakers.len(), 2, "but at once for somebody who asks");
     let (account, _) = step(account, &reading(Vec::new()), START.plus_millis(PROBE_FIRST_MS));
     let left: Vec<_> = account.breakers.iter().map(|b| b.scope.clone()).collect();
     assert_eq!(left, scopes[2..]);

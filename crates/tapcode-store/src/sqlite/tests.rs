@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::id::VerificationId;
-use tapcode_engine::contract::store::{Commit, Place, Store, StoreError, SubjectId, Sweep};
+use tapcode_engine::contract::store::{Commit, Parked, Place, Store, StoreError, SubjectId, Sweep, ToldReceipt};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -357,6 +358,65 @@ async fn a_sweep_gives_the_space_back() {
         drop(store);
         assert!(full > 4_000_000 && size() < 1_500_000, "{full} bytes, then {}", size());
     }
+}
+
+/// What a database of the first release holds is there after an upgrade, a receipt that waits for its message included.
+#[tokio::test]
+async fn a_database_of_the_first_release_is_brought_up_to_date_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let store = SqliteStore::open(&path).unwrap();
+    commit(&store, begin(1, BEGIN)).await.unwrap();
+    let waiting = Parked {
+        sender: "whatsapp:1".into(),
+        provider_message_id: "wamid.early".into(),
+        told: ToldReceipt {
+            kind: ReceiptKind::Delivered,
+            billing: None,
+            identity: None,
+        },
+    };
+    store.park(&waiting, at(1 << 45)).await.unwrap();
+    drop(store);
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE accounts; DROP TABLE written; ALTER TABLE parked DROP COLUMN told; PRAGMA user_version = 1;")
+        .unwrap();
+    let first = Connection::open_in_memory().unwrap();
+    first.execute_batch(include_str!("migrations/0001_first.sql")).unwrap();
+    let tables = |of: &Connection| -> Vec<(String, Vec<String>)> {
+        let mut names = of.prepare("SELECT name FROM sqlite_schema ORDER BY name").unwrap();
+        let names = names
+            .query_map([], |row| row.get::<_, String>(0))
+            .unwrap()
+            .map(Result::unwrap);
+        let columns = |name: &str| -> Vec<String> {
+            let mut columns = of.prepare(&format!("PRAGMA table_info({name})")).unwrap();
+            columns.query_map([], |row| row.get(1)).unwrap().map(Result::unwrap).collect()
+        };
+        names.map(|name| (name.clone(), columns(&name))).collect()
+    };
+    assert_eq!(tables(&old), tables(&first), "this is what the first release made");
+    drop(old);
+
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(crate::sqlite::schema_of(&path).unwrap(), Some(crate::sqlite::SCHEMA));
+    assert!(is_begun(&store, 1).await);
+    assert_eq!(
+        store.parked("whatsapp:1", "wamid.early").await.unwrap(),
+        [waiting.told.clone()]
+    );
+    let again = Parked {
+        told: ToldReceipt {
+            kind: ReceiptKind::Read,
+            ..waiting.told.clone()
+        },
+        ..waiting.clone()
+    };
+    store.park(&again, at(1 << 45)).await.unwrap();
+    assert_eq!(
+        store.parked("whatsapp:1", "wamid.early").await.unwrap(),
+        [waiting.told, again.told]
+    );
 }
 
 #[test]

@@ -150,6 +150,18 @@ fn line(name: &str, event: &Value) -> String {
         .iter()
         .filter_map(|field| data.get(*field).and_then(Value::as_str).map(|word| format!("{field}={word}")))
         .collect();
+    // What an account tells is about its template, or about a way that is closed.
+    let within = |whole: &str, parts: &[&str]| {
+        let parts = parts.iter().filter_map(|part| data.get(whole)?.get(*part)?.as_str());
+        let parts: Vec<&str> = parts.collect();
+        (!parts.is_empty()).then(|| format!("{whole}={}", parts.join("/")))
+    };
+    let of_account = [
+        within("template", &["name", "language", "status"]),
+        within("breaker", &["scope", "country", "template", "language"]),
+        within("failure", &["code"]),
+    ];
+    let words: Vec<String> = words.into_iter().chain(of_account.into_iter().flatten()).collect();
     plain(&format!("{at}  {kind:<32}  {about}  {}", words.join(" ")))
         .trim_end()
         .to_owned()
