@@ -2,6 +2,7 @@
 //! compare-and-swap; every process keeps a copy, which routing asks, and reads health and templates from time to time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tapcode_core::account::{
@@ -67,6 +68,8 @@ pub(crate) struct Accounts {
     /// Calls in a row that came to nothing, by sender: how many, and since when.
     bursts: Mutex<HashMap<(Channel, u32), (u32, Timestamp)>>,
     written: Mutex<HashMap<Box<str>, People>>,
+    /// Whether everything was loaded once.
+    loaded: AtomicBool,
     /// When each account is read next.
     due: Mutex<HashMap<AccountName, Timestamp>>,
     /// One decision about accounts at a time in this process: they are rare, and would only meet in conflicts.
@@ -86,6 +89,8 @@ struct Known {
 #[derive(Debug, Default)]
 struct People {
     hours: HashMap<u64, u32>,
+    /// Whose message is being handed to the provider: how many such calls are under way. They take a place like the others.
+    called: HashMap<u64, u32>,
     /// Not in the store yet.
     unwritten: Vec<(u32, u64)>,
 }
@@ -132,12 +137,13 @@ impl Accounts {
             return false;
         };
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        if people.hours.len() < most || people.hours.contains_key(&recipient) {
+        let taken = |people: &People| people.hours.len() + people.called.len();
+        if taken(people) < most || people.hours.contains_key(&recipient) || people.called.contains_key(&recipient) {
             return false;
         }
         let oldest = oldest_hour(now);
         people.hours.retain(|_, hour| *hour >= oldest);
-        people.hours.len() >= most
+        taken(people) >= most
     }
 
     /// How many people a portfolio wrote to within 24 hours.
@@ -409,11 +415,9 @@ impl Engine {
         outcome: &SendOutcome,
     ) {
         let accounts = &self.inner.accounts;
+        self.count_written(sender, key, !matches!(outcome, SendOutcome::Failed { .. }));
         let is_no_answer = match outcome {
-            SendOutcome::Accepted { .. } => {
-                self.count_written(sender, key);
-                false
-            }
+            SendOutcome::Accepted { .. } => false,
             SendOutcome::Unclear { .. } => true,
             SendOutcome::Failed { failure, .. } => match failure.class {
                 FailureClass::RetryHere { .. } => true,
@@ -466,7 +470,34 @@ impl Engine {
         }
     }
 
-    fn count_written(&self, sender: &Sender, key: RecipientKey) {
+    /// Takes a place for a recipient whose message is about to be handed to the provider.
+    pub(crate) fn take_place(&self, sender: &Sender, key: RecipientKey) {
+        let recipient = short(key);
+        self.with_people(sender, |people| {
+            if !people.hours.contains_key(&recipient) {
+                *people.called.entry(recipient).or_default() += 1;
+            }
+        });
+    }
+
+    /// Counts a recipient whom the provider took a message for, or may have; gives the place back of one for whom it did not.
+    fn count_written(&self, sender: &Sender, key: RecipientKey, is_written: bool) {
+        let (hour, recipient) = (hour(self.now()), short(key));
+        self.with_people(sender, |people| {
+            if let Some(calls) = people.called.get_mut(&recipient) {
+                *calls -= 1;
+                if *calls == 0 {
+                    people.called.remove(&recipient);
+                }
+            }
+            if is_written && people.add(recipient, hour) {
+                people.unwritten.push((hour, recipient));
+            }
+        });
+    }
+
+    /// Whom a sender's portfolio wrote to, where its provider counts them.
+    fn with_people(&self, sender: &Sender, change: impl FnOnce(&mut People)) {
         if sender.provider.account_api().is_none() {
             return;
         }
@@ -475,12 +506,8 @@ impl Engine {
         if known.account.messaging_limit == Some(MessagingLimit::Unlimited) {
             return;
         }
-        let (hour, recipient) = (hour(self.now()), short(key));
         let mut written = self.inner.accounts.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let people = written.entry(portfolio(&name, &known.account)).or_default();
-        if people.add(recipient, hour) {
-            people.unwritten.push((hour, recipient));
-        }
+        change(written.entry(portfolio(&name, &known.account)).or_default());
     }
 
     /// Takes a place in a sender's pace; `false`: its provider would say that it is too fast.
@@ -496,8 +523,8 @@ impl Engine {
 
     /// Keeps the copies of accounts true, reads health and templates, and writes down whom was written to.
     pub(crate) async fn keep_accounts(&self) {
-        self.load_written().await;
         loop {
+            self.load_accounts().await;
             let senders: Vec<Arc<Sender>> = self.directory().senders().into_iter().cloned().collect();
             for sender in senders {
                 self.keep_account(&sender).await;
@@ -632,13 +659,28 @@ impl Engine {
         }
     }
 
-    async fn load_written(&self) {
-        let now = self.now();
+    /// Loads what the store knows of accounts and of whom they wrote to. A server does so before its first answer: an open
+    /// breaker must not be forgotten for a moment because somebody restarted it. What cannot be loaded is loaded later.
+    pub async fn load_accounts(&self) {
+        if self.inner.accounts.loaded.load(Ordering::Acquire) {
+            return;
+        }
+        let (now, mut complete) = (self.now(), true);
         for name in self.directory().accounts() {
             let account = match self.inner.store.account(&name).await {
-                Ok(loaded) => loaded.map(|l| l.value).unwrap_or_default(),
+                Ok(None) => Account::default(),
+                Ok(Some(loaded)) => {
+                    let (version, account) = (Some(loaded.version), loaded.value);
+                    let known = Known {
+                        version,
+                        account: account.clone(),
+                    };
+                    self.inner.accounts.keep(&name, known);
+                    account
+                }
                 Err(error) => {
                     tracing::warn!(account.name = name.as_str(), error = %chain(&error), "an account could not be loaded");
+                    complete = false;
                     continue;
                 }
             };
@@ -655,37 +697,43 @@ impl Engine {
                 }
                 Err(error) => {
                     tracing::warn!(account.name = name.as_str(), error = %chain(&error), "whom an account wrote to could not be read");
+                    complete = false;
                 }
             }
         }
+        self.inner.accounts.loaded.store(complete, Ordering::Release);
     }
 
-    async fn write_written(&self) {
+    /// Writes down whom accounts wrote to since the last time. What was not written yet is kept until it is: the store takes
+    /// the same twice.
+    pub(crate) async fn write_written(&self) {
+        let locked = || self.inner.accounts.written.lock().unwrap_or_else(PoisonError::into_inner);
         let pending: Vec<_> = {
-            let mut written = self.inner.accounts.written.lock().unwrap_or_else(PoisonError::into_inner);
-            let all = written.iter_mut();
-            all.filter(|(_, people)| !people.unwritten.is_empty())
-                .map(|(portfolio, people)| (portfolio.clone(), std::mem::take(&mut people.unwritten)))
+            let written = locked();
+            let some = written.iter().filter(|(_, people)| !people.unwritten.is_empty());
+            some.map(|(portfolio, people)| (portfolio.clone(), people.unwritten.clone()))
                 .collect()
         };
         for (portfolio, pairs) in pending {
             let mut by_hour: HashMap<u32, Vec<u64>> = HashMap::new();
-            for (hour, recipient) in pairs {
-                by_hour.entry(hour).or_default().push(recipient);
+            for (hour, recipient) in &pairs {
+                by_hour.entry(*hour).or_default().push(*recipient);
             }
+            let mut is_written = true;
             for (hour, recipients) in by_hour {
-                let portfolio = portfolio.clone();
                 let written = Written {
-                    portfolio,
+                    portfolio: portfolio.clone(),
                     hour,
                     recipients,
                 };
                 if let Err(error) = self.inner.store.add_written(&written).await {
                     tracing::warn!(error = %chain(&error), "whom an account wrote to could not be written down yet");
-                    let mut all = self.inner.accounts.written.lock().unwrap_or_else(PoisonError::into_inner);
-                    let people = all.entry(written.portfolio).or_default();
-                    people.unwritten.extend(written.recipients.into_iter().map(|r| (hour, r)));
+                    is_written = false;
                 }
+            }
+            if is_written && let Some(people) = locked().get_mut(&portfolio) {
+                // Others were added behind them meanwhile.
+                people.unwritten.drain(..pairs.len());
             }
         }
     }

@@ -71,6 +71,9 @@ impl Engine {
         let country = document.country;
         let template = document.attempt(id).map(|(_, attempt)| attempt.language.clone());
         let name = route.map(|r| sender_name(r.channel, r.sender)).unwrap_or_default();
+        if let Some(sender) = sender.as_ref().filter(|_| message.is_some()) {
+            self.take_place(sender, key);
+        }
         self.inner.tasks.spawn(async move {
             let outcome = match (sender, message) {
                 (Some(sender), Some(message)) => {

@@ -64,6 +64,7 @@ impl Engine {
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.write_written().await;
     }
 
     async fn until_stopped(&self, work: impl Future<Output = ()>) {

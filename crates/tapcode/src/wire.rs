@@ -160,6 +160,7 @@ where
         version: VERSION,
     };
     let router = tapcode_server::router(app);
+    engine.load_accounts().await;
     engine.start();
     let url = local_url(address);
     let services: Vec<&str> = config.services.iter().map(|s| s.name.as_str()).collect();

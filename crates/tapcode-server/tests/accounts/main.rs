@@ -4,5 +4,6 @@ mod alerts;
 mod health;
 mod hooks;
 mod meta;
+mod routing;
 mod stage;
 mod templates;

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 use tapcode_simulator::CloudApi;
-use tapcode_simulator::cloud_api::{CloudApiConfig, Question, Review, TemplateState};
+use tapcode_simulator::cloud_api::{CloudApiConfig, Question, Review, Script, TemplateState};
 
 use crate::stage::PATIENCE;
 
@@ -38,6 +38,11 @@ impl Meta {
     /// The token that was good is not any more.
     pub fn expire_token(&self) {
         self.0.set_access_token("another");
+    }
+
+    /// What happens to every message from now on.
+    pub fn script(&self, script: Script) {
+        self.0.default_script(script);
     }
 
     /// Answers the next request about templates like this.
@@ -85,6 +90,11 @@ impl Meta {
             (m.biz_opaque_callback_data.unwrap_or_default(), wamid)
         })
         .collect()
+    }
+
+    /// Returns once it took so many sends.
+    pub async fn until_sent(&self, count: usize) {
+        self.0.wait_for_messages(count, PATIENCE).await;
     }
 
     /// The value of the signature's header.

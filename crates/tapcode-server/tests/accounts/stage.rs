@@ -1,6 +1,7 @@
 //! What do the stories about accounts run in? One server without sockets, Meta on a socket, SMS on simulated phones.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,8 +12,9 @@ use serde_json::{Value, json};
 use tapcode_core::number::Number;
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
+use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
-use tapcode_engine::clock::SystemClock;
+use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::account::App as Android;
 use tapcode_engine::contract::store::{Right, Store};
 use tapcode_engine::egress::Egress;
@@ -40,6 +42,7 @@ pub struct Stage {
     pub meta: Meta,
     pub engine: Engine,
     pub store: Arc<MemoryStore>,
+    pub clock: Arc<Leaping>,
     router: Router,
     pub admin: String,
     /// Of the service that uses the account; may do everything but administer.
@@ -79,29 +82,14 @@ impl Stage {
         let meta = Meta::start().await;
         before(&meta);
         let store = Arc::new(MemoryStore::new());
-        let engine = Engine::new(Parts {
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(OsEntropy::new()),
-            keyring: Keyring::new(&[7; 32]),
-            egress: Egress::new().unwrap(),
-            directory: directory(&meta),
-            rates: RateCards::built_in(),
-            history_ms: 86_400_000,
-        });
-        engine.start();
-        let router = tapcode_server::router(App {
-            engine: engine.clone(),
-            public_url: "https://otp.example.com".into(),
-            console: None,
-            metrics: Arc::new(String::new),
-            dev: false,
-            version: "test",
-        });
+        let clock = Arc::new(Leaping::default());
+        let engine = engine(&store, &meta, &clock).await;
+        let router = router(&engine);
         let mut stage = Self {
             meta,
             engine,
             store,
+            clock,
             router,
             admin: String::new(),
             live: String::new(),
@@ -118,6 +106,13 @@ impl Stage {
             .expect("the account is read when the server starts");
         stage.refreshed().await;
         stage
+    }
+
+    /// Ends the server and starts another one on the same store.
+    pub async fn restart(&mut self) {
+        self.engine.stop().await;
+        self.engine = engine(&self.store, &self.meta, &self.clock).await;
+        self.router = router(&self.engine);
     }
 
     pub async fn key(&self, service: Option<&str>, rights: &[Right]) -> String {
@@ -235,6 +230,56 @@ impl Stage {
                 { "type": "button", "sub_type": "url", "index": 0, "parameters": text } ] } });
         self.post(&self.live, "/api/v1/whatsapp/messages", &body).await
     }
+}
+
+/// The machine's clock, some time ahead.
+#[derive(Debug, Default)]
+pub struct Leaping {
+    ahead_ms: AtomicU64,
+}
+
+impl Leaping {
+    pub fn leap(&self, millis: u64) {
+        self.ahead_ms.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+#[async_trait::async_trait]
+impl Clock for Leaping {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_millis(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    async fn sleep(&self, millis: u64) {
+        SystemClock.sleep(millis).await;
+    }
+}
+
+async fn engine(store: &Arc<MemoryStore>, meta: &Meta, clock: &Arc<Leaping>) -> Engine {
+    let engine = Engine::new(Parts {
+        store: Arc::clone(store) as Arc<dyn Store>,
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        entropy: Arc::new(OsEntropy::new()),
+        keyring: Keyring::new(&[7; 32]),
+        egress: Egress::new().unwrap(),
+        directory: directory(meta),
+        rates: RateCards::built_in(),
+        history_ms: 86_400_000,
+    });
+    engine.load_accounts().await;
+    engine.start();
+    engine
+}
+
+fn router(engine: &Engine) -> Router {
+    tapcode_server::router(App {
+        engine: engine.clone(),
+        public_url: "https://otp.example.com".into(),
+        console: None,
+        metrics: Arc::new(String::new),
+        dev: false,
+        version: "test",
+    })
 }
 
 fn directory(meta: &Meta) -> Directory {
