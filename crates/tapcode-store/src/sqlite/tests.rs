@@ -403,7 +403,7 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_and_loses_nothing
     assert!(is_begun(&store, 1).await);
     assert_eq!(
         store.parked("whatsapp:1", "wamid.early").await.unwrap(),
-        [waiting.told.clone()]
+        std::slice::from_ref(&waiting.told)
     );
     let again = Parked {
         told: ToldReceipt {
