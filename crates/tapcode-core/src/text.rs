@@ -5,6 +5,8 @@
 //! would take a further segment; a segment is what operators bill. Words are chosen so that the GSM alphabet holds them
 //! where the language allows it.
 
+mod words;
+
 use crate::verification::{ClientHints, Platform};
 
 /// Septets of a single message in the GSM alphabet, 3GPP TS 23.038 and 23.040 as in the facts read 2026-11-22.
@@ -182,17 +184,21 @@ fn host_of(origin: &str) -> Option<&str> {
 
 /// The same message with all sentences, without the warning, and without warning and lifetime.
 fn variants(locale: &str, brand: &str, code: &str, minutes: u32, details: Option<&str>) -> [String; 3] {
-    let language = Language::of(locale);
+    let language = words::of(locale);
+    let add = |text: &mut String, sentence: &str| {
+        text.push_str(language.between);
+        text.push_str(sentence);
+    };
     // A line break in somebody's name must not forge the line that the phone reads.
     let brand = one_line(brand);
     let mut text = language.code(&brand, code);
     if let Some(details) = details {
-        language.add(&mut text, &language.only_for(&one_line(details)));
+        add(&mut text, &language.only_for(&one_line(details)));
     }
     let shortest = text.clone();
-    language.add(&mut text, &language.good_for(minutes.max(1)));
+    add(&mut text, &language.good_for(minutes.max(1)));
     let short = text.clone();
-    language.add(&mut text, language.warning());
+    add(&mut text, language.warning);
     [text, short, shortest]
 }
 
@@ -208,240 +214,80 @@ fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// The languages there are texts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
-    Arabic,
-    ChineseSimplified,
-    ChineseTraditional,
-    Dutch,
-    English,
-    French,
-    German,
-    Hindi,
-    Indonesian,
-    Italian,
-    Japanese,
-    Portuguese,
-    Spanish,
-    Turkish,
-}
-
-impl Language {
-    /// The language of a BCP 47 tag: its first subtag decides, for Chinese also script and region.
-    fn of(locale: &str) -> Self {
-        let locale = locale.to_ascii_lowercase();
-        let mut subtags = locale.split(['-', '_']);
-        match subtags.next().unwrap_or_default() {
-            "ar" => Self::Arabic,
-            "zh" => {
-                let subtags: Vec<&str> = subtags.collect();
-                // A script outranks a region: zh-Hans-HK is written in simplified characters.
-                let traditional = !subtags.contains(&"hans") && subtags.iter().any(|s| matches!(*s, "hant" | "tw" | "hk" | "mo"));
-                if traditional {
-                    Self::ChineseTraditional
-                } else {
-                    Self::ChineseSimplified
-                }
-            }
-            "nl" => Self::Dutch,
-            "fr" => Self::French,
-            "de" => Self::German,
-            "hi" => Self::Hindi,
-            // `in` was Indonesian until 1989 and still is in old Java.
-            "id" | "in" => Self::Indonesian,
-            "it" => Self::Italian,
-            "ja" => Self::Japanese,
-            "pt" => Self::Portuguese,
-            "es" => Self::Spanish,
-            "tr" => Self::Turkish,
-            _ => Self::English,
-        }
-    }
-
-    fn add(self, text: &mut String, sentence: &str) {
-        if !matches!(self, Self::ChineseSimplified | Self::ChineseTraditional | Self::Japanese) {
-            text.push(' ');
-        }
-        text.push_str(sentence);
-    }
-
-    fn code(self, brand: &str, code: &str) -> String {
-        match self {
-            // Starts with an Arabic word, so that the line runs from right to left as a whole.
-            Self::Arabic => format!("رمز {brand}: {code}."),
-            Self::ChineseSimplified => format!("【{brand}】验证码：{code}。"),
-            Self::ChineseTraditional => format!("【{brand}】驗證碼：{code}。"),
-            Self::Dutch => format!("{code} is de code voor {brand}."),
-            Self::English => format!("{code} is your {brand} code."),
-            Self::French => format!("{code} est votre code {brand}."),
-            Self::German => format!("{code} ist der Code für {brand}."),
-            Self::Hindi => format!("{code} आपका {brand} कोड है।"),
-            Self::Indonesian => format!("{code} adalah kode {brand} Anda."),
-            Self::Italian => format!("{code} è il tuo codice {brand}."),
-            Self::Japanese => format!("{brand}の認証コード：{code}。"),
-            // `código` would leave the GSM alphabet; PIN and clave are as common and stay in it.
-            Self::Portuguese => format!("{code} é o seu PIN {brand}."),
-            Self::Spanish => format!("{code} es tu clave de {brand}."),
-            Self::Turkish => format!("{brand} kodunuz: {code}."),
-        }
-    }
-
-    fn only_for(self, details: &str) -> String {
-        match self {
-            Self::Arabic => format!("فقط لتأكيد: {details}."),
-            Self::ChineseSimplified => format!("仅用于确认：{details}。"),
-            Self::ChineseTraditional => format!("僅用於確認：{details}。"),
-            Self::Dutch => format!("Alleen ter bevestiging van: {details}."),
-            Self::English => format!("Only to confirm: {details}."),
-            Self::French => format!("Uniquement pour confirmer : {details}."),
-            Self::German => format!("Nur zur Bestätigung von: {details}."),
-            Self::Hindi => format!("केवल इसकी पुष्टि के लिए: {details}।"),
-            Self::Indonesian => format!("Hanya untuk konfirmasi: {details}."),
-            Self::Italian => format!("Solo per confermare: {details}."),
-            Self::Japanese => format!("確認する取引：{details}。"),
-            Self::Portuguese => format!("Apenas para confirmar: {details}."),
-            Self::Spanish => format!("Solo para confirmar: {details}."),
-            Self::Turkish => format!("Onaylanacak: {details}."),
-        }
-    }
-
-    fn good_for(self, minutes: u32) -> String {
-        let one = minutes == 1;
-        match self {
-            Self::Arabic => match minutes {
-                1 => "صالح لمدة دقيقة واحدة.".into(),
-                2 => "صالح لمدة دقيقتين.".into(),
-                3..=10 => format!("صالح لمدة {minutes} دقائق."),
-                _ => format!("صالح لمدة {minutes} دقيقة."),
-            },
-            Self::ChineseSimplified => format!("{minutes}分钟内有效。"),
-            Self::ChineseTraditional => format!("{minutes}分鐘內有效。"),
-            Self::Dutch => format!("Hij is {minutes} {} geldig.", if one { "minuut" } else { "minuten" }),
-            Self::English => format!("It expires in {minutes} {}.", if one { "minute" } else { "minutes" }),
-            Self::French => format!("Il expire dans {minutes} {}.", if one { "minute" } else { "minutes" }),
-            Self::German => format!("Er gilt {minutes} {}.", if one { "Minute" } else { "Minuten" }),
-            Self::Hindi => format!("{minutes} मिनट मान्य।"),
-            Self::Indonesian => format!("Berlaku {minutes} menit."),
-            Self::Italian => format!("Scade tra {minutes} {}.", if one { "minuto" } else { "minuti" }),
-            Self::Japanese => format!("有効期限は{minutes}分です。"),
-            Self::Portuguese => format!("Expira em {minutes} {}.", if one { "minuto" } else { "minutos" }),
-            Self::Spanish => format!("Vence en {minutes} {}.", if one { "minuto" } else { "minutos" }),
-            Self::Turkish => format!("{minutes} dakika sonra sona erer."),
-        }
-    }
-
-    const fn warning(self) -> &'static str {
-        match self {
-            Self::Arabic => "لا تشاركه مع أحد.",
-            Self::ChineseSimplified => "请勿告诉他人。",
-            Self::ChineseTraditional => "請勿告訴他人。",
-            Self::Dutch => "Deel hem met niemand.",
-            Self::English => "Do not share it with anyone.",
-            Self::French => "Ne le partagez avec personne.",
-            Self::German => "Bitte niemandem weitergeben.",
-            Self::Hindi => "किसी को न बताएं।",
-            Self::Indonesian => "Jangan berikan kepada siapa pun.",
-            Self::Italian => "Non condividerlo con nessuno.",
-            Self::Japanese => "他人に教えないでください。",
-            Self::Portuguese => "Nunca o partilhe com outras pessoas.",
-            Self::Spanish => "No la compartas con nadie.",
-            Self::Turkish => "Kimseye vermeyin.",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LOCALES: [(&str, Encoding); 14] = [
-        ("ar-EG", Encoding::Ucs2),
-        ("de-AT", Encoding::Gsm7),
-        ("en", Encoding::Gsm7),
-        ("es-419", Encoding::Gsm7),
-        ("fr-CA", Encoding::Gsm7),
-        ("hi", Encoding::Ucs2),
-        ("id", Encoding::Gsm7),
-        ("it", Encoding::Gsm7),
-        ("ja-JP", Encoding::Ucs2),
-        ("nl", Encoding::Gsm7),
-        ("pt-BR", Encoding::Gsm7),
-        ("tr", Encoding::Gsm7),
-        ("zh-CN", Encoding::Ucs2),
-        ("zh-TW", Encoding::Ucs2),
-    ];
-
     #[test]
     fn one_segment_in_every_language() {
-        for (locale, encoding) in LOCALES {
+        for words in words::ALL {
             for (code, minutes) in [("482913", 5), ("4829130576", 10), ("482913", 1), ("482913", 2)] {
-                let text = sms(locale, "Acme Market", code, minutes, None);
-                assert_eq!(segments(&text), (encoding, 1), "{locale}: {text}");
-                assert!(text.contains(code) && text.contains("Acme Market"), "{locale}: {text}");
+                let text = sms(words.tag, "Acme Market", code, minutes, None);
+                assert_eq!(segments(&text).1, 1, "{}: {text}", words.tag);
+                assert!(text.contains(code) && text.contains("Acme Market"), "{}: {text}", words.tag);
                 assert!(
-                    text.contains(Language::of(locale).warning()),
-                    "{locale} has no room for its warning: {text}"
+                    text.contains(words.warning),
+                    "{} has no room for its warning: {text}",
+                    words.tag
                 );
+                assert!(!text.contains(['{', '}']), "{}: {text}", words.tag);
             }
         }
     }
 
+    /// All texts on one page, to be read by people: each plural form that a language has, its alphabet and its bound code.
     #[test]
     fn the_words_of_each_language() {
-        for (locale, text) in [
-            (
-                "en-GB",
-                "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone.",
-            ),
-            (
-                "nl",
-                "482913 is de code voor Acme. Hij is 5 minuten geldig. Deel hem met niemand.",
-            ),
-            (
-                "de_CH",
-                "482913 ist der Code für Acme. Er gilt 5 Minuten. Bitte niemandem weitergeben.",
-            ),
-            (
-                "fr",
-                "482913 est votre code Acme. Il expire dans 5 minutes. Ne le partagez avec personne.",
-            ),
-            (
-                "es",
-                "482913 es tu clave de Acme. Vence en 5 minutos. No la compartas con nadie.",
-            ),
-            (
-                "pt",
-                "482913 é o seu PIN Acme. Expira em 5 minutos. Nunca o partilhe com outras pessoas.",
-            ),
-            (
-                "it",
-                "482913 è il tuo codice Acme. Scade tra 5 minuti. Non condividerlo con nessuno.",
-            ),
-            ("tr", "Acme kodunuz: 482913. 5 dakika sonra sona erer. Kimseye vermeyin."),
-            (
-                "id",
-                "482913 adalah kode Acme Anda. Berlaku 5 menit. Jangan berikan kepada siapa pun.",
-            ),
-            ("ar", "رمز Acme: 482913. صالح لمدة 5 دقائق. لا تشاركه مع أحد."),
-            ("hi", "482913 आपका Acme कोड है। 5 मिनट मान्य। किसी को न बताएं।"),
-            (
-                "ja",
-                "Acmeの認証コード：482913。有効期限は5分です。他人に教えないでください。",
-            ),
-            ("zh-Hans-HK", "【Acme】验证码：482913。5分钟内有效。请勿告诉他人。"),
-            ("zh-HK", "【Acme】驗證碼：482913。5分鐘內有效。請勿告訴他人。"),
-            (
-                "sv",
-                "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone.",
-            ),
-            (
-                "",
-                "482913 is your Acme code. It expires in 5 minutes. Do not share it with anyone.",
-            ),
-        ] {
-            assert_eq!(sms(locale, "Acme", "482913", 5, None), text);
+        let mut page = String::new();
+        for words in words::ALL {
+            let text = sms(words.tag, "Acme", "482913", 5, None);
+            let (encoding, _) = segments(&text);
+            page.push_str(&format!("{} {}\n", words.tag, encoding.as_str()));
+            for minutes in [1, 2, 3, 5, 10, 21] {
+                page.push_str(&format!(
+                    "  {minutes:>2}  {}\n",
+                    sms(words.tag, "Acme", "482913", minutes, None)
+                ));
+            }
+            page.push_str(&format!(
+                "      {}\n",
+                sms(words.tag, "Acme", "482913", 5, Some("39.90 EUR to Acme"))
+            ));
         }
+        insta::assert_snapshot!("all_languages", page);
+    }
+
+    #[test]
+    fn the_language_is_found_whatever_else_the_tag_says() {
+        assert!(words::ALL.len() >= 40 && words::ALL.is_sorted_by_key(|words| words.tag));
+        for (locale, tag) in [
+            ("en-GB", "en"),
+            ("de_CH", "de"),
+            ("PT-br", "pt"),
+            ("es-419", "es"),
+            ("zh-Hans-HK", "zh"),
+            ("zh-HK", "zh-hant"),
+            ("zh-Hant", "zh-hant"),
+            ("in", "id"),
+            ("iw-IL", "he"),
+            ("no", "nb"),
+            ("nn-NO", "nb"),
+            ("bs", "hr"),
+            ("tl", "fil"),
+            ("tlh", "en"),
+            ("", "en"),
+        ] {
+            assert_eq!(words::of(locale).tag, tag, "{locale}");
+        }
+    }
+
+    #[test]
+    fn a_brand_with_a_placeholder_in_it_stays_as_it_is() {
+        let text = sms("en", "{code} {n}", "482913", 5, None);
+        assert!(
+            text.starts_with("482913 is your {code} {n} code. It expires in 5 minutes."),
+            "{text}"
+        );
     }
 
     #[test]
@@ -450,7 +296,7 @@ mod tests {
             sms("en", "Acme", "482913", 5, Some("39.90 EUR to Acme")),
             "482913 is your Acme code. Only to confirm: 39.90 EUR to Acme. It expires in 5 minutes. Do not share it with anyone."
         );
-        for (locale, _) in LOCALES {
+        for locale in words::ALL.iter().map(|words| words.tag) {
             let text = sms(locale, "Acme", "482913", 5, Some("39.90 EUR to Acme"));
             assert!(text.contains("39.90 EUR to Acme"), "{text}");
             assert_eq!(segments(&text).1, 1, "{locale}: {text}");
@@ -532,13 +378,13 @@ mod tests {
 
     #[test]
     fn a_line_for_the_phone_never_costs_a_segment() {
-        for (locale, encoding) in LOCALES {
+        for locale in words::ALL.iter().map(|words| words.tag) {
             for hints in [
                 client(None, Some("FA+9qCX9VSu"), None),
                 client(None, None, Some("https://shop.example.com")),
             ] {
                 let text = sms_with_autofill(locale, "Acme Market", "482913", 5, None, &hints);
-                assert_eq!(segments(&text), (encoding, 1), "{locale}: {text}");
+                assert_eq!(segments(&text).1, 1, "{locale}: {text}");
                 assert!(
                     text.contains("FA+9qCX9VSu") || text.contains("@shop.example.com #482913"),
                     "{locale}: {text}"
