@@ -79,6 +79,33 @@ pub fn segments(text: &str) -> (Encoding, u8) {
     (encoding, parts)
 }
 
+/// The same text with every letter that is outside the GSM alphabet written with letters of it; `None` where the text is
+/// inside already, or where a letter has no such spelling. It is offered to people and never done by itself: it changes names.
+#[must_use]
+pub fn in_gsm7(text: &str) -> Option<String> {
+    let mut spelled = String::with_capacity(text.len());
+    let mut changed = false;
+    for c in text.chars() {
+        if gsm7_septets(c).is_some() {
+            spelled.push(c);
+            continue;
+        }
+        // A letter of another script would become another word altogether.
+        let letters = deunicode::deunicode_char(c).filter(|_| is_latin_or_sign(c))?;
+        if !letters.chars().all(|c| gsm7_septets(c).is_some()) {
+            return None;
+        }
+        spelled.push_str(letters);
+        changed = true;
+    }
+    changed.then_some(spelled)
+}
+
+/// Latin letters with marks, and the quotes, dashes and spaces of typography.
+fn is_latin_or_sign(c: char) -> bool {
+    matches!(c, '\u{80}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' | '\u{2000}'..='\u{206f}' | '`' | '\t')
+}
+
 fn gsm7_septets(c: char) -> Option<usize> {
     if GSM7_BASIC.contains(c) {
         Some(1)
@@ -424,6 +451,21 @@ mod tests {
             ("ж".repeat(100_000), (Encoding::Ucs2, 255)),
         ] {
             assert_eq!(segments(&text), expected, "{} characters", text.chars().count());
+        }
+    }
+
+    #[test]
+    fn letters_with_marks_can_be_spelled_in_the_gsm_alphabet() {
+        for (text, spelled) in [
+            ("Kavárna U Žižky", Some("Kavarna U Zizky")),
+            ("Łódź – “kod”", Some("Lodz - \"kod\"")),
+            ("Façade à Zürich", Some("Facade à Zürich")),
+            ("Zürich", None),
+            ("Кофейня", None),
+            ("Acme 😀", None),
+        ] {
+            assert_eq!(in_gsm7(text).as_deref(), spelled, "{text}");
+            assert!(spelled.is_none_or(|spelled| segments(spelled).0 == Encoding::Gsm7));
         }
     }
 

@@ -20,6 +20,6 @@ pub mod requests;
 pub mod service;
 mod telemetry;
 pub mod templates;
-mod text;
+pub mod text;
 pub mod timers;
 pub mod waiters;

@@ -11,6 +11,14 @@ use crate::service::Service;
 /// Longest value of a binding that a message shows, in characters.
 const SHOWN_MAX: usize = 35;
 
+/// The text that a service's code would have.
+#[must_use]
+pub fn preview(service: &Service, locale: &str, code: &str, minutes: u32, binding: Option<&str>, client: &ClientHints) -> String {
+    let details = binding.and_then(details);
+    let client = with_app(client, service);
+    sms_with_autofill(locale, &service.brand, code, minutes, details.as_deref(), &client)
+}
+
 /// The whole text, code included; with the transaction that the code is bound to.
 pub(crate) fn of_code(
     verification: &Verification,
@@ -20,16 +28,8 @@ pub(crate) fn of_code(
     binding: Option<&str>,
 ) -> String {
     let none = ClientHints::default();
-    let client = with_app(verification.client.as_deref().unwrap_or(&none), service);
-    let details = binding.and_then(details);
-    sms_with_autofill(
-        &verification.locale,
-        &service.brand,
-        code.expose(),
-        minutes,
-        details.as_deref(),
-        &client,
-    )
+    let client = verification.client.as_deref().unwrap_or(&none);
+    preview(service, &verification.locale, code.expose(), minutes, binding, client)
 }
 
 /// An Android app that did not say which one it is is the service's own: its first, since a text takes one hash.

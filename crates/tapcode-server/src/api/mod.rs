@@ -15,6 +15,7 @@ mod query;
 mod reader;
 mod recipients;
 pub(crate) mod refusal;
+mod sms_preview;
 mod status;
 mod templates;
 pub(crate) mod time;
@@ -60,6 +61,7 @@ fn routes(app: &App) -> Vec<Route> {
     });
     let mut routes = verifications::routes(&shared);
     routes.extend(messages::routes(&shared));
+    routes.extend(sms_preview::routes(&shared));
     routes.extend(events::routes(&shared));
     routes.extend(templates::routes(&shared));
     routes.extend(administration::routes(&shared));

@@ -710,7 +710,7 @@ fn own_code(field: &Field<'_>) -> Option<Otp> {
     Otp::own(field.text()?).map_or_else(|error| field.fail(Code::InvalidCode, error.to_string()), Some)
 }
 
-fn locale(field: &Field<'_>) -> Option<Box<str>> {
+pub(crate) fn locale(field: &Field<'_>) -> Option<Box<str>> {
     let text = field.text()?;
     let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric());
     let language = text
@@ -745,7 +745,7 @@ fn workflow(field: &Field<'_>) -> Option<Vec<WorkflowStep>> {
 
 /// The canonical form of a binding: an object with sorted names, without spaces. Two bodies with the same members in any
 /// order are the same transaction.
-fn binding(field: &Field<'_>) -> Option<String> {
+pub(crate) fn binding(field: &Field<'_>) -> Option<String> {
     let pairs = field.pairs(crate::limits::JSON_ITEMS_MAX)?;
     let mut canonical = std::collections::BTreeMap::new();
     let mut whole = true;
@@ -798,7 +798,7 @@ fn metadata(field: &Field<'_>) -> Option<Vec<(Box<str>, Box<str>)>> {
     pairs.into_iter().collect()
 }
 
-fn client(field: &Field<'_>) -> Option<ClientHints> {
+pub(crate) fn client(field: &Field<'_>) -> Option<ClientHints> {
     let mut fields = field.fields()?;
     let ip = |f: Field<'_>| {
         let address = f.text()?.parse::<IpAddr>().ok().map(|ip| ip.to_string().into());

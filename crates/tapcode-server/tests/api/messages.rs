@@ -144,3 +144,40 @@ async fn senders_are_listed_without_the_sandboxs_own() {
     let numbers = world.get(&world.live, "/api/v1/numbers").await.expect(200);
     insta::assert_snapshot!("senders", serde_json::to_string_pretty(&json!([accounts, numbers])).unwrap());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_text_is_seen_with_its_alphabet_and_segments_before_it_is_sent() {
+    let world = World::begin().await;
+    const PREVIEW: &str = "/api/v1/sms/preview";
+    let seen = async |body: serde_json::Value| world.post(&world.live, PREVIEW, &body.to_string()).await.expect(200);
+    assert_eq!(
+        seen(json!({"locale": "nl-BE", "expires_minutes": 1})).await,
+        json!({"text": "000000 is de code voor Acme. Hij is 1 minuut geldig. Deel hem met niemand.",
+            "encoding": "gsm7", "segments": 1, "transliterated": null})
+    );
+    let web = json!({"client": {"platform": "web", "web_origin": "https://acme.example"}, "binding": {"amount": "39.90 EUR"}});
+    let web = seen(web).await["text"].as_str().unwrap().to_owned();
+    assert!(
+        web.contains("Only to confirm: 39.90 EUR.") && web.ends_with("\n\n@acme.example #000000"),
+        "{web}"
+    );
+    let own =
+        seen(json!({"body": "Kavárna U Žižky: váš stůl je připraven, přijďte prosím do osmi hodin večer. Děkujeme!"})).await;
+    assert_eq!((&own["encoding"], &own["segments"]), (&json!("ucs2"), &json!(2)));
+    assert_eq!(
+        own["transliterated"],
+        json!({"text": "Kavarna U Zizky: vas stul je pripraven, prijdte prosim do osmi hodin vecer. Dekujeme!",
+            "encoding": "gsm7", "segments": 1})
+    );
+    assert!(world.sandbox.all()[0].messages.is_empty(), "nothing is sent");
+    for wrong in [
+        json!({"body": ""}),
+        json!({"body": "x".repeat(1_601)}),
+        json!({"body": "text", "locale": "nl"}),
+        json!({"expires_minutes": 0}),
+        json!({"expires_minutes": 11}),
+        json!({"locale": "no such language"}),
+    ] {
+        world.post(&world.live, PREVIEW, &wrong.to_string()).await.expect(400);
+    }
+}
