@@ -92,7 +92,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
             body: Some(Body {
                 schema: schema::<SmsPreviewBody>,
                 required: false,
-                example: r#"{"locale":"nl","client":{"platform":"web","web_origin":"https://acme.example"}}"#,
+                example: r#"{"locale":"nl","expires_minutes":5}"#,
             }),
             idempotent: false,
             answers: PREVIEW,
