@@ -5,9 +5,11 @@
 //! would take a further segment; a segment is what operators bill. Words are chosen so that the GSM alphabet holds them
 //! where the language allows it.
 
+mod own;
 mod words;
 
 use crate::verification::{ClientHints, Platform};
+pub use own::{OwnText, OwnTextError};
 
 /// Septets of a single message in the GSM alphabet, 3GPP TS 23.038 and 23.040 as in the facts read 2026-11-22.
 pub const GSM7_SINGLE: usize = 160;
@@ -142,9 +144,28 @@ pub fn sms_with_autofill(
     client: &ClientHints,
 ) -> String {
     let plain = sms(locale, brand, code, minutes, details);
+    with_trailer(plain, variants(locale, brand, code, minutes, details), code, client)
+}
+
+/// A service's own text, with the line for the user's device under the same conditions.
+#[must_use]
+pub fn own_with_autofill(
+    own: &OwnText,
+    brand: &str,
+    code: &str,
+    minutes: u32,
+    details: Option<&str>,
+    client: &ClientHints,
+) -> String {
+    let plain = own.render(brand, code, minutes.max(1), details);
+    with_trailer(plain.clone(), [plain], code, client)
+}
+
+/// The first of the texts that the line for the phone can be attached to without a further segment, else `plain`.
+fn with_trailer(plain: String, texts: impl IntoIterator<Item = String>, code: &str, client: &ClientHints) -> String {
     let Some(trailer) = Trailer::of(client) else { return plain };
     let fewest = segments(&plain).1;
-    variants(locale, brand, code, minutes, details)
+    texts
         .into_iter()
         .map(|text| trailer.attached(&text, code))
         .find(|text| segments(text).1 <= fewest && trailer.can_be_read(text))

@@ -9,6 +9,7 @@ use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
 use tapcode_core::recipient::{Mode, ServiceName};
+use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
 use tokio::sync::Semaphore;
 
@@ -64,6 +65,8 @@ pub struct Service {
     pub identity_change: IdentityChange,
     /// Its Android apps: codes are handed to them by WhatsApp's buttons and by SMS Retriever.
     pub apps: Vec<App>,
+    /// Its own texts for codes by SMS, one for each locale; in other languages the built-in ones are sent.
+    pub texts: Vec<OwnText>,
 }
 
 /// Whoever carries a sender's messages.

@@ -259,6 +259,7 @@ mod tests {
             test_numbers: Vec::new(),
             identity_change: IdentityChange::default(),
             apps: Vec::new(),
+            texts: Vec::new(),
         })
     }
 

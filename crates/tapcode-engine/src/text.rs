@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use tapcode_core::code::Code;
-use tapcode_core::text::sms_with_autofill;
+use tapcode_core::text::{OwnText, own_with_autofill, sms_with_autofill};
 use tapcode_core::verification::{ClientHints, Platform, Verification};
 
 use crate::service::Service;
@@ -16,7 +16,11 @@ const SHOWN_MAX: usize = 35;
 pub fn preview(service: &Service, locale: &str, code: &str, minutes: u32, binding: Option<&str>, client: &ClientHints) -> String {
     let details = binding.and_then(details);
     let client = with_app(client, service);
-    sms_with_autofill(locale, &service.brand, code, minutes, details.as_deref(), &client)
+    let (brand, details) = (&*service.brand, details.as_deref());
+    match OwnText::best(&service.texts, locale) {
+        Some(own) => own_with_autofill(own, brand, code, minutes, details, &client),
+        None => sms_with_autofill(locale, brand, code, minutes, details, &client),
+    }
 }
 
 /// The whole text, code included; with the transaction that the code is bound to.

@@ -93,6 +93,7 @@ impl Stage {
             test_numbers: Vec::new(),
             identity_change: IdentityChange::default(),
             apps: Vec::new(),
+            texts: Vec::new(),
         };
         let services = vec![
             service("dev", vec![step(Channel::Whatsapp, 1), step(Channel::Sms, 1)]),

@@ -331,6 +331,7 @@ fn service(service: &config::Service) -> Service {
             .collect(),
         identity_change: service.identity_change,
         apps: service.apps.clone(),
+        texts: service.texts.clone(),
     }
 }
 

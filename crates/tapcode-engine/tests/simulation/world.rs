@@ -442,6 +442,7 @@ impl Policy {
             test_numbers: Vec::new(),
             identity_change: tapcode_core::plan::IdentityChange::default(),
             apps: Vec::new(),
+            texts: Vec::new(),
         }
     }
 

@@ -328,6 +328,7 @@ fn directory(meta: &Meta) -> Directory {
             package_name: format!("com.example.{name}").into(),
             signature_hash: "K8a/AINcGX7".into(),
         }],
+        texts: Vec::new(),
     };
     // The last step's wait is for nothing, and what does not go over the account has nothing to say about its templates.
     let services = vec![

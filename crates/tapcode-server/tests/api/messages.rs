@@ -155,6 +155,8 @@ async fn a_text_is_seen_with_its_alphabet_and_segments_before_it_is_sent() {
         json!({"text": "000000 is de code voor Acme. Hij is 1 minuut geldig. Deel hem met niemand.",
             "encoding": "gsm7", "segments": 1, "transliterated": null})
     );
+    let own = seen(json!({"locale": "cy-GB"})).await;
+    assert_eq!(own["text"], "Cod Acme: 000000", "the service has a text of its own for Welsh");
     let web = json!({"client": {"platform": "web", "web_origin": "https://acme.example"}, "binding": {"amount": "39.90 EUR"}});
     let web = seen(web).await["text"].as_str().unwrap().to_owned();
     assert!(

@@ -15,6 +15,7 @@ use tapcode_core::id::VerificationId;
 use tapcode_core::number::Number;
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
+use tapcode_core::text::OwnText;
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
 use tapcode_engine::clock::Clock;
@@ -156,6 +157,7 @@ fn service(name: &str, own_codes: bool) -> Service {
         test_numbers: vec![(Number::parse("+31611398059").unwrap(), Code::own("000000").unwrap())],
         identity_change: IdentityChange::default(),
         apps: Vec::new(),
+        texts: vec![OwnText::parse("cy", "Cod {brand}: {code}", "Acme", 6, false).unwrap()],
     }
 }
 

@@ -313,6 +313,7 @@ fn directory(cloud: &CloudApi, twilio: &Twilio, wait_ms: u32, deadline_ms: u64) 
         test_numbers: Vec::new(),
         identity_change: IdentityChange::default(),
         apps: Vec::new(),
+        texts: Vec::new(),
     };
     Directory::new(vec![service], vec![meta, sms, sandboxed])
 }

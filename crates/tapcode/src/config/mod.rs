@@ -29,6 +29,7 @@ use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange, Plan, Route};
 use tapcode_core::recipient::ServiceName;
+use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
 use tapcode_engine::rates::RateCards;
@@ -197,6 +198,8 @@ pub struct Service {
     pub identity_change: IdentityChange,
     /// The service's Android apps.
     pub apps: Vec<App>,
+    /// The service's own texts for codes by SMS, one for each locale.
+    pub texts: Vec<OwnText>,
 }
 
 impl Service {

@@ -6,6 +6,7 @@ use tapcode_core::code::{CODE_MAX, Code, GENERATED_MIN};
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange, PLAN_STEPS_MAX, Plan, Route, Step, WAIT_MS_MAX};
 use tapcode_core::recipient::ServiceName;
+use tapcode_core::text::{OwnText, OwnTextError};
 use tapcode_core::verification::{CODE_TTL_MS_MAX, Limits};
 
 use tapcode_engine::contract::account::App;
@@ -22,6 +23,8 @@ const BRAND_MAX: usize = 40;
 const WAIT_MS: u32 = 10_000;
 /// Shortest wait of a step, in milliseconds: a shorter one pays twice for every message.
 const WAIT_MS_MIN: u32 = 100;
+/// Most texts of one service.
+const TEXTS_MAX: usize = 100;
 /// Most apps that codes of one service are handed to: Meta takes five for one template
 /// (<https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/authentication-templates/autofill-button-authentication-templates>,
 /// read 2026-11-22).
@@ -168,6 +171,16 @@ fn service(
         )
         .unwrap_or_default();
     let apps = apps(reading, &mut table);
+    let for_texts = ForTexts {
+        brand: brand.as_deref().unwrap_or_default(),
+        code_digits: if own_codes {
+            u8::try_from(CODE_MAX).unwrap_or(u8::MAX)
+        } else {
+            code_length
+        },
+        has_app: !apps.is_empty(),
+    };
+    let texts = texts(reading, &mut table, &for_texts);
     table.finish();
     let workflow = workflow?;
     Some(Service {
@@ -185,6 +198,7 @@ fn service(
         test_numbers,
         identity_change,
         apps,
+        texts,
     })
 }
 
@@ -580,6 +594,67 @@ fn test_numbers(reading: &Reading, table: &mut Table<'_>, code_length: u8) -> Ve
         tests.extend(number.zip(code).map(|(number, code)| TestNumber { number, code }));
     }
     tests
+}
+
+/// What a service's own texts have to have room for.
+struct ForTexts<'a> {
+    brand: &'a str,
+    code_digits: u8,
+    has_app: bool,
+}
+
+/// The service's own texts for codes by SMS. Whatever is wrong with one stops the start, and never a message.
+fn texts(reading: &Reading, table: &mut Table<'_>, of: &ForTexts<'_>) -> Vec<OwnText> {
+    let (mut texts, mut locales) = (Vec::new(), BTreeSet::new());
+    for mut entry in table.sections("texts") {
+        let here = entry.here().clone();
+        let locale = entry
+            .needed_text("locale", "write the language of the text, a BCP 47 tag such as \"nl\"")
+            .and_then(|(text, at)| {
+                let fits = is_locale(&text);
+                if !fits {
+                    reading.problem(
+                        &at,
+                        format!("is {}", quoted(&text)),
+                        "write a BCP 47 tag such as \"en\" or \"pt-BR\"",
+                    );
+                }
+                fits.then_some(text)
+            });
+        let text = entry.needed_text("text", "write the text, such as \"{code} is your {brand} code.\"");
+        entry.finish();
+        let Some((locale, (text, at))) = locale.zip(text) else {
+            continue;
+        };
+        if !locales.insert(locale.to_ascii_lowercase()) {
+            reading.problem(&here, "is the second text for its locale", "remove one of the two");
+            continue;
+        }
+        if locales.len() > TEXTS_MAX {
+            reading.problem(&here, format!("is one more than {TEXTS_MAX}"), "remove one");
+            continue;
+        }
+        let problem = |what: String, instead: &str| reading.problem(&at, what, instead);
+        match OwnText::parse(&locale, &text, of.brand, of.code_digits, of.has_app) {
+            Ok(text) => texts.push(text),
+            Err(OwnTextError::Codes(0)) => problem("has no code in it".into(), "write {code} where the code goes"),
+            Err(OwnTextError::Codes(count)) => problem(format!("has {{code}} {count} times"), "write it once"),
+            Err(OwnTextError::Placeholder(name)) => problem(
+                format!("has {} in braces", quoted(&name)),
+                "{code}, {brand}, {minutes} and {details} are known",
+            ),
+            Err(OwnTextError::Control) => problem("has a line break or another control character".into(), "write it on one line"),
+            Err(OwnTextError::TooLong(1)) => problem(
+                "has more than the 140 bytes that SMS Retriever reads, its line for the app included".into(),
+                "write a shorter one",
+            ),
+            Err(OwnTextError::TooLong(segments)) => problem(
+                format!("takes {segments} segments with the brand and the longest code, and each is billed"),
+                "write a shorter one, or without letters outside the GSM alphabet: `POST /api/v1/sms/preview` offers a spelling",
+            ),
+        }
+    }
+    texts
 }
 
 /// The apps that codes are handed to; Meta takes up to five for one template.

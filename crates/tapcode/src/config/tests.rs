@@ -539,6 +539,52 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
 }
 
 #[test]
+fn a_services_own_texts_are_judged_before_a_message_meets_them() {
+    let of = |locale: &str, text: &str| {
+        let entry = format!("\n[[services.texts]]\nlocale = \"{locale}\"\ntext = \"{text}\"\n\n[[whatsapp_accounts]]");
+        REAL.replacen("\n[[whatsapp_accounts]]", &entry, 1)
+    };
+    let (config, _) = valid(&of("nl", "Code {code} van {brand}"), &[], Purpose::Serve);
+    assert_eq!(config.services[0].texts.len(), 1);
+    for (text, says, instead) in [
+        ("Your code", "has no code in it", "write {code} where the code goes"),
+        ("{code} and {code}", "has {code} 2 times", "write it once"),
+        (
+            "{code} {name}",
+            "has `name` in braces",
+            "{code}, {brand}, {minutes} and {details} are known",
+        ),
+        ("{code}\\nfor you", "has a line break", "write it on one line"),
+    ] {
+        one_problem(&of("nl", text), "services[0].texts[0].text", says, instead);
+    }
+    let long = format!("{{code}} {}", "x".repeat(170));
+    one_problem(
+        &of("nl", &long),
+        "services[0].texts[0].text",
+        "takes 2 segments",
+        "write a shorter one",
+    );
+    one_problem(
+        &of("dutch!", "{code}"),
+        "services[0].texts[0].locale",
+        "is `dutch!`",
+        "write a BCP 47 tag",
+    );
+    let twice = of("nl", "{code}").replacen(
+        "\n[[whatsapp_accounts]]",
+        "\n[[services.texts]]\nlocale = \"nl\"\ntext = \"{code}\"\n\n[[whatsapp_accounts]]",
+        1,
+    );
+    one_problem(
+        &twice,
+        "services[0].texts[1]",
+        "is the second text for its locale",
+        "remove one of the two",
+    );
+}
+
+#[test]
 fn unknown_settings_are_named_with_the_nearest_known_one() {
     one_problem(
         &with("[server]", "request_timeout_ms", "request_timeout = 30000"),
