@@ -9,6 +9,7 @@ pub mod secret;
 pub mod suite;
 pub mod twilio;
 pub mod twilio_errors;
+pub mod webhook;
 mod whatsapp_account;
 pub mod whatsapp_cloud;
 pub mod whatsapp_errors;
