@@ -18,7 +18,7 @@ use tapcode_core::step::Routes;
 use tapcode_core::time::Timestamp;
 
 use crate::call::chain;
-use crate::contract::account::{AccountApi, AccountError, TEMPLATE_PAGES_MAX};
+use crate::contract::account::{AccountApi, AccountError, NUMBER_NEWS, TEMPLATE_PAGES_MAX};
 use crate::contract::provider::HttpRequest;
 use crate::contract::store::{AccountCommit, StoreError, Version, Written};
 use crate::engine::{Engine, EngineError};
@@ -358,6 +358,14 @@ impl Engine {
 
     /// What a provider told of an account by itself.
     pub(crate) async fn hear_news(&self, sender: &Sender, news: Vec<News>) -> Result<(), EngineError> {
+        let of_a_number = |news: &News| matches!(news, News::Remark { about, .. } if *about == NUMBER_NEWS);
+        if news.iter().any(of_a_number) {
+            let name = sender.account();
+            let mut due = self.inner.accounts.due.lock().unwrap_or_else(PoisonError::into_inner);
+            for id in self.directory().senders_of(&name) {
+                due.insert(due_name(&name, id), self.now());
+            }
+        }
         self.apply_account(sender, &AccountInput::News(news)).await
     }
 
@@ -560,7 +568,7 @@ impl Engine {
             is_asked && b.probe_at <= now
         };
         let probes = known.account.breakers.iter().any(is_probed) && accounts.may_probe(&name, &reading_of(sender), now);
-        let key = AccountName::parse(&format!("{}#{}", name.as_str(), sender.id)).unwrap_or_else(|| name.clone());
+        let key = due_name(&name, sender.id);
         let is_due = {
             let mut due = accounts.due.lock().unwrap_or_else(PoisonError::into_inner);
             let at = due.entry(key.clone()).or_insert(now);
@@ -742,6 +750,11 @@ impl Engine {
     pub(crate) fn language_of(document: &Recipient, message: tapcode_core::id::MessageId) -> Option<&str> {
         document.attempt(message).and_then(|(_, attempt)| attempt.language.as_deref())
     }
+}
+
+/// Under which name it is kept when a sender's account is read next.
+fn due_name(name: &AccountName, sender: u32) -> AccountName {
+    AccountName::parse(&format!("{}#{sender}", name.as_str())).unwrap_or_else(|| name.clone())
 }
 
 /// Under which name a reading is counted among the probes.

@@ -51,13 +51,17 @@ impl Engine {
         let Provider::Http(provider) = &sender.provider else {
             return Err(ReceiveError::NoHooks);
         };
-        // Meta tells one address of everything about an account, so that what is said there may be about its other senders.
+        // Meta tells one address of everything about an app, so that what is said there may be about its other senders and
+        // accounts. Each looks for its own, under its own secret.
         let own = match provider.heard(hook, sender.id) {
             Err(HookError::Foreign) => None,
             heard => Some(heard?),
         };
         let mut taken = None;
+        // News is of an account: whoever of its senders hears it first takes it.
+        let mut told = Vec::new();
         if let Some(heard) = own {
+            told.push(sender.account());
             taken = Some(self.take(sender, heard).await?);
         }
         for sibling in self.directory().siblings(sender) {
@@ -65,8 +69,9 @@ impl Engine {
                 continue;
             };
             if let Ok(heard) = provider.heard(hook, sibling.id) {
-                // News was taken once already, where it was for the account.
-                let news = if taken.is_some() { Vec::new() } else { heard.news };
+                let account = sibling.account();
+                let news = if told.contains(&account) { Vec::new() } else { heard.news };
+                told.push(account);
                 let receipts = heard.receipts;
                 taken = Some(taken.unwrap_or(0) + self.take(&sibling, Heard { receipts, news }).await?);
             }

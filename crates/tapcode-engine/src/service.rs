@@ -277,13 +277,13 @@ impl Directory {
         if sender.provider.account_api().is_none() {
             return Vec::new();
         }
-        let account = sender.account();
-        let mut all: Vec<_> = self
-            .senders
-            .values()
-            .filter(|s| s.channel == sender.channel && s.id != sender.id && s.account() == account)
-            .cloned()
-            .collect();
+        let is_one = |s: &&Arc<Sender>| {
+            s.channel == sender.channel
+                && s.id != sender.id
+                && s.provider.account_api().is_some()
+                && s.provider.id() == sender.provider.id()
+        };
+        let mut all: Vec<_> = self.senders.values().filter(is_one).cloned().collect();
         all.sort_by_key(|s| s.id);
         all
     }

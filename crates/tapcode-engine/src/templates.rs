@@ -92,17 +92,27 @@ fn apps_of(services: &[&Arc<Service>]) -> Vec<App> {
 }
 
 /// Just above the longest wait for a fallback from the senders that share the template: nothing arrives after the SMS that
-/// replaced it.
+/// replaced it. Where nothing ever follows them, as long as the codes are good.
 fn send_ttl_s(services: &[&Arc<Service>], senders: &[u32]) -> u64 {
-    let of_countries = services.iter().flat_map(|s| s.workflows.iter().map(|(_, steps)| steps));
-    let workflows = services.iter().map(|s| &s.workflow).chain(of_countries);
-    let is_theirs =
-        |step: &&WorkflowStep| step.channel == Channel::Whatsapp && step.sender.is_none_or(|id| senders.contains(&id));
-    // The wait of a workflow's last step is for nothing.
-    let waits = workflows.flat_map(|steps| steps.iter().rev().skip(1).filter(is_theirs));
-    let longest_ms = waits.map(|step| step.wait_ms.unwrap_or(WAIT_MS_DEFAULT)).max();
-    let wait_s = longest_ms.map_or(0, |ms| u64::from(ms).div_ceil(1_000) + BEYOND_THE_WAIT_S);
-    wait_s.clamp(SEND_TTL_S_MIN, SEND_TTL_S_MAX)
+    let of_countries = services
+        .iter()
+        .flat_map(|s| s.workflows.iter().map(|(_, steps)| (s.code_ttl_ms, steps)));
+    let workflows = services.iter().map(|s| (s.code_ttl_ms, &s.workflow)).chain(of_countries);
+    let is_theirs = |step: &WorkflowStep| step.channel == Channel::Whatsapp && step.sender.is_none_or(|id| senders.contains(&id));
+    let (mut longest_wait_s, mut longest_code_s) = (None, None);
+    for (code_ttl_ms, steps) in workflows {
+        let last = steps.len().saturating_sub(1);
+        for (at, step) in steps.iter().enumerate().filter(|(_, step)| is_theirs(step)) {
+            if at == last {
+                longest_code_s = longest_code_s.max(Some(code_ttl_ms.div_ceil(1_000)));
+            } else {
+                let wait_ms = u64::from(step.wait_ms.unwrap_or(WAIT_MS_DEFAULT));
+                longest_wait_s = longest_wait_s.max(Some(wait_ms.div_ceil(1_000) + BEYOND_THE_WAIT_S));
+            }
+        }
+    }
+    let seconds = longest_wait_s.or(longest_code_s).unwrap_or(SEND_TTL_S_MIN);
+    seconds.clamp(SEND_TTL_S_MIN, SEND_TTL_S_MAX)
 }
 
 impl Engine {
@@ -275,8 +285,9 @@ mod tests {
             // Another sender of the same account shares its templates, and one of another account does not.
             (vec![(Whatsapp, Some(2), Some(60_000)), last], 65),
             (vec![(Whatsapp, Some(3), Some(60_000)), last], 30),
-            // Nothing comes after the last step, so that nothing is waited for.
-            (vec![(Sms, Some(42), Some(60_000)), (Whatsapp, Some(1), Some(60_000))], 30),
+            // Nothing comes after the last step: its message is of use for as long as its code is.
+            (vec![(Sms, Some(42), Some(60_000)), (Whatsapp, Some(1), Some(60_000))], 300),
+            (vec![(Whatsapp, Some(1), None)], 300),
             (
                 vec![(Whatsapp, Some(1), Some(600_000)), (Whatsapp, Some(1), Some(1)), last],
                 605,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tapcode_core::account::{AccountName, BreakerScope, ButtonKind, Reading, SenderFacts, Template, TemplateStatus};
 use tapcode_core::delivery::{Failure, FailureClass};
 use tapcode_engine::contract::account::{
-    AccountApi, AccountError, Preview, Rights, Submitted, Subscription, TemplateDraft, TemplatePage, Violation,
+    AccountApi, AccountError, AppWebhook, Preview, Rights, Submitted, Subscription, TemplateDraft, TemplatePage, Violation,
 };
 use tapcode_engine::contract::provider::{HttpRequest, HttpResponse};
 
@@ -28,6 +28,24 @@ const NUMBER_FIELDS: &str =
 /// What sending and management need:
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/permissions> (read 2026-11-26).
 const RIGHTS: [&str; 2] = ["whatsapp_business_messaging", "whatsapp_business_management"];
+
+/// What an app's webhooks are about.
+const OBJECT: &str = "whatsapp_business_account";
+/// What an app has to be subscribed to: receipts, and everything that tells of templates, numbers and accounts.
+/// <https://developers.facebook.com/docs/graph-api/reference/app/subscriptions> (the edge, as PyWa 4.5 uses it, read 2026-11-27)
+/// and <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview> (the fields, read 2026-11-22)
+const FIELDS: [&str; 10] = [
+    "messages",
+    "message_template_status_update",
+    "message_template_quality_update",
+    "message_template_components_update",
+    "template_category_update",
+    "phone_number_quality_update",
+    "business_capability_update",
+    "account_update",
+    "account_alerts",
+    "account_review_update",
+];
 
 impl AccountApi for WhatsappCloud {
     fn account(&self) -> AccountName {
@@ -106,6 +124,7 @@ impl AccountApi for WhatsappCloud {
         Ok(Rights {
             missing: RIGHTS.into_iter().filter(|right| !has(right)).collect(),
             ends_at_s,
+            app_id: text(&body["data"]["app_id"]).map(Into::into),
         })
     }
 
@@ -237,6 +256,36 @@ impl AccountApi for WhatsappCloud {
         )
     }
 
+    fn app_webhook(&self, app_id: &str) -> HttpRequest {
+        self.of_app(Method::GET, app_id, None)
+    }
+
+    fn app_webhook_of(&self, answer: &HttpResponse) -> Result<Option<AppWebhook>, AccountError> {
+        let body = read(answer)?;
+        let data = body["data"].as_array().ok_or(AccountError::Undocumented)?;
+        let ours = data.iter().find(|item| item["object"] == OBJECT && item["active"] != false);
+        let one = |item: &Value| {
+            let fields = list(&item["fields"]);
+            // Newer answers have an object for each field, older ones its name.
+            let has = |field: &str| fields.iter().any(|f| f == field || f["name"] == field);
+            AppWebhook {
+                url: item["callback_url"].as_str().unwrap_or_default().into(),
+                missing: FIELDS.into_iter().filter(|field| !has(field)).collect(),
+            }
+        };
+        Ok(ours.map(one))
+    }
+
+    fn set_app_webhook(&self, app_id: &str, url: &str) -> HttpRequest {
+        let body = json!({
+            "object": OBJECT,
+            "callback_url": url,
+            "verify_token": self.config.verify_token.expose(),
+            "fields": FIELDS.join(","),
+        });
+        self.of_app(Method::POST, app_id, Some(&body))
+    }
+
     fn check_identities(&self, on: bool) -> HttpRequest {
         let body = json!({ "user_identity_change": { "enable_identity_key_check": on } });
         self.asked(
@@ -248,6 +297,18 @@ impl AccountApi for WhatsappCloud {
 }
 
 impl WhatsappCloud {
+    /// About the app: with the app's own token, which is its id and its secret.
+    /// <https://developers.facebook.com/docs/facebook-login/guides/access-tokens#apptokens> (from memory)
+    fn of_app(&self, method: Method, app_id: &str, body: Option<&Value>) -> HttpRequest {
+        let mut request = self.asked(method, &format!("{app_id}/subscriptions"), body);
+        let token = format!("Bearer {app_id}|{}", self.config.app_secret.expose());
+        if let Ok(mut token) = http::HeaderValue::from_str(&token) {
+            token.set_sensitive(true);
+            request.headers.insert(header::AUTHORIZATION, token);
+        }
+        request
+    }
+
     fn asked(&self, method: Method, path: &str, body: Option<&Value>) -> HttpRequest {
         let mut headers = http::HeaderMap::new();
         headers.insert(header::AUTHORIZATION, self.authorization.clone());

@@ -252,7 +252,7 @@ impl HttpProvider for WhatsappCloud {
         }
     }
 
-    fn heard(&self, hook: &InboundHook, sender: u32) -> Result<Heard, HookError> {
+    fn heard(&self, hook: &InboundHook, _sender: u32) -> Result<Heard, HookError> {
         let header = signature::the_one(&hook.headers, "x-hub-signature-256").ok_or(HookError::Signature)?;
         let hex = header.as_bytes().strip_prefix(b"sha256=").ok_or(HookError::Signature)?;
         let signature = signature::sha256_from_hex(hex).ok_or(HookError::Signature)?;
@@ -262,7 +262,6 @@ impl HttpProvider for WhatsappCloud {
         let ours = Ours {
             waba_id: &self.config.waba_id,
             phone_number_id: &self.config.phone_number_id,
-            sender,
         };
         whatsapp_webhook::heard(&hook.body, &ours)
     }

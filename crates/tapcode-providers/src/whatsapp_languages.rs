@@ -1,14 +1,29 @@
 //! In which of Meta's languages is a template asked for? From the BCP 47 language that a verification has.
 
 /// Meta's codes of the languages that templates can have.
-/// <https://developers.facebook.com/docs/whatsapp/api/messages/message-templates> (read 2026-11-26): an older page of Meta's
-/// that lists all of them. A language that Meta does not have is answered with 132001.
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/supported-languages> (of 2026-05-21, read
+/// 2026-11-27, from A to Lao) and, for the others, the older page
+/// <https://developers.facebook.com/docs/whatsapp/api/messages/message-templates> (read 2026-11-26). The list grows; see
+/// [`may_be_one`]. A language that Meta does not have is answered with 132001.
 pub const SUPPORTED: &[&str] = &[
-    "af", "sq", "ar", "az", "bn", "bg", "ca", "zh_CN", "zh_HK", "zh_TW", "hr", "cs", "da", "nl", "en", "en_GB", "en_US", "et",
-    "fil", "fi", "fr", "ka", "de", "el", "gu", "ha", "he", "hi", "hu", "id", "ga", "it", "ja", "kn", "kk", "rw_RW", "ko",
-    "ky_KG", "lo", "lv", "lt", "mk", "ms", "ml", "mr", "nb", "fa", "pl", "pt_BR", "pt_PT", "pa", "ro", "ru", "sr", "sk", "sl",
-    "es", "es_AR", "es_ES", "es_MX", "sw", "sv", "ta", "te", "th", "tr", "uk", "ur", "uz", "vi", "zu",
+    "af", "sq", "ar", "ar_EG", "ar_AE", "ar_LB", "ar_MA", "ar_QA", "az", "be_BY", "bn", "bn_IN", "bg", "ca", "zh_CN", "zh_HK",
+    "zh_TW", "hr", "cs", "da", "prs_AF", "nl", "nl_BE", "en", "en_GB", "en_US", "en_AE", "en_AU", "en_CA", "en_GH", "en_IE",
+    "en_IN", "en_JM", "en_MY", "en_NZ", "en_QA", "en_SG", "en_UG", "en_ZA", "et", "fil", "fi", "fr", "fr_BE", "fr_CA", "fr_CH",
+    "fr_CI", "fr_MA", "ka", "de", "de_AT", "de_CH", "el", "gu", "ha", "he", "hi", "hu", "id", "ga", "it", "ja", "kn", "kk",
+    "rw_RW", "ko", "ky_KG", "lo", "lv", "lt", "mk", "ms", "ml", "mr", "nb", "fa", "pl", "pt_BR", "pt_PT", "pa", "ro", "ru", "sr",
+    "sk", "sl", "es", "es_AR", "es_ES", "es_MX", "sw", "sv", "ta", "te", "th", "tr", "uk", "ur", "uz", "vi", "zu",
 ];
+
+/// Whether Meta may have a language: it is on the list, or it is a language of the list with a region that is not on it. Meta
+/// adds regions, and knows best.
+#[must_use]
+pub fn may_be_one(code: &str) -> bool {
+    let is_region = |region: &str| region.len() == 2 && region.bytes().all(|c| c.is_ascii_uppercase());
+    SUPPORTED.contains(&code)
+        || code.split_once('_').is_some_and(|(language, region)| {
+            is_region(region) && SUPPORTED.iter().any(|known| known.split('_').next() == Some(language))
+        })
+}
 
 /// Most of a locale that is looked at, in subtags: language, script and region.
 const SUBTAGS_MAX: usize = 3;
@@ -76,10 +91,11 @@ mod tests {
     fn a_locale_finds_metas_language() {
         let rows = [
             ("nl", "nl"),
-            ("nl-BE", "nl"),
+            ("nl-BE", "nl_BE"),
+            ("nl-SR", "nl"),
             ("en-US", "en_US"),
             ("en", "en"),
-            ("en-AU", "en"),
+            ("en-AU", "en_AU"),
             ("pt-BR", "pt_BR"),
             ("pt", "pt_BR"),
             ("pt-AO", "pt_PT"),
@@ -101,6 +117,16 @@ mod tests {
         for unknown in ["", "-", "tlh", "e", "en-US-"] {
             let code = meta_code(unknown, &[], "xx");
             assert_eq!(code, if unknown.starts_with("en") { "en_US" } else { "xx" }, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_region_that_is_not_on_the_list_is_metas_to_refuse() {
+        for code in ["fr", "fr_CA", "fr_LU", "es_CL", "pt_BR"] {
+            assert!(may_be_one(code), "{code}");
+        }
+        for code in ["", "tlh", "fr-CA", "fr_ca", "fr_CAN", "tlh_NL", "_NL"] {
+            assert!(!may_be_one(code), "{code}");
         }
     }
 

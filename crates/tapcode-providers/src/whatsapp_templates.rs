@@ -6,7 +6,7 @@ use tapcode_core::account::ButtonKind;
 use tapcode_engine::contract::account::{App, TemplateDraft, Violation};
 use tapcode_engine::contract::provider::Source;
 
-use crate::whatsapp_languages::SUPPORTED;
+use crate::whatsapp_languages::may_be_one;
 
 const fn page(url: &'static str) -> Source {
     Source { url, read: "2026-11-22" }
@@ -80,8 +80,8 @@ pub fn violations(draft: &TemplateDraft) -> Vec<Violation> {
         let with_underscore = language.replace('-', "_");
         if draft.languages[..at].contains(language) {
             broken(&pointer, AUTHENTICATION, "the language is in the list before; name each once");
-        } else if SUPPORTED.contains(&&**language) {
-        } else if SUPPORTED.contains(&&*with_underscore) {
+        } else if may_be_one(language) {
+        } else if may_be_one(&with_underscore) {
             let rule = format!("Meta writes an underscore here; write \"{with_underscore}\"");
             broken(&pointer, LANGUAGES, &rule);
         } else {

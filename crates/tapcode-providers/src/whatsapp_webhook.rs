@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use tapcode_core::account::{BreakerScope, CODE_BLOCKED, CODE_RESTRICTED, MessagingLimit, News, Quality, TemplateStatus};
 use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind};
 use tapcode_core::time::Timestamp;
+use tapcode_engine::contract::account::NUMBER_NEWS;
 use tapcode_engine::contract::provider::{Billing, Heard, HookError, IDENTITY_MAX, Receipt, Reference};
 
 use tapcode_engine::rates::Category;
@@ -38,8 +39,6 @@ const DISOWNING: &str = "DID_NOT_REQUEST_CODE";
 pub(crate) struct Ours<'a> {
     pub(crate) waba_id: &'a str,
     pub(crate) phone_number_id: &'a str,
-    /// Our id of the sender.
-    pub(crate) sender: u32,
 }
 
 #[derive(Deserialize)]
@@ -276,7 +275,7 @@ pub(crate) fn heard(body: &[u8], ours: &Ours<'_>) -> Result<Heard, HookError> {
                     return Err(HookError::Malformed);
                 }
                 let value: Value = serde_json::from_str(value).unwrap_or_default();
-                heard.news.extend(news(&change.field, &value, ours.sender));
+                heard.news.extend(news(&change.field, &value));
             } else {
                 is_foreign = true;
             }
@@ -364,7 +363,7 @@ fn error(error: &str) -> Option<News> {
 
 /// What one change that is not about messages tells of the account.
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview> (read 2026-11-22)
-fn news(field: &str, value: &Value, sender: u32) -> Vec<News> {
+fn news(field: &str, value: &Value) -> Vec<News> {
     match field {
         "message_template_status_update" => template_status(value).into_iter().collect(),
         "message_template_quality_update" => {
@@ -385,7 +384,7 @@ fn news(field: &str, value: &Value, sender: u32) -> Vec<News> {
             let about = |(name, language)| remark("template_components", &format!("of template {name} in {language}"));
             template(value).map(about).into_iter().collect()
         }
-        "phone_number_quality_update" => number_quality(value, sender),
+        "phone_number_quality_update" => number_quality(value),
         "business_capability_update" => limit(value).into_iter().collect(),
         "account_update" => account_update(value).into_iter().collect(),
         "account_alerts" => vec![remark("account_alert", &words(&value["alert_type"]))],
@@ -403,7 +402,16 @@ fn template(value: &Value) -> Option<(Box<str>, Box<str>)> {
 
 fn template_status(value: &Value) -> Option<News> {
     let (name, language) = template(value)?;
-    let status = template_status_of(&text(&value["event"])?);
+    let event = text(&value["event"])?;
+    // Warnings, and limits of what can be changed: nothing that Meta documents keeps the template from being sent.
+    if let "FLAGGED" | "LOCKED" | "LIMIT_EXCEEDED" = &*event {
+        let detail = format!(
+            "template {name} in {language}: {}",
+            event.to_ascii_lowercase().replace('_', " ")
+        );
+        return Some(remark("template", &detail));
+    }
+    let status = template_status_of(&event);
     let given = [
         &value["rejection_info"]["reason"],
         &value["reason"],
@@ -423,7 +431,7 @@ fn template_status(value: &Value) -> Option<News> {
 /// What Meta's word for a template's status means, of the webhook and of the list alike.
 pub(crate) fn template_status_of(word: &str) -> TemplateStatus {
     match word {
-        "APPROVED" | "REINSTATED" => TemplateStatus::Approved,
+        "APPROVED" | "REINSTATED" | "UNARCHIVED" => TemplateStatus::Approved,
         "PENDING" => TemplateStatus::Pending,
         "REJECTED" => TemplateStatus::Rejected,
         "IN_APPEAL" => TemplateStatus::InAppeal,
@@ -432,8 +440,6 @@ pub(crate) fn template_status_of(word: &str) -> TemplateStatus {
         "PENDING_DELETION" => TemplateStatus::PendingDeletion,
         "DELETED" => TemplateStatus::Deleted,
         "ARCHIVED" => TemplateStatus::Archived,
-        // FLAGGED is a warning before a pause: the template is still sent.
-        "FLAGGED" => TemplateStatus::Approved,
         _ => TemplateStatus::Unusable,
     }
 }
@@ -447,22 +453,14 @@ pub(crate) fn quality(word: &Value) -> Quality {
     }
 }
 
-fn number_quality(value: &Value, sender: u32) -> Vec<News> {
+fn number_quality(value: &Value) -> Vec<News> {
     let mut news: Vec<News> = limit(value).into_iter().collect();
     match value["event"].as_str().unwrap_or_default() {
-        "THROUGHPUT_UPGRADE" => news.push(News::Throughput {
-            sender,
-            messages_per_second: HIGH_PER_SECOND,
-        }),
+        // It names its number as people see it, which is not configured: what is true of which number is read anew.
+        "THROUGHPUT_UPGRADE" => news.push(remark(NUMBER_NEWS, "a number of the account may send more messages a second")),
         // Of older payloads: from memory, not confirmed.
-        "FLAGGED" => news.push(News::SenderQuality {
-            sender,
-            quality: Quality::Red,
-        }),
-        "UNFLAGGED" => news.push(News::SenderQuality {
-            sender,
-            quality: Quality::Unknown,
-        }),
+        "FLAGGED" => news.push(remark(NUMBER_NEWS, "a number of the account was flagged for its quality")),
+        "UNFLAGGED" => news.push(remark(NUMBER_NEWS, "a number of the account is not flagged any more")),
         "ONBOARDING" => news.push(remark("onboarding", "the number was added to the account")),
         _ => {}
     }

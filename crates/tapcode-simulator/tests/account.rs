@@ -163,17 +163,51 @@ async fn webhooks_go_where_the_handshake_was_answered_and_nowhere_before() {
     let over = format!("{}/over", sink.base_url);
     let (status, _) = subscribe(Some(json!({ "override_callback_uri": over, "verify_token": "word" }))).await;
     assert_eq!(status, StatusCode::OK);
+    // Only what is about messages goes elsewhere.
     assert!(decide().await.is_ok());
+    assert!(meta.send_change("messages", json!({})).await.is_ok());
     let mut paths = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..5 {
         let received = sink.next().await;
         paths.push(format!("{} {}", received.method, received.uri.path()));
     }
-    assert_eq!(paths, ["GET /deaf", "POST /hook", "GET /over", "POST /over"]);
+    assert_eq!(paths, ["GET /deaf", "POST /hook", "GET /over", "POST /hook", "POST /over"]);
     let (_, listed) = ask(&meta, Method::GET, "WABA/subscribed_apps", None).await;
     assert_eq!(listed["data"][0]["override_callback_uri"], *over);
     ask(&meta, Method::DELETE, "WABA/subscribed_apps", None).await;
     assert_eq!(decide().await, CallbackAnswer::NoAddress);
+}
+
+#[tokio::test]
+async fn an_app_is_told_of_what_it_is_subscribed_to() {
+    let mut sink = Sink::answering(&[]).await;
+    let meta = start(|_| {}).await;
+    let (_, token) = ask(&meta, Method::GET, "debug_token?input_token=EAAJB-stand-in-token", None).await;
+    let app = token["data"]["app_id"].as_str().unwrap();
+    let path = format!("{}/v25.0/{app}/subscriptions", meta.base_url());
+    let asked = async |token: String, body: Option<Value>| {
+        let client = reqwest::Client::new();
+        let request = body.map_or_else(|| client.get(&path), |body| client.post(&path).json(&body));
+        let answer = request.bearer_auth(token).send().await.unwrap();
+        (answer.status(), answer.json::<Value>().await.unwrap())
+    };
+    let own = || format!("{app}|{}", meta.config().app_secret);
+    let (status, _) = asked(meta.config().access_token.clone(), None).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "the app has a token of its own");
+    assert_eq!(asked(own(), None).await.1, json!({ "data": [] }));
+    let body = json!({ "object": "whatsapp_business_account", "callback_url": format!("{}/app", sink.base_url),
+        "verify_token": "word", "fields": "messages, account_update" });
+    assert_eq!(asked(own(), Some(body)).await.0, StatusCode::OK);
+    assert_eq!(sink.next().await.uri.path(), "/app");
+    let listed = asked(own(), None).await.1;
+    assert_eq!(listed["data"][0]["fields"][1]["name"], "account_update");
+    assert!(meta.send_change("account_update", json!({})).await.is_ok());
+    assert_eq!(
+        meta.decide("login_otp", "nl", TemplateState::Paused).await,
+        CallbackAnswer::NoAddress,
+        "the app did not ask for that"
+    );
+    assert_eq!(sink.drain(), 1);
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ fn from_nothing_to_a_code_on_a_phone() {
     let asked = |arguments: &[&str]| run(&mut ours(about(&home, &server, arguments)));
     let wrong = bad(&asked(&["doctor", "--json"]));
     let about_what: Vec<&str> = wrong.iter().map(|(what, _)| &**what).collect();
-    assert_eq!(about_what, ["webhook", "template"]);
+    assert_eq!(about_what, ["webhook", "app's webhook", "template"]);
     assert!(
         wrong.iter().all(|(_, detail)| detail.contains("`tapcode whatsapp setup`")),
         "{wrong:?}"

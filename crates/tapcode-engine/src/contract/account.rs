@@ -12,6 +12,9 @@ use crate::contract::provider::{HttpRequest, HttpResponse, Source};
 /// not verified.
 pub const TEMPLATE_PAGES_MAX: usize = 25;
 
+/// What a remark is about that tells of a number without saying which of ours it is: all of the account's are read anew.
+pub const NUMBER_NEWS: &str = "number";
+
 /// An app that codes can be handed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
@@ -108,6 +111,17 @@ pub struct Rights {
     pub missing: Vec<&'static str>,
     /// When the token ends, in seconds since 1970; `None`: never, or not told.
     pub ends_at_s: Option<i64>,
+    /// The app that the token is for, where it is told.
+    pub app_id: Option<Box<str>>,
+}
+
+/// Where an app's own webhooks go: those that no account can send elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppWebhook {
+    /// The address.
+    pub url: Box<str>,
+    /// What is needed and not subscribed.
+    pub missing: Vec<&'static str>,
 }
 
 /// Why a request about an account came to nothing.
@@ -211,6 +225,18 @@ pub trait AccountApi: Send + Sync + fmt::Debug {
 
     /// Has webhooks go to `url`, or to the app's own address where there is none. Read with [`Self::done_of`].
     fn subscribe(&self, url: Option<&str>) -> HttpRequest;
+
+    /// Asks where an app's own webhooks go.
+    fn app_webhook(&self, app_id: &str) -> HttpRequest;
+
+    /// Where they go; `None`: nowhere.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    fn app_webhook_of(&self, answer: &HttpResponse) -> Result<Option<AppWebhook>, AccountError>;
+
+    /// Has an app's own webhooks go to `url`, with everything that is needed. Read with [`Self::done_of`].
+    fn set_app_webhook(&self, app_id: &str, url: &str) -> HttpRequest;
 
     /// Switches the check of recipients' identities on or off. Read with [`Self::done_of`].
     fn check_identities(&self, on: bool) -> HttpRequest;

@@ -6,7 +6,6 @@ use super::*;
 const OURS: Ours<'static> = Ours {
     waba_id: "104857600",
     phone_number_id: "206158430",
-    sender: 7,
 };
 
 fn told(value: &Value, field: &str) -> Vec<News> {
@@ -44,7 +43,7 @@ fn a_template_tells_its_status_by_name_and_metas_own_spelling_of_the_language() 
     let words = [
         ("APPROVED", TemplateStatus::Approved),
         ("REINSTATED", TemplateStatus::Approved),
-        ("FLAGGED", TemplateStatus::Approved),
+        ("UNARCHIVED", TemplateStatus::Approved),
         ("PENDING", TemplateStatus::Pending),
         ("IN_APPEAL", TemplateStatus::InAppeal),
         ("PAUSED", TemplateStatus::Paused),
@@ -58,6 +57,15 @@ fn a_template_tells_its_status_by_name_and_metas_own_spelling_of_the_language() 
     ];
     for (word, status) in words {
         assert_eq!(template_status_of(word), status, "{word}");
+    }
+    // A warning says nothing of whether the template may be sent.
+    for event in ["FLAGGED", "LOCKED", "LIMIT_EXCEEDED"] {
+        let value = json!({ "event": event, "message_template_name": "login_otp", "message_template_language": "nl" });
+        let told = told(&value, "message_template_status_update");
+        assert!(
+            matches!(&told[..], [News::Remark { about: "template", .. }]),
+            "{event}: {told:?}"
+        );
     }
 }
 
@@ -133,19 +141,13 @@ fn limits_and_throughput_are_read_in_every_spelling() {
         told(&upgraded, "phone_number_quality_update"),
         [
             News::Limit(MessagingLimit::Unlimited),
-            News::Throughput {
-                sender: 7,
-                messages_per_second: 1_000
-            }
+            remark(NUMBER_NEWS, "a number of the account may send more messages a second"),
         ]
     );
     let flagged = told(&json!({ "event": "FLAGGED" }), "phone_number_quality_update");
     assert_eq!(
         flagged,
-        [News::SenderQuality {
-            sender: 7,
-            quality: Quality::Red
-        }]
+        [remark(NUMBER_NEWS, "a number of the account was flagged for its quality")]
     );
 }
 

@@ -7,6 +7,7 @@
 //! <https://developers.facebook.com/documentation/business-messaging/whatsapp/support/health-status> (read 2026-11-22).
 
 use super::desk::{CloudDesk, json_answer, unknown_path};
+use super::receipts::About;
 use super::refusal::Refusal;
 use super::templates::{self, Templates, previews, read_draft};
 use super::{Number, Question, Review, SubscribeError, TemplateState, webhook};
@@ -22,6 +23,19 @@ use std::time::Duration;
 /// What Meta allows a system user's token that is meant for messages.
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/permissions> (read 2026-11-26)
 const SCOPES: [&str; 2] = ["whatsapp_business_management", "whatsapp_business_messaging"];
+/// What an app can be told of, as far as this stand-in tells it.
+const ALL_FIELDS: [&str; 10] = [
+    "account_alerts",
+    "account_review_update",
+    "account_update",
+    "business_capability_update",
+    "message_template_components_update",
+    "message_template_quality_update",
+    "message_template_status_update",
+    "messages",
+    "phone_number_quality_update",
+    "template_category_update",
+];
 /// The app that the token belongs to.
 const APP_ID: &str = "670843887433847";
 /// The business that the account belongs to.
@@ -66,6 +80,8 @@ struct State {
     scopes: Vec<String>,
     is_subscribed: bool,
     override_url: Option<String>,
+    /// What the app is subscribed to; `None`: to everything, as it was from the start.
+    app_fields: Option<Vec<String>>,
     checks_identities: bool,
     /// How often the identity behind a number changed.
     identities: HashMap<String, u32>,
@@ -88,6 +104,7 @@ impl Account {
                 scopes: SCOPES.map(str::to_owned).to_vec(),
                 is_subscribed,
                 override_url: None,
+                app_fields: None,
                 checks_identities: false,
                 identities: HashMap::new(),
                 once: Vec::new(),
@@ -142,9 +159,17 @@ impl Account {
         self.state().is_subscribed
     }
 
-    /// Where webhooks go instead of the app's own address.
+    /// Where webhooks about messages go instead of the app's own address.
     pub(super) fn override_url(&self) -> Option<String> {
         self.state().override_url.clone()
+    }
+
+    /// Whether the app wants to be told of a field.
+    pub(super) fn is_wanted(&self, field: &str) -> bool {
+        self.state()
+            .app_fields
+            .as_ref()
+            .is_none_or(|fields| fields.iter().any(|f| f == field))
     }
 
     /// The identity behind a number, if the number that sends has the check switched on.
@@ -175,7 +200,12 @@ impl CloudDesk {
         let query: BTreeMap<String, String> = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
             .into_owned()
             .collect();
-        let caller = self.refuse_caller(&request);
+        // What is about the app is asked with the app's own token.
+        let caller = if rest.starts_with(APP_ID) {
+            self.refuse_other_token(&request, &format!("{APP_ID}|{}", self.config.app_secret))
+        } else {
+            self.refuse_caller(&request)
+        };
         let address = format!("{}{}", self.address(), request.uri().path());
         let path = rest.to_owned();
         let json = if method == Method::GET || method == Method::DELETE {
@@ -218,6 +248,12 @@ impl CloudDesk {
         let success = || Ok(json!({ "success": true }));
         let (id, edge) = path.trim_end_matches('/').split_once('/').unwrap_or((path, ""));
         let (waba, number) = (id == self.config.waba_id, id == self.config.phone_number_id);
+        if id == APP_ID && edge == "subscriptions" {
+            return match method.as_str() {
+                "POST" => self.subscribe_to_fields(json).await,
+                _ => Ok(self.app_subscriptions()),
+            };
+        }
         match (method.as_str(), edge) {
             ("GET", "") if id == "debug_token" => Ok(self.token(query)),
             ("GET", "") if waba || number => self.object(id, number, query),
@@ -326,7 +362,17 @@ impl CloudDesk {
     /// Sends a webhook with one change of the account, again and again until it is taken.
     pub(super) async fn send_change(self: &Arc<Self>, field: &str, value: Value) -> CallbackAnswer {
         let body = webhook::change_body(&self.config.waba_id, field, value);
-        self.send_until_taken(body.into(), &Signing::Proper).await
+        // An account can have its messages told elsewhere, and nothing else.
+        // <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/override> (read 2026-11-22)
+        let about = if field == "messages" {
+            About::Messages
+        } else {
+            About::Account
+        };
+        if !self.account.is_wanted(field) {
+            return CallbackAnswer::NoAddress;
+        }
+        self.send_until_taken(body.into(), &Signing::Proper, about).await
     }
 
     /// A token that is good has the rights that it was given.
@@ -366,18 +412,53 @@ impl CloudDesk {
             if url.chars().count() > OVERRIDE_MAX_CHARS {
                 return Err(Refusal::new(400, 100).text("(#100) override_callback_uri has at most 200 characters"));
             }
-            let shaken = self.shake_hands(url, token).await;
-            // The code and subcode are as seen in public reports of a failed handshake; *unconfirmed*.
-            shaken.map_err(|error: SubscribeError| {
-                Refusal::new(400, 100)
-                    .subcode(Some(2_200_036))
-                    .text(format!("(#2200) Callback verification failed: {error}"))
-            })?;
+            self.must_shake_hands(url, token).await?;
         }
         let mut state = self.account.state();
         state.is_subscribed = true;
         state.override_url = url.map(str::to_owned);
         Ok(json!({ "success": true }))
+    }
+
+    /// What the app is subscribed to, and where it is told.
+    /// <https://developers.facebook.com/docs/graph-api/reference/app/subscriptions> (as PyWa 4.5 uses the edge, read 2026-11-27;
+    /// the shape of the list is *unconfirmed*)
+    fn app_subscriptions(&self) -> Value {
+        let Some(url) = self.callback_url() else {
+            return json!({ "data": [] });
+        };
+        let fields = self.account.state().app_fields.clone();
+        let fields = fields.unwrap_or_else(|| ALL_FIELDS.map(str::to_owned).to_vec());
+        let fields: Vec<Value> = fields
+            .iter()
+            .map(|field| json!({ "name": field, "version": "v25.0" }))
+            .collect();
+        json!({ "data": [{
+            "object": "whatsapp_business_account",
+            "callback_url": url,
+            "active": true,
+            "fields": fields,
+        }] })
+    }
+
+    async fn subscribe_to_fields(self: &Arc<Self>, json: &Value) -> Result<Value, Refusal> {
+        let given = |key: &str| json.get(key).and_then(Value::as_str).ok_or_else(|| missing(key));
+        let (url, token, fields) = (given("callback_url")?, given("verify_token")?, given("fields")?);
+        self.must_shake_hands(url, token).await?;
+        self.account.state().app_fields = Some(fields.split(',').map(|field| field.trim().to_owned()).collect());
+        self.set_callback_url(url.to_owned());
+        Ok(json!({ "success": true }))
+    }
+
+    /// The handshake, without which Meta promises nothing.
+    async fn must_shake_hands(&self, url: &str, token: &str) -> Result<(), Refusal> {
+        let shaken = self.shake_hands(url, token).await;
+        // The code and subcode are as seen in public reports of a failed handshake; *unconfirmed*.
+        shaken.map_err(|error: SubscribeError| {
+            Refusal::new(400, 100)
+                .subcode(Some(2_200_036))
+                .text(format!("(#2200) Callback verification failed: {error}"))
+        })
     }
 
     /// Fields of the number or the account.

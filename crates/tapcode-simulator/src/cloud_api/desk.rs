@@ -97,6 +97,10 @@ impl CloudDesk {
         *self.access_token.write().expect("no holder panics") = token;
     }
 
+    pub(super) fn callback_url(&self) -> Option<String> {
+        self.callback_url.read().expect("no holder panics").clone()
+    }
+
     pub(super) fn access_token(&self) -> String {
         self.access_token.read().expect("no holder panics").clone()
     }
@@ -119,13 +123,16 @@ impl CloudDesk {
 
     /// What is wrong with who asks, before anything else is looked at.
     pub(super) fn refuse_caller(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
+        self.refuse_other_token(request, &self.access_token())
+    }
+
+    pub(super) fn refuse_other_token(&self, request: &Request<Incoming>, token: &str) -> Result<(), Refusal> {
         let shown = request
             .headers()
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "));
-        let known = shown == Some(self.access_token.read().expect("no holder panics").as_str());
-        if !known {
+        if shown != Some(token) {
             // The HTTP status is *unconfirmed*.
             return Err(Refusal::new(401, 190).text("Invalid OAuth access token - Cannot parse access token"));
         }

@@ -18,6 +18,13 @@ const FOREIGN_PHONE_NUMBER_ID: &str = "999999999999999";
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview> (read 2026-11-22)
 const UPDATES_MAX: usize = 1_000;
 
+/// What a webhook is about: an account can have those about messages go elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    Messages,
+    Account,
+}
+
 /// A message that exists.
 pub(super) struct Message {
     pub(super) wamid: String,
@@ -90,14 +97,14 @@ impl CloudDesk {
             }
             let body = self.body(&updates, group[0].foreign);
             for _ in 0..group[0].times {
-                self.send_until_taken(body.clone(), &group[0].signing).await;
+                self.send_until_taken(body.clone(), &group[0].signing, About::Messages).await;
             }
         }
     }
 
     /// Sends once, and again in the background for as long as the configuration says. Nobody redelivers forgeries.
-    pub(super) async fn send_until_taken(self: &Arc<Self>, body: Bytes, signing: &Signing) -> CallbackAnswer {
-        let first = self.deliver(body.clone(), signing, 0).await;
+    pub(super) async fn send_until_taken(self: &Arc<Self>, body: Bytes, signing: &Signing, about: About) -> CallbackAnswer {
+        let first = self.deliver(body.clone(), signing, 0, about).await;
         if first.is_ok() || *signing != Signing::Proper {
             return first;
         }
@@ -107,7 +114,7 @@ impl CloudDesk {
             let redeliver = async {
                 for (nth, pause) in desk.config.redelivery.iter().enumerate() {
                     clock::sleep(*pause).await;
-                    if desk.deliver(body.clone(), &Signing::Proper, nth + 1).await.is_ok() {
+                    if desk.deliver(body.clone(), &Signing::Proper, nth + 1, about).await.is_ok() {
                         return;
                     }
                 }
@@ -135,7 +142,8 @@ impl CloudDesk {
                     {
                         updates.push(update);
                     }
-                    desk.send_until_taken(desk.body(&updates, false), &Signing::Proper).await;
+                    desk.send_until_taken(desk.body(&updates, false), &Signing::Proper, About::Messages)
+                        .await;
                 }
             };
             stop.run_until_cancelled(sending).await;
@@ -143,7 +151,7 @@ impl CloudDesk {
     }
 
     pub(super) async fn send_once(&self, body: Bytes, signing: &Signing) -> CallbackAnswer {
-        self.deliver(body, signing, 0).await
+        self.deliver(body, signing, 0, About::Messages).await
     }
     pub(super) async fn send_receipt(&self, mut update: StatusUpdate, step: &ReceiptStep) -> CallbackAnswer {
         if step.without_callback_data {
@@ -152,7 +160,7 @@ impl CloudDesk {
         let body = self.body(&[update], step.foreign);
         let mut answer = CallbackAnswer::NoAddress;
         for _ in 0..step.times.max(1) {
-            answer = self.deliver(body.clone(), &step.signing, 0).await;
+            answer = self.deliver(body.clone(), &step.signing, 0, About::Messages).await;
         }
         answer
     }
@@ -181,11 +189,11 @@ impl CloudDesk {
         }
     }
 
-    async fn deliver(&self, body: Bytes, signing: &Signing, redelivery: usize) -> CallbackAnswer {
-        let own = || self.callback_url.read().expect("no holder panics").clone();
-        let url = match self.account.is_subscribed() {
-            true => self.account.override_url().or_else(own),
-            false => None,
+    async fn deliver(&self, body: Bytes, signing: &Signing, redelivery: usize, about: About) -> CallbackAnswer {
+        let url = match (self.account.is_subscribed(), about) {
+            (true, About::Messages) => self.account.override_url().or_else(|| self.callback_url()),
+            (true, About::Account) => self.callback_url(),
+            (false, _) => None,
         };
         let signature = webhook::signature(&self.config.app_secret, &body, signing);
         let answer = match url {

@@ -6,6 +6,8 @@ use anyhow::Context;
 use clap::Args;
 use tapcode::config::{Config, Purpose, Store, environment, load};
 
+use tapcode_store::sqlite::{SCHEMA, schema_of};
+
 use super::client::Client;
 use super::inspect::{Finding, Report, accounts};
 use super::{Configured, Screen, serve};
@@ -47,7 +49,8 @@ impl Doctor {
             let mut findings = account.health(&engine).await;
             findings.push(account.rights(&engine, now_s).await);
             findings.push(account.address(public_url).await);
-            findings.push(account.subscription(&engine, public_url).await);
+            findings.push(account.subscription(&engine, public_url, &directory).await);
+            findings.push(account.app_webhook(&engine, public_url, &directory).await.0);
             findings.extend(account.template(&engine).await);
             for finding in findings {
                 report.tell(finding)?;
@@ -66,9 +69,16 @@ fn store(config: &Config) -> Finding {
             WHAT,
             format!("{name} is not there; `tapcode migrate` or the first start makes it"),
         ),
-        Store::Sqlite(_) => match wire::open_store(&config.store) {
-            Ok(_) => Finding::good(WHAT, format!("{name} opens")),
-            Err(error) => Finding::bad(WHAT, format!("{error:#}")),
+        // Opening it would bring its schema up to date, under a server that may be older.
+        Store::Sqlite(file) => match schema_of(file) {
+            Ok(Some(schema)) if schema == SCHEMA => Finding::good(WHAT, format!("{name} has schema {schema}")),
+            Ok(Some(schema)) if schema < SCHEMA => Finding::warning(
+                WHAT,
+                format!("{name} has schema {schema}, and this release {SCHEMA}: the next start of this release upgrades it"),
+            ),
+            Ok(Some(schema)) => Finding::bad(WHAT, format!("{name} has schema {schema}, of a newer release than this one")),
+            Ok(None) => Finding::bad(WHAT, format!("{name} is empty; the first start fills it")),
+            Err(error) => Finding::bad(WHAT, format!("{name}: {error}")),
         },
     }
 }

@@ -3,12 +3,12 @@
 use anyhow::bail;
 use serde_json::{Value, json};
 use tapcode::config::{Config, WhatsappAccount, WhatsappProvider};
-use tapcode_core::account::{MessagingLimit, Template, TemplateStatus};
+use tapcode_core::account::{MessagingLimit, Quality, Template, TemplateStatus};
 use tapcode_core::plan::Channel;
 use tapcode_engine::accounts::AccountReadError;
 use tapcode_engine::contract::account::{AccountApi, AccountError};
 use tapcode_engine::engine::Engine;
-use tapcode_engine::service::Sender;
+use tapcode_engine::service::{Directory, Sender};
 use tapcode_engine::templates::default_draft;
 
 use super::Screen;
@@ -141,7 +141,7 @@ pub struct Account<'a> {
 }
 
 /// The accounts at Meta; those on simulated phones have nothing to look at.
-pub fn accounts<'a>(config: &'a Config, engine: &'a tapcode_engine::service::Directory) -> Vec<Account<'a>> {
+pub fn accounts<'a>(config: &'a Config, engine: &'a Directory) -> Vec<Account<'a>> {
     config
         .whatsapp_accounts
         .iter()
@@ -229,6 +229,14 @@ impl Account<'_> {
             WHAT,
             format!("{name}, {status}, quality {}, {limit}{pace}", facts.quality.as_str()),
         )];
+        if facts.status.as_deref().is_some_and(|status| status != "CONNECTED") {
+            let why = format!("the number is {status} at Meta and not CONNECTED; look at it in WhatsApp Manager");
+            findings.push(Finding::bad("number", why));
+        }
+        if facts.quality == Quality::Red {
+            let why = "the number's quality is red: people block its messages or report them, and Meta may restrict it";
+            findings.push(Finding::warning("quality", why));
+        }
         findings.extend(
             reading
                 .blocked
@@ -293,8 +301,59 @@ impl Account<'_> {
         }
     }
 
-    /// Do Meta's webhooks come to us?
-    pub async fn subscription(&self, engine: &Engine, public_url: &str) -> Finding {
+    /// Whether an address of Meta's is one of ours: a server takes at the address of any of its senders what is for another.
+    fn is_ours(&self, url: &str, public_url: &str, directory: &Directory) -> bool {
+        let siblings = directory.siblings(self.sender);
+        let mut ids = siblings.iter().map(|sibling| sibling.id).chain([self.sender.id]);
+        ids.any(|id| url == format!("{public_url}/hooks/whatsapp/{id}"))
+    }
+
+    /// Does Meta tell us what it tells an app alone: of templates, numbers and accounts? With the app's id, where an address
+    /// can be set without taking another away.
+    pub async fn app_webhook(&self, engine: &Engine, public_url: &str, directory: &Directory) -> (Finding, Option<Box<str>>) {
+        const WHAT: &str = "app's webhook";
+        let hook = self.hook(public_url);
+        let rights = engine.ask(self.api, self.api.rights(), |api, answer| api.rights_of(answer));
+        let Some(app_id) = rights.await.ok().and_then(|rights| rights.app_id) else {
+            let why = format!("Meta does not say which app the token is for; see that the app's webhook is {hook}");
+            return (Finding::warning(WHAT, why), None);
+        };
+        let setup = "`tapcode whatsapp setup` sets it";
+        let asked = engine.ask(self.api, self.api.app_webhook(&app_id), |api, answer| {
+            api.app_webhook_of(answer)
+        });
+        match asked.await {
+            Err(error) => (
+                Finding::warning(
+                    WHAT,
+                    format!("it cannot be read ({error}); see that app_secret is the app's, and that its webhook is {hook}"),
+                ),
+                None,
+            ),
+            Ok(None) => {
+                let why = format!("the app {app_id} has none, so that no news of templates and accounts comes; {setup}");
+                (Finding::bad(WHAT, why), Some(app_id))
+            }
+            Ok(Some(webhook)) if !self.is_ours(&webhook.url, public_url, directory) => {
+                let why = format!(
+                    "news of templates and accounts goes to {} and not to {hook}: what changes is read every ten minutes only",
+                    webhook.url
+                );
+                (Finding::warning(WHAT, why), None)
+            }
+            Ok(Some(webhook)) if !webhook.missing.is_empty() => {
+                let why = format!("the app is not subscribed to {}; {setup}", webhook.missing.join(", "));
+                (Finding::bad(WHAT, why), Some(app_id))
+            }
+            Ok(Some(webhook)) => (
+                Finding::good(WHAT, format!("the app tells {} of everything", webhook.url)),
+                None,
+            ),
+        }
+    }
+
+    /// Do the receipts come to us?
+    pub async fn subscription(&self, engine: &Engine, public_url: &str, directory: &Directory) -> Finding {
         const WHAT: &str = "webhook";
         let hook = self.hook(public_url);
         let subscriptions = engine.ask(self.api, self.api.subscriptions(), |api, answer| api.subscriptions_of(answer));
@@ -302,8 +361,9 @@ impl Account<'_> {
             Ok(subscriptions) => subscriptions,
             Err(error) => return Finding::bad(WHAT, told(&error)),
         };
-        if subscriptions.iter().any(|s| s.override_url.as_deref() == Some(&*hook)) {
-            return Finding::good(WHAT, format!("Meta calls {hook}"));
+        let mut overrides = subscriptions.iter().filter_map(|s| s.override_url.as_deref());
+        if let Some(ours) = overrides.find(|url| self.is_ours(url, public_url, directory)) {
+            return Finding::good(WHAT, format!("Meta calls {ours}"));
         }
         let setup = "`tapcode whatsapp setup` has Meta call this server";
         match subscriptions.first() {

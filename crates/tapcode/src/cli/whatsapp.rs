@@ -146,7 +146,11 @@ impl Setup {
         let mut keys = Keys::open(&config)?;
         let mut report = Report::new(screen, self.json);
         report.headline(&format!("WhatsApp account {}", account.configured.id))?;
-        let done = self.steps(&config, &engine, &account, &mut keys, &mut report).await;
+        // Whoever has seen enough leaves no key behind.
+        let done = tokio::select! {
+            done = self.steps(&config, &engine, &account, &mut keys, &mut report) => done,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped; what was done at Meta stays, and can be done again")),
+        };
         keys.revoke().await?;
         let went_on = done?;
         let good = report.end()?;
@@ -193,7 +197,7 @@ impl Setup {
         if !self.subscribe(engine, account, public_url, report).await? {
             return Ok(false);
         }
-        if !self.template(engine, account, &admin, report).await? {
+        if !app_webhook(engine, account, public_url, report).await? || !self.template(engine, account, &admin, report).await? {
             return Ok(false);
         }
         if account.identity_check {
@@ -230,7 +234,8 @@ impl Setup {
         public_url: &str,
         report: &mut Report<'_>,
     ) -> anyhow::Result<bool> {
-        let before = account.subscription(engine, public_url).await;
+        let directory = engine.directory();
+        let before = account.subscription(engine, public_url, &directory).await;
         if before.verdict == Verdict::Good {
             return report.tell(before);
         }
@@ -239,7 +244,7 @@ impl Setup {
             api.done_of(answer)
         });
         match subscribed.await {
-            Ok(()) => report.tell(account.subscription(engine, public_url).await),
+            Ok(()) => report.tell(account.subscription(engine, public_url, &directory).await),
             Err(error) => {
                 let mut why = format!("Meta does not call {hook}: {error}");
                 if !public_url.starts_with("https://") {
@@ -320,6 +325,20 @@ impl Setup {
             report.tell(Finding::warning("review", why))?;
         }
         Ok(goes_on)
+    }
+}
+
+/// Has the app tell us what no account can send elsewhere. An address that leads to another system stays as it is.
+async fn app_webhook(engine: &Engine, account: &Account<'_>, public_url: &str, report: &mut Report<'_>) -> anyhow::Result<bool> {
+    let directory = engine.directory();
+    let (before, settable) = account.app_webhook(engine, public_url, &directory).await;
+    let Some(app_id) = settable else {
+        return report.tell(before);
+    };
+    let request = account.api.set_app_webhook(&app_id, &account.hook(public_url));
+    match engine.ask(account.api, request, |api, answer| api.done_of(answer)).await {
+        Ok(()) => report.tell(account.app_webhook(engine, public_url, &directory).await.0),
+        Err(error) => report.tell(Finding::bad("app's webhook", format!("it could not be set: {error}"))),
     }
 }
 
