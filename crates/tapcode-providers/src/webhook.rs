@@ -144,6 +144,15 @@ pub struct WebhookConfig {
     pub receipts: Option<(String, ReceiptRules, Proof)>,
 }
 
+impl fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A secret may stand in the address or in a header.
+        f.debug_struct("WebhookConfig")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One number of a gateway.
 pub struct Webhook {
     method: Method,

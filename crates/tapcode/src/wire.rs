@@ -26,6 +26,7 @@ use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Servi
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_providers::secret::Secret;
 use tapcode_providers::twilio::{ApiKey, From, Twilio, TwilioConfig};
+use tapcode_providers::webhook::Webhook;
 use tapcode_providers::whatsapp_cloud::{WhatsappCloud, WhatsappCloudConfig};
 use tapcode_server::App;
 use tapcode_server::console::Console;
@@ -299,6 +300,14 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     callback_url: Some(format!("{public_url}/hooks/sms/{}", number.id)),
                 });
                 let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
+                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+            }
+            SmsProvider::Webhook(webhook) => {
+                let mut webhook = (**webhook).clone();
+                if let Some((callback_url, ..)) = &mut webhook.receipts {
+                    *callback_url = format!("{public_url}/hooks/sms/{}", number.id);
+                }
+                let provider = Webhook::new(webhook).with_context(|| format!("numbers, id {}", number.id))?;
                 Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
             }
         };

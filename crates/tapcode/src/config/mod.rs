@@ -33,6 +33,7 @@ use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
 use tapcode_engine::rates::RateCards;
+use tapcode_providers::webhook::WebhookConfig;
 
 pub use countries::{NoCountry, country};
 pub use environment::{PREFIX, environment};
@@ -326,6 +327,8 @@ pub enum SmsProvider {
     Sandbox,
     /// Twilio's Messages API.
     Twilio(Twilio),
+    /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
+    Webhook(Box<WebhookConfig>),
 }
 
 impl SmsNumber {
@@ -335,6 +338,7 @@ impl SmsNumber {
         match self.provider {
             SmsProvider::Sandbox => senders::SANDBOX,
             SmsProvider::Twilio(_) => senders::TWILIO,
+            SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
     }
 }

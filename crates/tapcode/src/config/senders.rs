@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use tapcode_core::plan::Channel;
 use tapcode_engine::rates::RateCards;
+use tapcode_providers::webhook::{AnswerRules, Body, Format, Proof, ReceiptRules, Webhook, WebhookConfig};
 
 use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
-use super::{SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
+use super::{Secret, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
 
 /// The simulated phones.
 pub(super) const SANDBOX: &str = "sandbox";
@@ -17,8 +18,10 @@ pub(super) const TWILIO: &str = "twilio";
 /// Meta's WhatsApp Cloud API.
 pub(super) const WHATSAPP_CLOUD: &str = "whatsapp_cloud";
 
+/// Any HTTP gateway.
+pub(super) const WEBHOOK: &str = "webhook";
 /// Providers of later versions, so that they are not taken for slips of the pen.
-const NOT_YET: [&str; 3] = ["smpp", "vonage", "webhook"];
+const NOT_YET: [&str; 2] = ["smpp", "vonage"];
 /// Longest name of a template: Meta takes 1 to 512 of `a-z 0-9 _`
 /// (<https://developers.facebook.com/docs/whatsapp/business-management-api/message-templates>, read 2026-11-22).
 const TEMPLATE_NAME_MAX: usize = 512;
@@ -50,6 +53,36 @@ const TWILIO_KEYS: [&str; 8] = [
     "api_key_secret_file",
     "messaging_service_sid",
 ];
+
+const WEBHOOK_KEYS: [&str; 25] = [
+    "method",
+    "url",
+    "headers",
+    "authorization",
+    "authorization_file",
+    "json",
+    "form",
+    "answer_id",
+    "answer_status",
+    "answer_taken",
+    "answer_refused",
+    "receipt_format",
+    "receipt_id",
+    "receipt_status",
+    "receipt_reason",
+    "receipt_account",
+    "receipt_sent",
+    "receipt_delivered",
+    "receipt_failed",
+    "receipt_unreachable",
+    "receipt_secret",
+    "receipt_secret_file",
+    "receipt_signature_header",
+    "receipt_signature_prefix",
+    "receipt_signature_base64",
+];
+/// What a gateway's receipts go to while the configuration is judged; the server knows where it is only when it listens.
+const CALLBACK_TO_COME: &str = "https://callback.invalid";
 
 /// A sender that a workflow may name, whether or not the rest of it could be read.
 #[derive(Clone, Debug)]
@@ -336,7 +369,7 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
 }
 
 fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<SmsNumber> {
-    let providers = [(TWILIO, TWILIO), (SANDBOX, SANDBOX)];
+    let providers = [(TWILIO, TWILIO), (WEBHOOK, WEBHOOK), (SANDBOX, SANDBOX)];
     let (id, provider) = head(reading, &mut table, Channel::Sms, &providers, senders, seen);
     let (number_at, number_given) = (table.at("number"), table.has("number"));
     let number = match table.text("number") {
@@ -351,15 +384,29 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
             }
         }
     };
+    let is_gateway = provider == Some(WEBHOOK);
     let dedicated_to_otp = table.word("dedicated_to", &[("otp", true)]).unwrap_or(false);
     let provider = match provider {
-        Some(TWILIO) => twilio(reading, &mut table).map(SmsProvider::Twilio),
+        Some(TWILIO) => {
+            table.unused(&WEBHOOK_KEYS, "the provider is twilio");
+            twilio(reading, &mut table).map(SmsProvider::Twilio)
+        }
+        Some(WEBHOOK) => {
+            table.unused(&TWILIO_KEYS, "the provider is webhook");
+            let from = match &number {
+                Given::As(number, _) => Some(number.as_str()),
+                Given::Not | Given::Wrong => None,
+            };
+            webhook(reading, &mut table, from).map(|config| SmsProvider::Webhook(Box::new(config)))
+        }
         Some(_) => {
             table.unused(&TWILIO_KEYS, "the provider is the sandbox");
+            table.unused(&WEBHOOK_KEYS, "the provider is the sandbox");
             Some(SmsProvider::Sandbox)
         }
         None => {
             skip(&mut table, &TWILIO_KEYS);
+            skip(&mut table, &WEBHOOK_KEYS);
             None
         }
     };
@@ -367,6 +414,8 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         (Given::As(number, _), _) => Some(Some(number)),
         (Given::Wrong, _) => None,
         (Given::Not, Some(SmsProvider::Twilio(twilio))) if twilio.messaging_service_sid.is_some() => Some(None),
+        // The gateway knows whom its messages are from, unless a template says it.
+        (Given::Not, _) if is_gateway => Some(None),
         (Given::Not, _) => {
             table.problem(
                 &number_at,
@@ -426,6 +475,116 @@ fn twilio(reading: &Reading, table: &mut Table<'_>) -> Option<Twilio> {
         api_key: key_sid.zip(key_secret).map(|(sid, secret)| TwilioApiKey { sid, secret }),
         messaging_service_sid,
     })
+}
+
+/// A gateway by templates. Whatever is wrong with one is told here, by the provider's own judgement.
+fn webhook(reading: &Reading, table: &mut Table<'_>, from: Option<&str>) -> Option<WebhookConfig> {
+    let whole = table.here().clone();
+    let at = |table: &mut Table<'_>, key: &str| if table.has(key) { table.at(key) } else { whole.clone() };
+    let places: Vec<(&str, At)> = WEBHOOK_KEYS.iter().map(|key| (*key, at(table, key))).collect();
+    let method = table.text("method").map_or_else(|| "POST".to_owned(), |(text, _)| text);
+    let url = table.needed_text("url", "write the gateway's address, such as \"https://sms.example.com/send\"");
+    let headers = texts_of(table, "headers");
+    let authorization = optional(table.secret("authorization"));
+    let json = table.text("json").map(|(text, _)| text);
+    let form = table.text("form").map(|(text, at)| (text, at));
+    let body = match (json, form) {
+        (Some(_), Some((_, at))) => {
+            reading.problem(&at, "is given, and so is json", "remove one of the two");
+            skip(table, &WEBHOOK_KEYS);
+            return None;
+        }
+        (Some(json), None) => Body::Json(json),
+        (None, Some((form, _))) => Body::Form(form),
+        (None, None) => Body::None,
+    };
+    let mut text = |key: &str| table.text(key).map(|(text, _)| text);
+    let (answer_id, answer_status) = (text("answer_id"), text("answer_status"));
+    let (receipt_id, receipt_status, receipt_reason) = (text("receipt_id"), text("receipt_status"), text("receipt_reason"));
+    let (header, prefix) = (text("receipt_signature_header"), text("receipt_signature_prefix"));
+    let format = table.word("receipt_format", &[("json", Format::Json), ("form", Format::Form)]);
+    let is_base64 = table.boolean("receipt_signature_base64", false);
+    let answers = AnswerRules {
+        id: answer_id,
+        // The empty JSON Pointer is the whole; an empty setting is none.
+        status: answer_status.map(|place| if place == "body" { String::new() } else { place }),
+        taken: texts_of(table, "answer_taken"),
+        refused: texts_of(table, "answer_refused"),
+    };
+    let secret = optional(table.secret("receipt_secret"));
+    let account = texts_of(table, "receipt_account");
+    let rules = receipt_status.map(|status| ReceiptRules {
+        format: format.unwrap_or(Format::Json),
+        id: receipt_id,
+        status,
+        reason: receipt_reason,
+        account: <[String; 2]>::try_from(account).ok().map(|[place, value]| (place, value)),
+        sent: texts_of(table, "receipt_sent"),
+        delivered: texts_of(table, "receipt_delivered"),
+        failed: texts_of(table, "receipt_failed"),
+        unreachable: texts_of(table, "receipt_unreachable"),
+    });
+    if rules.is_none() {
+        table.unused(
+            &["receipt_sent", "receipt_delivered", "receipt_failed", "receipt_unreachable"],
+            "receipt_status does not say where the word stands",
+        );
+    }
+    let provider_secret = |secret: Secret| tapcode_providers::secret::Secret::new(secret.expose().to_owned());
+    let receipts = rules.map(|rules| {
+        let secret = secret.map_or_else(|| "".into(), provider_secret);
+        let proof = match header {
+            Some(header) => Proof::Hmac {
+                header: header.to_ascii_lowercase(),
+                prefix: prefix.unwrap_or_default(),
+                secret,
+                is_base64,
+            },
+            None => Proof::Address(secret),
+        };
+        (CALLBACK_TO_COME.to_owned(), rules, proof)
+    });
+    let headers: Vec<(String, String)> = headers
+        .into_iter()
+        .map(|header| match header.split_once(':') {
+            Some((name, value)) => (name.trim().to_owned(), value.trim().to_owned()),
+            None => (String::new(), header),
+        })
+        .collect();
+    let config = WebhookConfig {
+        method,
+        url: url?.0,
+        headers,
+        authorization: authorization.map(provider_secret),
+        body,
+        from: from.map(ToOwned::to_owned),
+        answers,
+        receipts,
+    };
+    match Webhook::new(config.clone()) {
+        Ok(_) => Some(config),
+        Err(error) => {
+            let place = places.iter().find(|(key, _)| *key == error.key);
+            let (wrong, at) = place.map_or(("does not work", &whole), |(_, at)| ("does not work", at));
+            reading.problem(at, format!("{wrong} ({})", error.key), format!("write {}", error.remedy));
+            None
+        }
+    }
+}
+
+fn texts_of(table: &mut Table<'_>, key: &str) -> Vec<String> {
+    let items = table.list(key).unwrap_or_default();
+    items
+        .into_iter()
+        .filter_map(|item| item.text().map(|(text, _)| text))
+        .collect()
+}
+
+fn optional<T>(given: Given<T>) -> Option<T> {
+    match given {
+        Given::As(value, _) => Some(value),
+        Given::Not | Given::Wrong => None,
+    }
 }
 
 fn base_url(reading: &Reading, table: &mut Table<'_>, default: &str) -> Option<String> {

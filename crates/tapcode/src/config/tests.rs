@@ -246,7 +246,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 2));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 3));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -271,7 +271,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 6);
+    assert_eq!(alternatives, 9);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -536,6 +536,38 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
         )
         .unwrap_or_else(|problems| panic!("{problems}"));
     }
+}
+
+#[test]
+fn a_gateway_is_judged_before_a_code_waits_for_it() {
+    let gateway = |more: &str| {
+        format!(
+            "{REAL}\n[[numbers]]\nid = 77\nprovider = \"webhook\"\nurl = \"https://sms.example.com/send\"\n\
+             form = \"to={{to}}&text={{text}}&cb={{callback_url}}\"\nanswer_id = \"/id\"\n{more}"
+        )
+    };
+    let receipts = "receipt_status = \"/status\"\nreceipt_delivered = [\"ok\"]\n";
+    let (config, _) = valid(
+        &gateway(&format!("{receipts}receipt_secret = \"canary-of-a-gateway\"\n")),
+        &[],
+        Purpose::Serve,
+    );
+    let SmsProvider::Webhook(webhook) = &config.numbers.last().unwrap().provider else {
+        panic!("a gateway")
+    };
+    assert!(webhook.receipts.is_some());
+    assert!(!format!("{config:?}").contains("canary-of-a-gateway"));
+    one_problem(&gateway(receipts), "numbers[1]", "(receipt_secret)", "a secret");
+    one_problem(
+        &gateway("json = \'{}\'\n"),
+        "numbers[1].form",
+        "is given, and so is json",
+        "remove one",
+    );
+    let nobody = gateway("").replace("to={to}&", "");
+    one_problem(&nobody, "numbers[1].url", "(url)", "{to} or {to_digits}");
+    let unknown = gateway("").replace("{text}", "{message}");
+    one_problem(&unknown, "numbers[1].form", "(form)", "{reference}");
 }
 
 #[test]
@@ -1005,13 +1037,13 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         &with("[[numbers]]", "provider", "provider = \"vonage\""),
         "numbers[0].provider",
         "this build does not have",
-        "twilio, sandbox",
+        "twilio, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"twilio\" or \"sandbox\"",
+        "\"twilio\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
