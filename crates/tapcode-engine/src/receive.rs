@@ -181,6 +181,7 @@ impl Engine {
             Some(Billing::Free) => return Some(Money::zero(currency)),
             Some(Billing::Amount(price)) => return Some(price),
             Some(Billing::Category(category)) => category,
+            Some(Billing::Unknown) => return None,
             // WhatsApp charges for every authentication template that arrives, whether or not it says so.
             None if route.channel == Channel::Whatsapp => Category::Authentication,
             None => return None,

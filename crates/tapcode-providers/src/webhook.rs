@@ -493,7 +493,7 @@ fn refused(status: StatusCode) -> SendOutcome {
         429 => FailureClass::RetryHere {
             after_ms: RATE_LIMITED_MS,
         },
-        401 | 402 | 403 => FailureClass::TripBreaker(TripScope::Sender),
+        401..=403 => FailureClass::TripBreaker(TripScope::Sender),
         400 | 404 | 405 | 410 | 411 | 413 | 414 | 415 | 422 | 431 => FailureClass::OurMistake,
         other => return unclear(&format!("HTTP {other}")),
     };

@@ -337,7 +337,11 @@ fn billing(pricing: &Pricing<'_>) -> Option<Billing> {
     if pricing.kind.starts_with("free") || pricing.billable == Some(false) {
         return Some(Billing::Free);
     }
-    Category::parse(&pricing.category).map(Billing::Category)
+    if pricing.category.is_empty() {
+        return None;
+    }
+    // A message that is billed as something else, such as `utility`, must not be booked as a code.
+    Some(Category::parse(&pricing.category).map_or(Billing::Unknown, Billing::Category))
 }
 
 fn failure(error: &Value) -> Failure {

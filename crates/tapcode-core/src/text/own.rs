@@ -149,10 +149,7 @@ mod tests {
         let with_app = |len| OwnText::parse("en", &text(len), "Acme", 6, true);
         assert!(with_app(118).is_ok());
         assert_eq!(with_app(119), Err(OwnTextError::TooLong(1)));
-        assert_eq!(
-            OwnText::parse("en", "{code} ж".repeat(1).as_str(), "Acme", 10, false).map(|_| ()),
-            Ok(())
-        );
+        assert_eq!(OwnText::parse("en", "{code} ж", "Acme", 10, false).map(|_| ()), Ok(()));
         assert_eq!(parse(&format!("{{code}}{}", "ж".repeat(65))), Err(OwnTextError::TooLong(2)));
     }
 

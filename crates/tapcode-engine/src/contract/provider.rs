@@ -225,6 +225,8 @@ pub enum Billing {
     Category(Category),
     /// This.
     Amount(Money),
+    /// Something that we have no rates for.
+    Unknown,
 }
 
 /// What a hook told.

@@ -232,7 +232,8 @@ fn a_status_tells_what_is_billed_and_whose_the_number_is() {
             Some(Billing::Free),
         ),
         (r#"{"category":"authentication","billable":false}"#, Some(Billing::Free)),
-        (r#"{"category":"marketing","type":"regular"}"#, None),
+        (r#"{"category":"marketing","type":"regular"}"#, Some(Billing::Unknown)),
+        (r#"{"type":"regular"}"#, None),
         ("null", None),
     ];
     for (pricing, billing) in rows {

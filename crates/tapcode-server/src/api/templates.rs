@@ -269,7 +269,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                     Method::POST,
                     "/api/v1/whatsapp/templates",
                     "Create or replace a template",
-                    "In all its languages at once. Whatever Meta would reject is refused here first, every rule at once, and nothing is asked of Meta then. A language that is there already is replaced and reviewed anew.",
+                    "In all its languages at once. Whatever Meta would reject is refused here first, every rule at once, and nothing is asked of Meta then. A language that is there already is replaced and reviewed anew; with texts of buttons of your own Meta takes new languages only.",
                     CREATED,
                 )
             },

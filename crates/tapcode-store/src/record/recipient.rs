@@ -883,6 +883,7 @@ enum BillingV2 {
     Authentication,
     AuthenticationInternational,
     Amount(MoneyV2),
+    Unknown,
 }
 
 impl From<&ToldReceipt> for ToldReceiptV2 {
@@ -900,6 +901,7 @@ impl From<&ToldReceipt> for ToldReceiptV2 {
                 Billing::Category(Category::Authentication) => BillingV2::Authentication,
                 Billing::Category(Category::AuthenticationInternational) => BillingV2::AuthenticationInternational,
                 Billing::Amount(price) => BillingV2::Amount(price.into()),
+                Billing::Unknown => BillingV2::Unknown,
             }),
             identity: told.identity.as_ref().map(|sealed| sealed.0.clone()),
         }
@@ -916,6 +918,7 @@ impl TryFrom<ToldReceiptV2> for ToldReceipt {
                 BillingV2::Authentication => Billing::Category(Category::Authentication),
                 BillingV2::AuthenticationInternational => Billing::Category(Category::AuthenticationInternational),
                 BillingV2::Amount(price) => Billing::Amount(price.try_into()?),
+                BillingV2::Unknown => Billing::Unknown,
             })
         });
         Ok(Self {

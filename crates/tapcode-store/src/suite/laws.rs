@@ -633,6 +633,12 @@ pub async fn parked_receipts_keep_what_they_tell(store: Shared) {
     store.park(&disowned, at(100)).await.unwrap();
     let waiting = store.parked("whatsapp:1", "wamid.1").await.unwrap();
     assert_eq!(waiting, [first.told, disowned.told]);
+    let other = Parked {
+        provider_message_id: "wamid.2".into(),
+        ..with(Some(Billing::Unknown), None)
+    };
+    store.park(&other, at(100)).await.unwrap();
+    assert_eq!(store.parked("whatsapp:1", "wamid.2").await.unwrap(), [other.told]);
 }
 
 async fn commit_account(store: &Shared, commit: &AccountCommit) -> bool {

@@ -487,7 +487,7 @@ fn webhook(reading: &Reading, table: &mut Table<'_>, from: Option<&str>) -> Opti
     let headers = texts_of(table, "headers");
     let authorization = optional(table.secret("authorization"));
     let json = table.text("json").map(|(text, _)| text);
-    let form = table.text("form").map(|(text, at)| (text, at));
+    let form = table.text("form");
     let body = match (json, form) {
         (Some(_), Some((_, at))) => {
             reading.problem(&at, "is given, and so is json", "remove one of the two");
