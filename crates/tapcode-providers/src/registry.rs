@@ -2,10 +2,15 @@
 
 use tapcode_engine::contract::provider::Manifest;
 
-use crate::{sandbox, twilio, whatsapp_cloud};
+use crate::{sandbox, sinch, twilio, whatsapp_cloud};
 
 /// All of them, by id.
-static ALL: &[&Manifest] = &[&sandbox::MANIFEST, &twilio::MANIFEST, &whatsapp_cloud::MANIFEST];
+static ALL: &[&Manifest] = &[
+    &sandbox::MANIFEST,
+    &sinch::MANIFEST,
+    &twilio::MANIFEST,
+    &whatsapp_cloud::MANIFEST,
+];
 
 /// What a provider is, by its name in the configuration.
 #[must_use]
