@@ -5,6 +5,7 @@ pub mod config_error;
 pub mod registry;
 pub mod sandbox;
 pub mod secret;
+pub mod sinch;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod twilio;
@@ -18,5 +19,6 @@ pub mod whatsapp_templates;
 pub mod whatsapp_webhook;
 pub mod whatsapp_wording;
 
+mod address_secret;
 mod signature;
 mod vendor_text;

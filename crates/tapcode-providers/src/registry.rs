@@ -2,11 +2,12 @@
 
 use tapcode_engine::contract::provider::Manifest;
 
-use crate::{sandbox, twilio, webhook, whatsapp_cloud};
+use crate::{sandbox, sinch, twilio, webhook, whatsapp_cloud};
 
 /// All of them, by id.
 static ALL: &[&Manifest] = &[
     &sandbox::MANIFEST,
+    &sinch::MANIFEST,
     &twilio::MANIFEST,
     &webhook::MANIFEST,
     &whatsapp_cloud::MANIFEST,

@@ -12,7 +12,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::Value;
-use subtle::ConstantTimeEq;
 use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
@@ -22,8 +21,8 @@ use tapcode_engine::contract::provider::{
 
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::secret::Secret;
-use crate::signature;
 use crate::vendor_text::for_people;
+use crate::{address_secret, signature};
 use template::{Place, Template, Values};
 
 /// What it is. There is no vendor: the status codes are HTTP's.
@@ -37,10 +36,6 @@ pub static MANIFEST: Manifest = Manifest {
     }],
 };
 
-/// The parameter of our callback address that carries the reference.
-const REFERENCE_PARAMETER: &str = "ref";
-/// The parameter of our callback address that carries the secret.
-const KEY_PARAMETER: &str = "key";
 /// Most parameters of a receipt that are looked at.
 const PARAMETERS_MAX: usize = 100;
 /// Longest text of an answer or a receipt that is compared with a rule, in bytes.
@@ -291,12 +286,11 @@ impl Webhook {
         let Some((url, _, proof)) = &self.config.receipts else {
             return String::new();
         };
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair(REFERENCE_PARAMETER, &reference.to_string());
-        if let Proof::Address(secret) = proof {
-            query.append_pair(KEY_PARAMETER, secret.expose());
-        }
-        format!("{url}?{}", query.finish())
+        let secret = match proof {
+            Proof::Address(secret) => Some(secret),
+            Proof::Hmac { .. } => None,
+        };
+        address_secret::callback(url, Some(reference), secret)
     }
 }
 
@@ -382,7 +376,7 @@ impl HttpProvider for Webhook {
                 .find(|(key, _)| key == name);
             found.map(|(_, value)| value.into_owned())
         };
-        if !is_proved(proof, hook, of_address(KEY_PARAMETER).as_deref()) {
+        if !is_proven(proof, hook) {
             return Err(HookError::Signature);
         }
         let json: Value = match rules.format {
@@ -426,7 +420,7 @@ impl HttpProvider for Webhook {
             // A word that no rule knows tells nothing about a delivery.
             return Ok(Heard::default());
         };
-        let reference = of_address(REFERENCE_PARAMETER).and_then(|text| Reference::parse(&text));
+        let reference = address_secret::reference(&hook.url);
         let receipt = Receipt {
             reference,
             provider_message_id: id.unwrap_or_default().into(),
@@ -442,12 +436,9 @@ impl HttpProvider for Webhook {
     }
 }
 
-fn is_proved(proof: &Proof, hook: &InboundHook, key: Option<&str>) -> bool {
+fn is_proven(proof: &Proof, hook: &InboundHook) -> bool {
     match proof {
-        Proof::Address(secret) => {
-            let shown = key.unwrap_or_default();
-            !secret.is_empty() && bool::from(shown.as_bytes().ct_eq(secret.expose().as_bytes()))
-        }
+        Proof::Address(secret) => address_secret::is_proven(&hook.url, secret),
         Proof::Hmac {
             header,
             prefix,
