@@ -25,6 +25,7 @@ use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_providers::secret::Secret;
+use tapcode_providers::sinch::{Sinch, SinchConfig};
 use tapcode_providers::twilio::{ApiKey, From, Twilio, TwilioConfig};
 use tapcode_providers::webhook::Webhook;
 use tapcode_providers::whatsapp_cloud::{WhatsappCloud, WhatsappCloudConfig};
@@ -298,6 +299,19 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     }),
                     from,
                     callback_url: Some(format!("{public_url}/hooks/sms/{}", number.id)),
+                });
+                let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
+                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+            }
+            SmsProvider::Sinch(sinch) => {
+                let provider = Sinch::new(SinchConfig {
+                    base_url: sinch.base_url.clone(),
+                    service_plan_id: sinch.service_plan_id.clone(),
+                    api_token: secret(&sinch.api_token),
+                    from: number.number.clone().unwrap_or_default(),
+                    callback_url: Some(format!("{public_url}/hooks/sms/{}", number.id)),
+                    signing_secret: sinch.signing_secret.as_ref().map(secret),
+                    address_secret: sinch.callback_secret.as_ref().map(secret),
                 });
                 let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
                 Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))

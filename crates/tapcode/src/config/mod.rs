@@ -327,6 +327,8 @@ pub enum SmsProvider {
     Sandbox,
     /// Twilio's Messages API.
     Twilio(Twilio),
+    /// Sinch's SMS REST API.
+    Sinch(Sinch),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
     Webhook(Box<WebhookConfig>),
 }
@@ -338,9 +340,25 @@ impl SmsNumber {
         match self.provider {
             SmsProvider::Sandbox => senders::SANDBOX,
             SmsProvider::Twilio(_) => senders::TWILIO,
+            SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
     }
+}
+
+/// A sender of a service plan at Sinch.
+#[derive(Clone, Debug)]
+pub struct Sinch {
+    /// Where the API is, without a `/` at the end.
+    pub base_url: String,
+    /// The service plan.
+    pub service_plan_id: String,
+    /// Its token.
+    pub api_token: Secret,
+    /// What inbound hooks are signed with, where Sinch signs them.
+    pub signing_secret: Option<Secret>,
+    /// What stands in the address that Sinch is told to call.
+    pub callback_secret: Option<Secret>,
 }
 
 /// A number, or messaging service, at Twilio.

@@ -9,7 +9,7 @@ use tapcode_providers::webhook::{AnswerRules, Body, Format, Proof, ReceiptRules,
 use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
-use super::{Secret, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
+use super::{Secret, Sinch, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
 
 /// The simulated phones.
 pub(super) const SANDBOX: &str = "sandbox";
@@ -18,6 +18,8 @@ pub(super) const TWILIO: &str = "twilio";
 /// Meta's WhatsApp Cloud API.
 pub(super) const WHATSAPP_CLOUD: &str = "whatsapp_cloud";
 
+/// Sinch's SMS REST API.
+pub(super) const SINCH: &str = "sinch";
 /// Any HTTP gateway.
 pub(super) const WEBHOOK: &str = "webhook";
 /// Providers of later versions, so that they are not taken for slips of the pen.
@@ -54,6 +56,16 @@ const TWILIO_KEYS: [&str; 8] = [
     "messaging_service_sid",
 ];
 
+const SINCH_KEYS: [&str; 8] = [
+    "base_url",
+    "service_plan_id",
+    "api_token",
+    "api_token_file",
+    "signing_secret",
+    "signing_secret_file",
+    "callback_secret",
+    "callback_secret_file",
+];
 const WEBHOOK_KEYS: [&str; 25] = [
     "method",
     "url",
@@ -81,6 +93,7 @@ const WEBHOOK_KEYS: [&str; 25] = [
     "receipt_signature_prefix",
     "receipt_signature_base64",
 ];
+const ALL_SMS_KEYS: [&[&str]; 3] = [&TWILIO_KEYS, &SINCH_KEYS, &WEBHOOK_KEYS];
 /// What a gateway's receipts go to while the configuration is judged; the server knows where it is only when it listens.
 const CALLBACK_TO_COME: &str = "https://callback.invalid";
 
@@ -369,7 +382,7 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
 }
 
 fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<SmsNumber> {
-    let providers = [(TWILIO, TWILIO), (WEBHOOK, WEBHOOK), (SANDBOX, SANDBOX)];
+    let providers = [(SINCH, SINCH), (TWILIO, TWILIO), (WEBHOOK, WEBHOOK), (SANDBOX, SANDBOX)];
     let (id, provider) = head(reading, &mut table, Channel::Sms, &providers, senders, seen);
     let (number_at, number_given) = (table.at("number"), table.has("number"));
     let number = match table.text("number") {
@@ -388,11 +401,15 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
     let dedicated_to_otp = table.word("dedicated_to", &[("otp", true)]).unwrap_or(false);
     let provider = match provider {
         Some(TWILIO) => {
-            table.unused(&WEBHOOK_KEYS, "the provider is twilio");
+            unused_but(&mut table, &TWILIO_KEYS, "the provider is twilio");
             twilio(reading, &mut table).map(SmsProvider::Twilio)
         }
+        Some(SINCH) => {
+            unused_but(&mut table, &SINCH_KEYS, "the provider is sinch");
+            sinch(reading, &mut table).map(SmsProvider::Sinch)
+        }
         Some(WEBHOOK) => {
-            table.unused(&TWILIO_KEYS, "the provider is webhook");
+            unused_but(&mut table, &WEBHOOK_KEYS, "the provider is webhook");
             let from = match &number {
                 Given::As(number, _) => Some(number.as_str()),
                 Given::Not | Given::Wrong => None,
@@ -400,13 +417,13 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
             webhook(reading, &mut table, from).map(|config| SmsProvider::Webhook(Box::new(config)))
         }
         Some(_) => {
-            table.unused(&TWILIO_KEYS, "the provider is the sandbox");
-            table.unused(&WEBHOOK_KEYS, "the provider is the sandbox");
+            unused_but(&mut table, &[], "the provider is the sandbox");
             Some(SmsProvider::Sandbox)
         }
         None => {
-            skip(&mut table, &TWILIO_KEYS);
-            skip(&mut table, &WEBHOOK_KEYS);
+            for keys in ALL_SMS_KEYS {
+                skip(&mut table, keys);
+            }
             None
         }
     };
@@ -431,6 +448,53 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         number: number?,
         provider: provider?,
         dedicated_to_otp,
+    })
+}
+
+/// Warns of settings of other providers.
+fn unused_but(table: &mut Table<'_>, own: &[&str], why: &str) {
+    for keys in ALL_SMS_KEYS {
+        let others: Vec<&str> = keys.iter().copied().filter(|key| !own.contains(key)).collect();
+        table.unused(&others, why);
+    }
+}
+
+fn sinch(reading: &Reading, table: &mut Table<'_>) -> Option<Sinch> {
+    let base_url = base_url(reading, table, "https://eu.sms.api.sinch.com");
+    let plan = "write the service plan's id from Sinch's dashboard";
+    let service_plan_id = table.needed_text("service_plan_id", plan).and_then(|(text, at)| {
+        let fits = text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'));
+        checked(reading, text, &at, fits, "is no id of a service plan", plan)
+    });
+    let api_token = table.needed_secret("api_token");
+    let signing_secret = table.secret("signing_secret");
+    let secret_at = table.at("callback_secret");
+    let callback_secret = match (table.secret("callback_secret"), &signing_secret) {
+        (Given::As(secret, at), _) => {
+            let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+            if !(16..=128).contains(&secret.expose().len()) || !secret.expose().bytes().all(plain) {
+                reading.problem(
+                    &at,
+                    "is no secret that an address carries as it is",
+                    "write 16 to 128 letters, digits, hyphens or underscores",
+                );
+            }
+            Some(secret)
+        }
+        (Given::Not, Given::Not) => {
+            let instead =
+                "write 16 to 128 letters, digits, hyphens or underscores of your own, or signing_secret where Sinch signs";
+            reading.problem(&secret_at, "is missing, so that no report could be believed", instead);
+            return None;
+        }
+        (Given::Not | Given::Wrong, _) => None,
+    };
+    Some(Sinch {
+        base_url: base_url?,
+        service_plan_id: service_plan_id?,
+        api_token: api_token?,
+        signing_secret: optional(signing_secret),
+        callback_secret,
     })
 }
 

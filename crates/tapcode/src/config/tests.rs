@@ -246,7 +246,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 3));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 4));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -271,7 +271,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 9);
+    assert_eq!(alternatives, 12);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -536,6 +536,31 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
         )
         .unwrap_or_else(|problems| panic!("{problems}"));
     }
+}
+
+#[test]
+fn a_report_of_sinchs_that_nothing_proves_is_not_configured() {
+    let sinch = |more: &str| {
+        format!(
+            "{REAL}\n[[numbers]]\nid = 78\nprovider = \"sinch\"\nnumber = \"Acme\"\nservice_plan_id = \"plan-1\"\n\
+             api_token = \"canary-of-sinch\"\n{more}"
+        )
+    };
+    let (config, _) = valid(&sinch("callback_secret = \"0123456789abcdef\"\n"), &[], Purpose::Serve);
+    assert!(matches!(config.numbers.last().unwrap().provider, SmsProvider::Sinch(_)));
+    assert!(!format!("{config:?}").contains("canary-of-sinch"));
+    one_problem(&sinch(""), "numbers[1].callback_secret", "is missing", "16 to 128");
+    one_problem(
+        &sinch("callback_secret = \"too short\"\n"),
+        "numbers[1].callback_secret",
+        "is no secret that an address carries",
+        "16 to 128",
+    );
+    one_warning(
+        &sinch("signing_secret = \"0123456789abcdef\"\naccount_sid = \"AC\"\n"),
+        "numbers[1].account_sid",
+        "the provider is sinch",
+    );
 }
 
 #[test]
@@ -1037,13 +1062,13 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         &with("[[numbers]]", "provider", "provider = \"vonage\""),
         "numbers[0].provider",
         "this build does not have",
-        "twilio, webhook, sandbox",
+        "sinch, twilio, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"twilio\", \"webhook\" or \"sandbox\"",
+        "\"sinch\", \"twilio\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
