@@ -20,5 +20,6 @@ pub mod whatsapp_webhook;
 pub mod whatsapp_wording;
 
 mod address_secret;
+mod answer;
 mod signature;
 mod vendor_text;

@@ -22,8 +22,8 @@ use tapcode_engine::contract::provider::{Content, Manifest, Message, Receipt, Re
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::whatsapp_errors;
 use crate::whatsapp_wording::Wording;
+use crate::{answer, whatsapp_errors};
 
 /// What the sandbox is. Its facts are Meta's, by way of the tables that it shares with `whatsapp_cloud`.
 pub static MANIFEST: Manifest = Manifest {
@@ -221,10 +221,7 @@ impl SessionProvider for SandboxSender {
         let Some(written) = self.sandbox.written(channel, &self.line.from, &message.content) else {
             let detail = format!("the sandbox carries no such content on {channel}");
             let failure = Failure::new(FailureClass::OurMistake, "content", &detail);
-            return SendOutcome::Failed {
-                failure,
-                provider_message_id: None,
-            };
+            return answer::refused(failure);
         };
         let now = self.sandbox.clock.now();
         let mut world = self.sandbox.world();
@@ -310,11 +307,7 @@ impl SessionProvider for SandboxSender {
 }
 
 fn refused(code: &str, detail: &str) -> SendOutcome {
-    let failure = Failure::new(FailureClass::RetryHere { after_ms: RETRY_MS }, code, detail);
-    SendOutcome::Failed {
-        failure,
-        provider_message_id: None,
-    }
+    answer::refused(Failure::new(FailureClass::RetryHere { after_ms: RETRY_MS }, code, detail))
 }
 
 /// What a message says on a phone.

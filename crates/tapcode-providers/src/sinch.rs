@@ -14,10 +14,11 @@ use tapcode_engine::contract::provider::{
     Source,
 };
 
+use crate::answer::unclear;
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::secret::Secret;
 use crate::vendor_text::{for_people, meaning_and_words};
-use crate::{address_secret, signature};
+use crate::{address_secret, answer, signature};
 
 const fn page(url: &'static str) -> Source {
     Source { url, read: "2026-11-27" }
@@ -201,18 +202,14 @@ impl HttpProvider for Sinch {
         let Some(kind) = told(status, number(&body["code"])) else {
             return Ok(Heard::default());
         };
-        let receipt = Receipt {
+        Ok(Heard::from(Receipt {
             reference,
             provider_message_id: id.into(),
             kind,
             at: None,
             billing: None,
             identity: None,
-        };
-        Ok(Heard {
-            receipts: vec![receipt],
-            news: Vec::new(),
-        })
+        }))
     }
 }
 
@@ -286,19 +283,12 @@ fn refused(status: StatusCode, body: &Value) -> SendOutcome {
         (400 | 411 | 413 | 414 | 415 | 422 | 431, _) => without_envelope(status, OURS),
         (other, _) => return unclear(&format!("HTTP {other}")),
     };
-    SendOutcome::Failed {
-        failure,
-        provider_message_id: None,
-    }
+    answer::refused(failure)
 }
 
 fn without_envelope(status: StatusCode, class: FailureClass) -> Failure {
     let detail = "refused without an error code of Sinch's: are base_url and service_plan_id right, and no proxy in between?";
-    Failure::new(class, &format!("http_{}", status.as_u16()), detail)
-}
-
-fn unclear(detail: &str) -> SendOutcome {
-    SendOutcome::Unclear { detail: detail.into() }
+    answer::by_status(status, class, detail)
 }
 
 /// What a report tells; `None` for what is not news. Sinch's libraries spell the words in two ways, `Delivered` and

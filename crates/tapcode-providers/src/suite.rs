@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use serde_json::Value;
 use tapcode_core::code::Code;
 use tapcode_core::delivery::{FailureClass, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::id::MessageId;
@@ -70,6 +71,45 @@ pub struct Hook {
     pub body: Vec<u8>,
     /// What its receipts must tell, as [`told`] says it.
     pub tells: Vec<String>,
+}
+
+impl Answer {
+    /// Answers out of a file: `[{"status": …, "body": …, "means": …}]`.
+    ///
+    /// # Panics
+    /// When the file is not so.
+    #[must_use]
+    pub fn recorded(file: &str) -> Vec<Self> {
+        let recorded: Vec<Value> = serde_json::from_str(file).expect("a list");
+        let answer = |recorded: Value| Self {
+            status: serde_json::from_value(recorded["status"].clone()).expect("a status"),
+            body: recorded["body"].to_string().into_bytes(),
+            means: recorded["means"].as_str().expect("a meaning").into(),
+        };
+        recorded.into_iter().map(answer).collect()
+    }
+}
+
+impl Hook {
+    /// Calls of an address out of a file: `[{"body": …, "tells": […]}]`. A body that is a text stands for its bytes, any other
+    /// for itself; `@REFERENCE@` is the [`reference`].
+    ///
+    /// # Panics
+    /// When the file is not so.
+    #[must_use]
+    pub fn recorded(file: &str, url: &str) -> Vec<Self> {
+        let file = file.replace("@REFERENCE@", &reference().to_string());
+        let recorded: Vec<Value> = serde_json::from_str(&file).expect("a list");
+        let hook = |recorded: Value| Self {
+            url: url.into(),
+            body: match &recorded["body"] {
+                Value::String(text) => text.clone().into_bytes(),
+                body => body.to_string().into_bytes(),
+            },
+            tells: serde_json::from_value(recorded["tells"].clone()).expect("words"),
+        };
+        recorded.into_iter().map(hook).collect()
+    }
 }
 
 /// An outcome in words: `accepted`, `unclear`, or a failure's class and code, such as `next_route 131026`.

@@ -11,14 +11,14 @@ use serde_json::Value;
 use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference,
-    Source,
+    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Source,
 };
 
+use crate::answer::{number, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::secret::Secret;
 use crate::vendor_text::for_people;
-use crate::{signature, twilio_errors};
+use crate::{address_secret, answer, signature, twilio_errors};
 
 const fn page(url: &'static str) -> Source {
     Source { url, read: "2026-11-22" }
@@ -40,8 +40,6 @@ pub static MANIFEST: Manifest = Manifest {
 
 /// Bounds of `ValidityPeriod`, in seconds (Twilio's OpenAPI document, 2.6.7 of 2026-04-14).
 const VALIDITY_S: std::ops::RangeInclusive<u64> = 1..=36_000;
-/// The parameter of our callback address that carries the reference.
-const REFERENCE_PARAMETER: &str = "ref";
 /// Most parameters of a callback that are looked at; Twilio sends about a dozen.
 const PARAMETERS_MAX: usize = 100;
 
@@ -155,10 +153,8 @@ impl HttpProvider for Twilio {
             Content::Template { .. } => {}
         }
         if let Some(url) = &self.config.callback_url {
-            form.append_pair(
-                "StatusCallback",
-                &format!("{url}?{REFERENCE_PARAMETER}={}", message.reference),
-            );
+            let callback = address_secret::callback(url, Some(message.reference), None);
+            form.append_pair("StatusCallback", &callback);
         }
         let validity_s = (message.useful_ms / 1_000).clamp(*VALIDITY_S.start(), *VALIDITY_S.end());
         form.append_pair("ValidityPeriod", &validity_s.to_string());
@@ -226,21 +222,14 @@ impl HttpProvider for Twilio {
             // what Twilio adds one day tell nothing about a delivery.
             _ => return Ok(Heard::default()),
         };
-        let query = hook.url.split_once('?').map_or("", |(_, query)| query);
-        let reference = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == REFERENCE_PARAMETER);
-        let reference = reference.and_then(|(_, value)| Reference::parse(&value));
-        let receipt = Receipt {
-            reference,
+        Ok(Heard::from(Receipt {
+            reference: address_secret::reference(&hook.url),
             provider_message_id: id.as_str().into(),
             kind,
             at: None,
             billing: None,
             identity: None,
-        };
-        Ok(Heard {
-            receipts: vec![receipt],
-            news: Vec::new(),
-        })
+        }))
     }
 }
 
@@ -288,19 +277,12 @@ fn refused(status: StatusCode, body: &Value) -> SendOutcome {
         (400 | 411 | 413 | 414 | 415 | 422 | 431, None) => without_envelope(status, FailureClass::OurMistake),
         (other, _) => return unclear(&format!("HTTP {other}")),
     };
-    SendOutcome::Failed {
-        failure,
-        provider_message_id: None,
-    }
+    answer::refused(failure)
 }
 
 fn without_envelope(status: StatusCode, class: FailureClass) -> Failure {
     let detail = "refused without an error of Twilio's: is base_url right, and no proxy in between?";
-    Failure::new(class, &format!("http_{}", status.as_u16()), detail)
-}
-
-fn unclear(detail: &str) -> SendOutcome {
-    SendOutcome::Unclear { detail: detail.into() }
+    answer::by_status(status, class, detail)
 }
 
 /// `SM` or `MM` and 32 hexadecimal digits (Twilio's OpenAPI document).
@@ -323,14 +305,6 @@ fn other_spelling(url: &str) -> Option<String> {
         // Behind the brackets of an IPv6 address, or in a name, a colon is a port that means something else.
         None if host.rsplit(']').next().unwrap_or(host).contains(':') => None,
         None => Some(format!("{scheme}{host}{port}{path}")),
-    }
-}
-
-fn number(value: &Value) -> Option<u32> {
-    match value {
-        Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
-        Value::String(text) => text.parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -19,10 +19,11 @@ use tapcode_engine::contract::provider::{
     Source,
 };
 
+use crate::answer::unclear;
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::secret::Secret;
 use crate::vendor_text::for_people;
-use crate::{address_secret, signature};
+use crate::{address_secret, answer, signature};
 use template::{Place, Template, Values};
 
 /// What it is. There is no vendor: the status codes are HTTP's.
@@ -342,10 +343,7 @@ impl HttpProvider for Webhook {
             };
             if is_one_of(&status, &rules.refused) {
                 let failure = Failure::new(FailureClass::NextRoute, "refused", &for_people(&status));
-                return SendOutcome::Failed {
-                    failure,
-                    provider_message_id: None,
-                };
+                return answer::refused(failure);
             }
             if !is_one_of(&status, &rules.taken) {
                 return unclear("success was answered with a word that no rule knows");
@@ -420,19 +418,14 @@ impl HttpProvider for Webhook {
             // A word that no rule knows tells nothing about a delivery.
             return Ok(Heard::default());
         };
-        let reference = address_secret::reference(&hook.url);
-        let receipt = Receipt {
-            reference,
+        Ok(Heard::from(Receipt {
+            reference: address_secret::reference(&hook.url),
             provider_message_id: id.unwrap_or_default().into(),
             kind,
             at: None,
             billing: None,
             identity: None,
-        };
-        Ok(Heard {
-            receipts: vec![receipt],
-            news: Vec::new(),
-        })
+        }))
     }
 }
 
@@ -488,14 +481,7 @@ fn refused(status: StatusCode) -> SendOutcome {
         400 | 404 | 405 | 410 | 411 | 413 | 414 | 415 | 422 | 431 => FailureClass::OurMistake,
         other => return unclear(&format!("HTTP {other}")),
     };
-    SendOutcome::Failed {
-        failure: Failure::new(class, &format!("http_{}", status.as_u16()), "the gateway refused the request"),
-        provider_message_id: None,
-    }
-}
-
-fn unclear(detail: &str) -> SendOutcome {
-    SendOutcome::Unclear { detail: detail.into() }
+    answer::refused(answer::by_status(status, class, "the gateway refused the request"))
 }
 
 impl fmt::Debug for Webhook {

@@ -9,10 +9,11 @@ use tapcode_engine::contract::account::{
 };
 use tapcode_engine::contract::provider::{HttpRequest, HttpResponse};
 
+use crate::answer::{number, text};
 use crate::vendor_text::for_people;
 use crate::whatsapp_cloud::{MANIFEST, WhatsappCloud};
 use crate::whatsapp_languages::best;
-use crate::whatsapp_webhook::{HIGH_PER_SECOND, STANDARD_PER_SECOND, messaging_limit, number, quality, template_status_of, text};
+use crate::whatsapp_webhook::{HIGH_PER_SECOND, STANDARD_PER_SECOND, messaging_limit, quality, template_status_of};
 use crate::{whatsapp_errors, whatsapp_templates};
 
 /// Templates on one page.

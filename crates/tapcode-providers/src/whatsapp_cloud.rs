@@ -17,12 +17,13 @@ use tapcode_engine::contract::provider::{
     Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Source,
 };
 
+use crate::answer::{number, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::secret::Secret;
 use crate::vendor_text::for_people;
 use crate::whatsapp_languages::meta_code;
-use crate::whatsapp_webhook::{self, Ours, STANDARD_PER_SECOND, number};
-use crate::{signature, whatsapp_errors};
+use crate::whatsapp_webhook::{self, Ours, STANDARD_PER_SECOND};
+use crate::{answer, signature, whatsapp_errors};
 
 const fn page(url: &'static str) -> Source {
     Source { url, read: "2026-11-22" }
@@ -348,10 +349,7 @@ fn refused(status: StatusCode, code: u32, error: &Value) -> SendOutcome {
             ));
         }
     };
-    SendOutcome::Failed {
-        failure,
-        provider_message_id: None,
-    }
+    answer::refused(failure)
 }
 
 /// What a status without Meta's envelope means: something before the API answered. Only statuses with which a server
@@ -365,20 +363,8 @@ fn refused_without_envelope(status: StatusCode) -> SendOutcome {
         },
         other => return unclear(&format!("HTTP {other} without an error of Meta's")),
     };
-    let code = format!("http_{}", status.as_u16());
-    let failure = Failure::new(
-        class,
-        &code,
-        "refused without an error of Meta's: is base_url right, and no proxy in between?",
-    );
-    SendOutcome::Failed {
-        failure,
-        provider_message_id: None,
-    }
-}
-
-fn unclear(detail: &str) -> SendOutcome {
-    SendOutcome::Unclear { detail: detail.into() }
+    let detail = "refused without an error of Meta's: is base_url right, and no proxy in between?";
+    answer::refused(answer::by_status(status, class, detail))
 }
 
 /// Whether this can be a message's name. Meta's examples all begin with `wamid.`, but nothing is promised about ids, and to

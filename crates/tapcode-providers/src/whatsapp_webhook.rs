@@ -19,6 +19,7 @@ use tapcode_engine::contract::provider::{Billing, Heard, HookError, IDENTITY_MAX
 
 use tapcode_engine::rates::Category;
 
+use crate::answer::{number, text};
 use crate::vendor_text::for_people;
 use crate::whatsapp_errors;
 
@@ -540,19 +541,6 @@ fn remark(about: &'static str, detail: &str) -> News {
 /// A vendor's word or words, without what could be a number.
 fn words(value: &Value) -> String {
     value.as_str().map(for_people).unwrap_or_default()
-}
-
-/// A string, or a number as a string.
-pub(crate) fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-pub(crate) fn number(value: &Value) -> Option<u32> {
-    text(value)?.parse().ok()
 }
 
 #[cfg(test)]

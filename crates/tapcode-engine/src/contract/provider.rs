@@ -238,6 +238,16 @@ pub struct Heard {
     pub news: Vec<News>,
 }
 
+impl From<Receipt> for Heard {
+    /// One receipt, and nothing else.
+    fn from(receipt: Receipt) -> Self {
+        Self {
+            receipts: vec![receipt],
+            news: Vec::new(),
+        }
+    }
+}
+
 /// Why a hook is refused. It changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HookError {

@@ -67,15 +67,9 @@ fn beside(mut hook: InboundHook) -> InboundHook {
 }
 
 fn subject(provider: Box<dyn HttpProvider>, signature: &'static str, sign: fn(&str, &[u8]) -> String) -> Subject {
-    let answers: Vec<Value> = serde_json::from_str(include_str!("../../fixtures/sinch/answers.json")).unwrap();
-    let answers = answers.into_iter().map(|recorded| Answer {
-        status: u16::try_from(recorded["status"].as_u64().unwrap()).unwrap(),
-        body: recorded["body"].to_string().into_bytes(),
-        means: recorded["means"].as_str().unwrap().into(),
-    });
     Subject {
         provider,
-        answers: answers.collect(),
+        answers: Answer::recorded(include_str!("../../fixtures/sinch/answers.json")),
         documented_id: |body| {
             let body: Value = serde_json::from_slice(body).ok()?;
             let id = body.get("id")?.as_str()?;
@@ -83,26 +77,12 @@ fn subject(provider: Box<dyn HttpProvider>, signature: &'static str, sign: fn(&s
             let fits = (1..=256).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic());
             (fits && !is_canceled).then(|| id.to_owned())
         },
-        hooks: hooks(include_str!("../../fixtures/sinch/hooks.json")),
-        foreign: hooks(include_str!("../../fixtures/sinch/foreign.json")),
+        hooks: Hook::recorded(include_str!("../../fixtures/sinch/hooks.json"), &hook_url()),
+        foreign: Hook::recorded(include_str!("../../fixtures/sinch/foreign.json"), &hook_url()),
         signature,
         sign,
         over_raw_bytes: true,
     }
-}
-
-fn hooks(recorded: &str) -> Vec<Hook> {
-    let recorded: Vec<Value> = serde_json::from_str(recorded).unwrap();
-    let hook = |recorded: Value| Hook {
-        url: hook_url(),
-        body: recorded["body"]
-            .as_str()
-            .unwrap()
-            .replace("REFERENCE", &reference().to_string())
-            .into_bytes(),
-        tells: serde_json::from_value(recorded["tells"].clone()).unwrap(),
-    };
-    recorded.into_iter().map(hook).collect()
 }
 
 mod signed {

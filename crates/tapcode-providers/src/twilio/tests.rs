@@ -42,15 +42,9 @@ fn sign(url: &str, body: &[u8]) -> String {
 }
 
 fn subject() -> Subject {
-    let answers: Vec<Value> = serde_json::from_str(include_str!("../../fixtures/twilio/answers.json")).unwrap();
-    let answers = answers.into_iter().map(|recorded| Answer {
-        status: u16::try_from(recorded["status"].as_u64().unwrap()).unwrap(),
-        body: recorded["body"].to_string().into_bytes(),
-        means: recorded["means"].as_str().unwrap().into(),
-    });
     Subject {
         provider: Box::new(provider()),
-        answers: answers.collect(),
+        answers: Answer::recorded(include_str!("../../fixtures/twilio/answers.json")),
         documented_id: |body| {
             let body: Value = serde_json::from_slice(body).ok()?;
             let id = body.get("sid")?.as_str()?;
@@ -58,22 +52,12 @@ fn subject() -> Subject {
             let fits = ["SM", "MM"].contains(&&id[..2]) && rest.len() == 32 && rest.chars().all(|c| c.is_ascii_hexdigit());
             fits.then(|| id.to_owned())
         },
-        hooks: hooks(include_str!("../../fixtures/twilio/hooks.json")),
-        foreign: hooks(include_str!("../../fixtures/twilio/foreign.json")),
+        hooks: Hook::recorded(include_str!("../../fixtures/twilio/hooks.json"), &hook_url()),
+        foreign: Hook::recorded(include_str!("../../fixtures/twilio/foreign.json"), &hook_url()),
         signature: "x-twilio-signature",
         sign,
         over_raw_bytes: false,
     }
-}
-
-fn hooks(recorded: &str) -> Vec<Hook> {
-    let recorded: Vec<Value> = serde_json::from_str(recorded).unwrap();
-    let hook = |recorded: Value| Hook {
-        url: hook_url(),
-        body: recorded["body"].as_str().unwrap().as_bytes().to_vec(),
-        tells: serde_json::from_value(recorded["tells"].clone()).unwrap(),
-    };
-    recorded.into_iter().map(hook).collect()
 }
 
 crate::provider_suite!(subject());

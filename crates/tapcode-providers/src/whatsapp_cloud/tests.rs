@@ -38,36 +38,20 @@ fn sign(_url: &str, body: &[u8]) -> String {
 }
 
 fn subject() -> Subject {
-    let answers: Vec<Value> = serde_json::from_str(include_str!("../../fixtures/whatsapp_cloud/answers.json")).unwrap();
-    let answers = answers.into_iter().map(|recorded| Answer {
-        status: u16::try_from(recorded["status"].as_u64().unwrap()).unwrap(),
-        body: recorded["body"].to_string().into_bytes(),
-        means: recorded["means"].as_str().unwrap().into(),
-    });
     Subject {
         provider: Box::new(provider()),
-        answers: answers.collect(),
+        answers: Answer::recorded(include_str!("../../fixtures/whatsapp_cloud/answers.json")),
         documented_id: |body| {
             let body: Value = serde_json::from_slice(body).ok()?;
             let id = body.pointer("/messages/0/id")?.as_str()?;
             (!id.trim().is_empty()).then(|| id.to_owned())
         },
-        hooks: hooks(include_str!("../../fixtures/whatsapp_cloud/hooks.json")),
-        foreign: hooks(include_str!("../../fixtures/whatsapp_cloud/foreign.json")),
+        hooks: Hook::recorded(include_str!("../../fixtures/whatsapp_cloud/hooks.json"), HOOK_URL),
+        foreign: Hook::recorded(include_str!("../../fixtures/whatsapp_cloud/foreign.json"), HOOK_URL),
         signature: "x-hub-signature-256",
         sign,
         over_raw_bytes: true,
     }
-}
-
-fn hooks(recorded: &str) -> Vec<Hook> {
-    let recorded: Vec<Value> = serde_json::from_str(&recorded.replace("@REFERENCE@", &reference().to_string())).unwrap();
-    let hook = |recorded: Value| Hook {
-        url: HOOK_URL.into(),
-        body: recorded["body"].to_string().into_bytes(),
-        tells: serde_json::from_value(recorded["tells"].clone()).unwrap(),
-    };
-    recorded.into_iter().map(hook).collect()
 }
 
 crate::provider_suite!(subject());

@@ -74,12 +74,8 @@ impl Dev {
         let listen = self
             .listen
             .map(|listen| ("TAPCODE__SERVER__LISTEN".to_owned(), listen.to_string()));
-        let mut config = match serve::start(load(None, environment().chain(listen), Purpose::Dev)) {
-            Ok(config) => config,
-            Err(problems) => {
-                serve::tell(&problems);
-                return Ok(ExitCode::FAILURE);
-            }
+        let Some(mut config) = serve::start(load(None, environment().chain(listen), Purpose::Dev)) else {
+            return Ok(ExitCode::FAILURE);
         };
         make_folder(&self.data)?;
         if !is_set("TAPCODE__STORE__URL") {

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use tapcode::config::{Config, Purpose, Store, environment, load};
+use tapcode::config::{Config, Purpose, Store};
 
 use tapcode_store::sqlite::{SCHEMA, schema_of};
 
 use super::client::Client;
 use super::inspect::{Finding, Report, accounts};
-use super::{Configured, Screen, serve};
+use super::{Configured, Screen};
 use crate::wire;
 
 /// `tapcode doctor`
@@ -28,12 +28,8 @@ pub struct Doctor {
 
 impl Doctor {
     pub async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
-        let config = match serve::start(load(self.configured.config.as_deref(), environment(), Purpose::Serve)) {
-            Ok(config) => config,
-            Err(problems) => {
-                serve::tell(&problems);
-                return Ok(ExitCode::FAILURE);
-            }
+        let Some(config) = self.configured.load(Purpose::Serve) else {
+            return Ok(ExitCode::FAILURE);
         };
         let engine = wire::asking_engine(&config)?;
         let mut report = Report::new(screen, self.json);

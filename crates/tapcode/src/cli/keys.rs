@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use tapcode::config::{Config, Purpose, Store, environment, load};
+use tapcode::config::{Config, Purpose, Store};
 use tapcode_core::id::KeyId;
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_engine::contract::store::{ApiKey, Right};
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::dev::{new_master_key, write_new};
 use super::screen::{plain, table, time};
-use super::{Configured, Screen, calling, serve};
+use super::{Configured, Screen, calling};
 use crate::wire;
 
 /// Longest label, in characters.
@@ -258,12 +258,8 @@ impl GenerateMaster {
 
 /// The configuration and an engine on its store, which starts nothing by itself; `None` once problems have been told.
 fn open(configured: &Configured) -> anyhow::Result<Option<(Config, Engine)>> {
-    let config = match serve::start(load(configured.config.as_deref(), environment(), Purpose::Check)) {
-        Ok(config) => config,
-        Err(problems) => {
-            serve::tell(&problems);
-            return Ok(None);
-        }
+    let Some(config) = configured.load(Purpose::Check) else {
+        return Ok(None);
     };
     if config.store == Store::Memory {
         bail!("the configured store is the memory of the server's own process; name a file in store.url");

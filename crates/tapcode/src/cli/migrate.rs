@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use tapcode::config::{Purpose, Store, environment, load};
+use tapcode::config::{Purpose, Store};
 use tapcode_store::sqlite::{SCHEMA, schema_of};
 
-use super::{Configured, Screen, serve};
+use super::{Configured, Screen};
 use crate::wire;
 
 /// `tapcode migrate`; every other command that opens the store does the same on its way.
@@ -23,12 +23,8 @@ pub struct Migrate {
 
 impl Migrate {
     pub async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
-        let config = match serve::start(load(self.configured.config.as_deref(), environment(), Purpose::Check)) {
-            Ok(config) => config,
-            Err(problems) => {
-                serve::tell(&problems);
-                return Ok(ExitCode::FAILURE);
-            }
+        let Some(config) = self.configured.load(Purpose::Check) else {
+            return Ok(ExitCode::FAILURE);
         };
         let name = wire::store_name(&config.store);
         let before = match &config.store {

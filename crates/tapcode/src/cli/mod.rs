@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tapcode::config::{Config, Purpose, environment, load};
 
 pub use screen::Screen;
 
@@ -81,6 +82,13 @@ struct Configured {
     /// The configuration file; without one, the built-in configuration that `tapcode config default` prints
     #[arg(long, value_name = "FILE", env = "TAPCODE_CONFIG")]
     config: Option<PathBuf>,
+}
+
+impl Configured {
+    /// What a command starts with, as [`serve::start`] has it.
+    fn load(&self, purpose: Purpose) -> Option<Config> {
+        serve::start(load(self.config.as_deref(), environment(), purpose))
+    }
 }
 
 /// Does what was typed.

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
 use serde_json::{Value, json};
-use tapcode::config::{Config, NoCountry, Purpose, environment, load};
+use tapcode::config::{NoCountry, Purpose};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::Country;
 use tapcode_core::time::Timestamp;
@@ -19,7 +19,7 @@ use tapcode_engine::rates::{
 };
 
 use super::screen::{plain, table};
-use super::{Configured, Screen, serve};
+use super::{Configured, Screen};
 
 /// `tapcode prices …`
 #[derive(Debug, Subcommand)]
@@ -93,16 +93,8 @@ impl Prices {
     }
 }
 
-/// The configuration. Prices need none of the things without which only a server cannot start.
-fn configuration(configured: &Configured) -> Option<Config> {
-    match serve::start(load(configured.config.as_deref(), environment(), Purpose::Dev)) {
-        Ok(config) => Some(config),
-        Err(problems) => {
-            serve::tell(&problems);
-            None
-        }
-    }
-}
+/// Prices need none of the things without which only a server cannot start.
+const PURPOSE: Purpose = Purpose::Dev;
 
 impl Check {
     fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
@@ -115,7 +107,7 @@ impl Check {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let Some(config) = configuration(&self.configured) else {
+        let Some(config) = self.configured.load(PURPOSE) else {
             return Ok(ExitCode::FAILURE);
         };
         let changes = config.whatsapp_rates.changes(&imported.card);
@@ -279,7 +271,7 @@ struct Line {
 
 impl List {
     fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
-        let Some(config) = configuration(&self.configured) else {
+        let Some(config) = self.configured.load(PURPOSE) else {
             return Ok(ExitCode::FAILURE);
         };
         let day = match self.at {

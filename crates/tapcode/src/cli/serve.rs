@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use tapcode::config::{Config, Problems, Purpose, Warning, environment, load};
+use tapcode::config::{Config, Problems, Purpose, Warning};
 
 use super::{Configured, Screen};
 use crate::telemetry;
@@ -22,13 +22,8 @@ pub struct Serve {
 
 impl Serve {
     pub async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
-        let loaded = load(self.configured.config.as_deref(), environment(), Purpose::Serve);
-        let config = match start(loaded) {
-            Ok(config) => config,
-            Err(problems) => {
-                tell(&problems);
-                return Ok(ExitCode::FAILURE);
-            }
+        let Some(config) = self.configured.load(Purpose::Serve) else {
+            return Ok(ExitCode::FAILURE);
         };
         telemetry::start_logging(config.log)?;
         let (store, services) = (store_name(&config.store), service_names(&config));
@@ -43,20 +38,22 @@ impl Serve {
     }
 }
 
-/// The configuration, once its warnings have been told.
-pub fn start(loaded: Result<(Config, Vec<Warning>), Problems>) -> Result<Config, Problems> {
-    let (config, warnings) = loaded?;
-    for warning in warnings {
-        eprintln!("tapcode: warning: {warning}");
-    }
-    Ok(config)
-}
-
-/// Tells what keeps a command from starting.
-pub fn tell(problems: &Problems) {
-    eprintln!("tapcode: the configuration has to be changed first (`tapcode config check` tells more):");
-    for problem in &problems.problems {
-        eprintln!("  {problem}");
+/// The configuration, once its warnings have been told; `None` once what keeps a command from starting has been told.
+pub fn start(loaded: Result<(Config, Vec<Warning>), Problems>) -> Option<Config> {
+    match loaded {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                eprintln!("tapcode: warning: {warning}");
+            }
+            Some(config)
+        }
+        Err(problems) => {
+            eprintln!("tapcode: the configuration has to be changed first (`tapcode config check` tells more):");
+            for problem in &problems.problems {
+                eprintln!("  {problem}");
+            }
+            None
+        }
     }
 }
 

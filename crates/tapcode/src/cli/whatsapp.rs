@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tapcode::config::{Config, Purpose, Service, Store, environment, load};
+use tapcode::config::{Config, Purpose, Service, Store};
 use tapcode_core::account::TemplateStatus;
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{Mode, ServiceName};
@@ -20,7 +20,7 @@ use tapcode_engine::service::Directory;
 use super::client::{Client, Said, text};
 use super::inspect::{Account, Finding, Report, Verdict, accounts, one};
 use super::screen::masked;
-use super::{Configured, Screen, calling, serve};
+use super::{Configured, Screen, calling};
 use crate::wire;
 
 /// Between two looks at something that takes its time. Milliseconds.
@@ -133,12 +133,8 @@ impl Keys {
 
 impl Setup {
     async fn run(self, screen: &Screen) -> anyhow::Result<ExitCode> {
-        let config = match serve::start(load(self.configured.config.as_deref(), environment(), Purpose::Check)) {
-            Ok(config) => config,
-            Err(problems) => {
-                serve::tell(&problems);
-                return Ok(ExitCode::FAILURE);
-            }
+        let Some(config) = self.configured.load(Purpose::Check) else {
+            return Ok(ExitCode::FAILURE);
         };
         let engine = wire::asking_engine(&config)?;
         let directory = engine.directory();

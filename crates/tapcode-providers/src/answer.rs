@@ -1,0 +1,37 @@
+//! What do answers have in common, whoever gave them?
+
+use http::StatusCode;
+use serde_json::Value;
+use tapcode_core::delivery::{Failure, FailureClass, SendOutcome};
+
+/// Nobody can say whether a message went out.
+pub(crate) fn unclear(detail: &str) -> SendOutcome {
+    SendOutcome::Unclear { detail: detail.into() }
+}
+
+/// No message came to exist.
+pub(crate) fn refused(failure: Failure) -> SendOutcome {
+    SendOutcome::Failed {
+        failure,
+        provider_message_id: None,
+    }
+}
+
+/// A refusal of which the HTTP status is all that is known.
+pub(crate) fn by_status(status: StatusCode, class: FailureClass, detail: &str) -> Failure {
+    Failure::new(class, &format!("http_{}", status.as_u16()), detail)
+}
+
+/// A string, or a number as a string.
+pub(crate) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A whole number, also as a string.
+pub(crate) fn number(value: &Value) -> Option<u32> {
+    text(value)?.parse().ok()
+}
