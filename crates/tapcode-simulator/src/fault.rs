@@ -1,8 +1,5 @@
 //! What can go wrong between a caller and a provider, apart from a proper refusal?
 
-use crate::listener::{AnswerBody, Reply};
-use bytes::Bytes;
-use hyper::{Response, StatusCode, header};
 use std::time::Duration;
 
 /// A failure of the provider or of the network, happening to one send.
@@ -32,27 +29,4 @@ impl Fault {
     pub fn is_recorded(self) -> bool {
         self != Self::CloseBeforeRead
     }
-}
-
-/// An HTML page where JSON was expected.
-pub(crate) fn html_page(http: u16) -> Reply {
-    let status = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let page = format!("<!DOCTYPE html><html><head><title>Error</title></head><body><h1>{status}</h1></body></html>");
-    let mut response = Response::new(AnswerBody::whole(page.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("text/html; charset=utf-8"),
-    );
-    Reply::Answer(response)
-}
-
-/// Success in the status line, nonsense in the body.
-pub(crate) fn garbage(success: StatusCode) -> Reply {
-    let mut response = Response::new(AnswerBody::whole(Bytes::from_static(b"\xff\xfe{\"messages\":[{\"id\":")));
-    *response.status_mut() = success;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    Reply::Answer(response)
 }

@@ -20,6 +20,8 @@ mod fault;
 mod listener;
 mod log;
 mod scripts;
+mod sending;
+mod tally;
 pub mod twilio;
 mod webhook_client;
 

@@ -5,9 +5,10 @@
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -26,6 +27,9 @@ const REQUEST_MAX_BYTES: usize = 64 * 1024;
 
 /// The pause after a failed `accept` (no file descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// Where a benchmark in another process reads a stand-in's counts. No vendor has such an address.
+pub(crate) const COUNTS_PATH: &str = "/stand-in/counts";
 
 /// What a stand-in does with one request.
 pub(crate) enum Reply {
@@ -256,12 +260,32 @@ impl Body for AnswerBody {
     }
 }
 
-/// A 200 with JSON: the counts that a benchmark reads from outside the process. No vendor has such an address.
-pub(crate) fn json_ok(body: String) -> Reply {
-    let mut response = Response::new(AnswerBody::whole(body.into()));
-    response.headers_mut().insert(
-        hyper::header::CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static("application/json"),
-    );
+/// The status of a number; of one that is none, 500.
+pub(crate) fn status(http: u16) -> StatusCode {
+    StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+pub(crate) fn answer(http: u16, content_type: &'static str, body: AnswerBody) -> Reply {
+    let mut response = Response::new(body);
+    *response.status_mut() = status(http);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Reply::Answer(response)
+}
+
+/// The counts that a benchmark reads from outside the process, at [`COUNTS_PATH`].
+pub(crate) fn counts_answer(counts: &impl serde::Serialize) -> Reply {
+    let body = serde_json::to_vec(counts).expect("counts are JSON");
+    answer(200, "application/json", AnswerBody::whole(body.into()))
+}
+
+/// Whether a request's body is said to be of this type, whatever its parameters.
+pub(crate) fn is_of_type(request: &Request<Incoming>, wanted: &str) -> bool {
+    let told = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    told.and_then(|told| told.split(';').next())
+        .is_some_and(|kind| kind.trim() == wanted)
 }

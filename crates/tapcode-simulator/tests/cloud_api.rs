@@ -479,6 +479,19 @@ async fn a_receipt_can_be_spoiled_in_every_way() {
 }
 
 #[tokio::test]
+async fn any_other_receipt_waits_for_the_answer() {
+    let sink = Sink::answering(&[]).await;
+    let meta = start().await;
+    meta.set_callback_url(&sink.base_url);
+    let delay = Duration::from_millis(100);
+    meta.script(TO, Script::delivered().answered_after(delay));
+    assert_eq!(request(&meta, &otp(TO, "123456")).send().await.unwrap().status(), 200);
+    let webhooks = meta.wait_for_webhooks(1, LIMIT).await;
+    let read_at = meta.requests()[0].at;
+    assert!(webhooks[0].at.duration_since(read_at).unwrap() >= delay);
+}
+
+#[tokio::test]
 async fn an_early_receipt_arrives_before_the_answer() {
     let mut sink = Sink::answering(&[]).await;
     let meta = start().await;

@@ -6,28 +6,25 @@ use super::receipts::{Batches, Message};
 use super::refusal::Refusal;
 use super::script::{Answer, Script};
 use super::{CloudApiConfig, Counts, Fate, Question, ReceiptStep, SendRequest, WebhookDelivery};
-use crate::fault::{garbage, html_page};
-use crate::listener::{AnswerBody, Desk, Reply, json_ok, read_body};
+use crate::listener::{AnswerBody, COUNTS_PATH, Desk, Reply, answer, counts_answer, is_of_type, read_body};
 use crate::log::Log;
 use crate::scripts::Scripts;
+use crate::sending;
+use crate::tally::Tally;
 use crate::webhook_client::WebhookClient;
 use crate::{Fault, clock};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::{Method, Request, header};
 use serde_json::Value;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// Where a benchmark in another process reads [`Counts`].
-const COUNTS_PATH: &str = "/stand-in/counts";
 
 pub(super) struct CloudDesk {
     pub(super) config: CloudApiConfig,
@@ -48,15 +45,6 @@ pub(super) struct CloudDesk {
     /// Makes the ids of two runs different.
     salt: u64,
     serial: AtomicU64,
-}
-
-#[derive(Default)]
-pub(super) struct Tally {
-    requests: AtomicU64,
-    messages: AtomicU64,
-    unread: AtomicU64,
-    pub(super) webhooks_taken: AtomicU64,
-    pub(super) webhooks_failed: AtomicU64,
 }
 
 impl CloudDesk {
@@ -111,13 +99,13 @@ impl CloudDesk {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let tally = &self.tally;
         Counts {
-            requests: read(&self.tally.requests),
-            messages: read(&self.tally.messages),
-            unread: read(&self.tally.unread),
-            webhooks_taken: read(&self.tally.webhooks_taken),
-            webhooks_failed: read(&self.tally.webhooks_failed),
+            requests: tally.requests.get(),
+            messages: tally.messages.get(),
+            unread: tally.unread.get(),
+            webhooks_taken: tally.taken.get(),
+            webhooks_failed: tally.failed.get(),
         }
     }
 
@@ -146,11 +134,7 @@ impl CloudDesk {
             id if id == self.config.waba_id => Err(unknown_path(request.uri().path())),
             id => Err(no_such_object(request.method(), id)),
         });
-        let is_json = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim() == "application/json"));
+        let is_json = is_of_type(&request, "application/json");
         let Some(body) = read_body(request).await else {
             return Reply::Close;
         };
@@ -182,7 +166,7 @@ impl CloudDesk {
         let script = self.scripts.take(&to);
         match &script.answer {
             Answer::Fault(Fault::CloseBeforeRead) => {
-                self.tally.unread.fetch_add(1, Ordering::Relaxed);
+                self.tally.unread.add_one();
                 Reply::Close
             }
             Answer::Error { http, code, subcode } => {
@@ -251,11 +235,8 @@ impl CloudDesk {
         };
         self.record(version, sketch, json, fate);
 
-        // Dropped when the caller goes away: then too the later receipts go out.
-        let mut _answered = None;
+        let mut unanswered = None;
         if !receipts.is_empty() {
-            let (early_tx, early_rx) = oneshot::channel();
-            let (answered_tx, answered_rx) = oneshot::channel();
             let message = Message {
                 wamid,
                 wa_id,
@@ -263,34 +244,12 @@ impl CloudDesk {
                 identity,
             };
             let desk = Arc::clone(self);
-            self.receipts.spawn(async move {
-                let stop = desk.stop.clone();
-                stop.run_until_cancelled(desk.send_receipts(message, receipts, early_tx, answered_rx))
-                    .await;
-            });
-            // An error says that the stand-in is stopping.
-            let _ = early_rx.await;
-            _answered = Some(answered_tx);
+            let send = |answer| desk.send_receipts(message, receipts, answer);
+            unanswered = Some(sending::start(&self.receipts, &self.stop, send).await);
         }
 
         clock::sleep(script.answer_delay).await;
-        match fault {
-            None => json_answer(200, answer.into()),
-            Some(Fault::CutShort) => {
-                let mut response = Response::new(AnswerBody::half(answer.into()));
-                response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-                Reply::Answer(response)
-            }
-            Some(Fault::Html(http)) => html_page(http),
-            Some(Fault::Garbage) => garbage(StatusCode::OK),
-            Some(Fault::ReadThenReset) => Reply::Reset,
-            Some(Fault::ReadThenHang(duration)) => {
-                drop(_answered);
-                clock::sleep(duration).await;
-                Reply::Close
-            }
-            Some(Fault::ReadThenClose | Fault::CloseBeforeRead) => Reply::Close,
-        }
+        sending::reply(fault, 200, JSON, answer.into(), unanswered).await
     }
 
     pub(super) fn refuse(&self, refusal: &Refusal) -> Reply {
@@ -299,9 +258,9 @@ impl CloudDesk {
     }
 
     fn record(&self, version: &str, sketch: Sketch, json: Value, fate: Fate) {
-        self.tally.requests.fetch_add(1, Ordering::Relaxed);
+        self.tally.requests.add_one();
         if matches!(fate, Fate::Accepted { .. } | Fate::Faulted { .. }) {
-            self.tally.messages.fetch_add(1, Ordering::Relaxed);
+            self.tally.messages.add_one();
         }
         if !self.config.log {
             return;
@@ -339,13 +298,10 @@ impl CloudDesk {
 }
 
 /// A body of JSON as Meta labels it; the spelling is *unconfirmed*.
-const JSON: header::HeaderValue = header::HeaderValue::from_static("application/json; charset=UTF-8");
+const JSON: &str = "application/json; charset=UTF-8";
 
 pub(super) fn json_answer(http: u16, body: Bytes) -> Reply {
-    let mut response = Response::new(AnswerBody::whole(body));
-    *response.status_mut() = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    Reply::Answer(response)
+    answer(http, JSON, AnswerBody::whole(body))
 }
 
 pub(super) fn unknown_path(path: &str) -> Refusal {
@@ -386,7 +342,7 @@ impl Desk for CloudDesk {
                 Some((id, "messages")) if request.method() == Method::POST => self.take_send(version, id, request).await,
                 _ => self.take_question(rest, request).await,
             },
-            None if path == COUNTS_PATH => json_ok(serde_json::to_string(&self.counts()).expect("counts are JSON")),
+            None if path == COUNTS_PATH => counts_answer(&self.counts()),
             None => self.refuse(&unknown_path(&path)),
         }
     }

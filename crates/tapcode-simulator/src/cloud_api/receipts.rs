@@ -4,12 +4,12 @@ use super::desk::{CloudDesk, wa_id};
 use super::script::ReceiptStep;
 use super::webhook::{self, Origin, StatusUpdate};
 use super::{SendRequest, SubscribeError, WebhookDelivery};
+use crate::sending::AnswerTime;
 use crate::{CallbackAnswer, Signing, clock};
 use bytes::Bytes;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// The number id in the webhooks of foreign receipts.
 const FOREIGN_PHONE_NUMBER_ID: &str = "999999999999999";
@@ -52,19 +52,10 @@ impl Batches {
 
 impl CloudDesk {
     /// Sends all receipts of a script: the early ones, and after the answer or the break the others.
-    pub(super) async fn send_receipts(
-        self: Arc<Self>,
-        message: Message,
-        receipts: Vec<ReceiptStep>,
-        early_done: oneshot::Sender<()>,
-        answered: oneshot::Receiver<()>,
-    ) {
+    pub(super) async fn send_receipts(self: Arc<Self>, message: Message, receipts: Vec<ReceiptStep>, answer: AnswerTime) {
         let (early, late): (Vec<_>, Vec<_>) = together(&receipts).into_iter().partition(|group| group[0].early);
         self.send_groups(&message, early).await;
-        // An error says that the caller went away while early receipts were sent.
-        let _ = early_done.send(());
-        // Always an error: the answer or the break drops the other end.
-        let _ = answered.await;
+        answer.pass().await;
         self.send_groups(&message, late).await;
     }
 
@@ -203,12 +194,7 @@ impl CloudDesk {
                 self.client.post(&url, "application/json", header, body.clone()).await
             }
         };
-        let counter = if answer.is_ok() {
-            &self.tally.webhooks_taken
-        } else {
-            &self.tally.webhooks_failed
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.tally.called_back(&answer);
         if self.config.log {
             self.webhooks.push(|_| WebhookDelivery {
                 at: clock::wall(),

@@ -4,27 +4,27 @@ use super::callback;
 use super::judge::{Form, Refusal, judge};
 use super::script::{Answer, ReceiptStep, Script};
 use super::{CallbackDelivery, Counts, Fate, SendRequest, TwilioConfig, rfc2822_now, segments};
-use crate::fault::{garbage, html_page};
-use crate::listener::{AnswerBody, Desk, Reply, json_ok, read_body};
+use crate::listener::{AnswerBody, COUNTS_PATH, Desk, Reply, answer, counts_answer, is_of_type, read_body};
 use crate::log::Log;
 use crate::scripts::Scripts;
+use crate::sending::{self, AnswerTime};
+use crate::tally::Tally;
 use crate::webhook_client::WebhookClient;
 use crate::{CallbackAnswer, Fault, Signing, clock};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::{Method, Request, header};
 use serde_json::json;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Where a benchmark in another process reads [`Counts`].
-const COUNTS_PATH: &str = "/stand-in/counts";
+/// How Twilio labels JSON.
+const JSON: &str = "application/json; charset=utf-8";
 
 pub(super) struct TwilioDesk {
     config: TwilioConfig,
@@ -38,15 +38,6 @@ pub(super) struct TwilioDesk {
     /// Makes the ids of two runs different.
     salt: u64,
     serial: AtomicU64,
-}
-
-#[derive(Default)]
-struct Tally {
-    requests: AtomicU64,
-    messages: AtomicU64,
-    unread: AtomicU64,
-    callbacks_taken: AtomicU64,
-    callbacks_failed: AtomicU64,
 }
 
 /// A message that exists.
@@ -96,13 +87,13 @@ impl TwilioDesk {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let tally = &self.tally;
         Counts {
-            requests: read(&self.tally.requests),
-            messages: read(&self.tally.messages),
-            unread: read(&self.tally.unread),
-            callbacks_taken: read(&self.tally.callbacks_taken),
-            callbacks_failed: read(&self.tally.callbacks_failed),
+            requests: tally.requests.get(),
+            messages: tally.messages.get(),
+            unread: tally.unread.get(),
+            callbacks_taken: tally.taken.get(),
+            callbacks_failed: tally.failed.get(),
         }
     }
 
@@ -130,16 +121,7 @@ impl TwilioDesk {
 
     async fn take_send(self: Arc<Self>, account: &str, request: Request<Incoming>) -> Reply {
         let caller = self.refuse_caller(&request, account);
-        let is_form = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| {
-                value
-                    .split(';')
-                    .next()
-                    .is_some_and(|kind| kind.trim() == "application/x-www-form-urlencoded")
-            });
+        let is_form = is_of_type(&request, "application/x-www-form-urlencoded");
         let Some(body) = read_body(request).await else {
             return Reply::Close;
         };
@@ -161,7 +143,7 @@ impl TwilioDesk {
         let script = self.scripts.take(&to);
         match &script.answer {
             Answer::Fault(Fault::CloseBeforeRead) => {
-                self.tally.unread.fetch_add(1, Ordering::Relaxed);
+                self.tally.unread.add_one();
                 Reply::Close
             }
             Answer::Error { http, code } => {
@@ -192,36 +174,15 @@ impl TwilioDesk {
         };
         self.record(form, fate);
 
-        // Dropped when the caller goes away: then too the later receipts go out.
-        let mut answered = None;
+        let mut unanswered = None;
         if !script.receipts.is_empty() {
-            let (early_tx, early_rx) = oneshot::channel();
-            let (answered_tx, answered_rx) = oneshot::channel();
             let (desk, script) = (Arc::clone(self), Arc::clone(script));
-            self.receipts.spawn(async move {
-                let stop = desk.stop.clone();
-                stop.run_until_cancelled(desk.send_receipts(message, script, early_tx, answered_rx))
-                    .await;
-            });
-            // An error says that the stand-in is stopping.
-            let _ = early_rx.await;
-            answered = Some(answered_tx);
+            let send = |answer| desk.send_receipts(message, script, answer);
+            unanswered = Some(sending::start(&self.receipts, &self.stop, send).await);
         }
 
         clock::sleep(script.answer_delay).await;
-        match fault {
-            None => json_answer(201, AnswerBody::whole(answer)),
-            Some(Fault::CutShort) => json_answer(201, AnswerBody::half(answer)),
-            Some(Fault::Html(http)) => html_page(http),
-            Some(Fault::Garbage) => garbage(StatusCode::CREATED),
-            Some(Fault::ReadThenReset) => Reply::Reset,
-            Some(Fault::ReadThenHang(duration)) => {
-                drop(answered);
-                clock::sleep(duration).await;
-                Reply::Close
-            }
-            Some(Fault::ReadThenClose | Fault::CloseBeforeRead) => Reply::Close,
-        }
+        sending::reply(fault, 201, JSON, answer, unanswered).await
     }
 
     /// The message as Twilio shows it right after the send.
@@ -257,9 +218,9 @@ impl TwilioDesk {
     }
 
     fn record(&self, form: Form, fate: Fate) {
-        self.tally.requests.fetch_add(1, Ordering::Relaxed);
+        self.tally.requests.add_one();
         if matches!(fate, Fate::Accepted { .. } | Fate::Faulted { .. }) {
-            self.tally.messages.fetch_add(1, Ordering::Relaxed);
+            self.tally.messages.add_one();
         }
         if !self.config.log {
             return;
@@ -283,19 +244,10 @@ impl TwilioDesk {
     }
 
     /// Sends all callbacks of a script: the early ones, and after the answer or the break the others.
-    async fn send_receipts(
-        self: Arc<Self>,
-        message: Message,
-        script: Arc<Script>,
-        early_done: oneshot::Sender<()>,
-        answered: oneshot::Receiver<()>,
-    ) {
+    async fn send_receipts(self: Arc<Self>, message: Message, script: Arc<Script>, answer: AnswerTime) {
         let (early, late): (Vec<_>, Vec<_>) = script.receipts.iter().partition(|step| step.early);
         self.send_steps(&message, early).await;
-        // An error says that the caller went away while early receipts were sent.
-        let _ = early_done.send(());
-        // Always an error: the answer or the break drops the other end.
-        let _ = answered.await;
+        answer.pass().await;
         self.send_steps(&message, late).await;
     }
 
@@ -347,12 +299,7 @@ impl TwilioDesk {
                 body.into(),
             )
             .await;
-        let counter = if answer.is_ok() {
-            &self.tally.callbacks_taken
-        } else {
-            &self.tally.callbacks_failed
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.tally.called_back(&answer);
         if self.config.log {
             self.callbacks.push(|_| CallbackDelivery {
                 at: clock::wall(),
@@ -374,9 +321,7 @@ impl Desk for TwilioDesk {
             .and_then(|rest| rest.strip_suffix("/Messages.json"));
         match (request.method(), account) {
             (&Method::POST, Some(account)) => self.take_send(account, request).await,
-            (&Method::GET, None) if path == COUNTS_PATH => {
-                json_ok(serde_json::to_string(&self.counts()).expect("counts are JSON"))
-            }
+            (&Method::GET, None) if path == COUNTS_PATH => counts_answer(&self.counts()),
             _ => refuse(&not_found(&path)),
         }
     }
@@ -387,17 +332,7 @@ fn not_found(path: &str) -> Refusal {
 }
 
 fn refuse(refusal: &Refusal) -> Reply {
-    json_answer(refusal.http, AnswerBody::whole(refusal.to_json().into()))
-}
-
-fn json_answer(http: u16, body: AnswerBody) -> Reply {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json; charset=utf-8"),
-    );
-    Reply::Answer(response)
+    answer(refusal.http, JSON, AnswerBody::whole(refusal.to_json().into()))
 }
 
 /// Texts are *unconfirmed* and not to be relied on.
