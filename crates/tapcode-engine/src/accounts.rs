@@ -70,8 +70,8 @@ pub(crate) struct Accounts {
     written: Mutex<HashMap<Box<str>, People>>,
     /// Whether everything was loaded once.
     loaded: AtomicBool,
-    /// When each account is read next.
-    due: Mutex<HashMap<AccountName, Timestamp>>,
+    /// When each account is read next, by name and sender.
+    due: Mutex<HashMap<(AccountName, u32), Timestamp>>,
     /// One decision about accounts at a time in this process: they are rare, and would only meet in conflicts.
     turn: tokio::sync::Mutex<()>,
     /// One list of templates is asked for and written down at a time in this process: a list that was asked for before a
@@ -363,7 +363,7 @@ impl Engine {
             let name = sender.account();
             let mut due = self.inner.accounts.due.lock().unwrap_or_else(PoisonError::into_inner);
             for id in self.directory().senders_of(&name) {
-                due.insert(due_name(&name, id), self.now());
+                due.insert((name.clone(), id), self.now());
             }
         }
         self.apply_account(sender, &AccountInput::News(news)).await
@@ -568,7 +568,7 @@ impl Engine {
             is_asked && b.probe_at <= now
         };
         let probes = known.account.breakers.iter().any(is_probed) && accounts.may_probe(&name, &reading_of(sender), now);
-        let key = due_name(&name, sender.id);
+        let key = (name.clone(), sender.id);
         let is_due = {
             let mut due = accounts.due.lock().unwrap_or_else(PoisonError::into_inner);
             let at = due.entry(key.clone()).or_insert(now);
@@ -750,11 +750,6 @@ impl Engine {
     pub(crate) fn language_of(document: &Recipient, message: tapcode_core::id::MessageId) -> Option<&str> {
         document.attempt(message).and_then(|(_, attempt)| attempt.language.as_deref())
     }
-}
-
-/// Under which name it is kept when a sender's account is read next.
-fn due_name(name: &AccountName, sender: u32) -> AccountName {
-    AccountName::parse(&format!("{}#{sender}", name.as_str())).unwrap_or_else(|| name.clone())
 }
 
 /// Under which name a reading is counted among the probes.

@@ -199,10 +199,15 @@ fn told(error: &AccountError) -> String {
     format!("{error}; {}", remedy(error))
 }
 
+/// The hook of a WhatsApp sender, below the public address.
+fn hook_path(sender: u32) -> String {
+    format!("hooks/whatsapp/{sender}")
+}
+
 impl Account<'_> {
     /// Where Meta reaches the server for this account.
     pub fn hook(&self, public_url: &str) -> String {
-        format!("{public_url}/hooks/whatsapp/{}", self.configured.id)
+        format!("{public_url}/{}", hook_path(self.configured.id))
     }
 
     /// Is there such an account, and can it send?
@@ -282,9 +287,9 @@ impl Account<'_> {
         let hook = self.hook(public_url);
         let asked = async {
             let token: String = form_urlencoded(self.verify_token);
-            let path = format!("?hub.mode=subscribe&hub.challenge={CHALLENGE}&hub.verify_token={token}");
+            let query = format!("hub.mode=subscribe&hub.challenge={CHALLENGE}&hub.verify_token={token}");
             Client::new(public_url, String::new())?
-                .fetch(&format!("hooks/whatsapp/{}{path}", self.configured.id))
+                .fetch(&format!("{}?{query}", hook_path(self.configured.id)))
                 .await
         };
         match asked.await {
@@ -305,7 +310,7 @@ impl Account<'_> {
     fn is_ours(&self, url: &str, public_url: &str, directory: &Directory) -> bool {
         let siblings = directory.siblings(self.sender);
         let mut ids = siblings.iter().map(|sibling| sibling.id).chain([self.sender.id]);
-        ids.any(|id| url == format!("{public_url}/hooks/whatsapp/{id}"))
+        ids.any(|id| url == format!("{public_url}/{}", hook_path(id)))
     }
 
     /// Does Meta tell us what it tells an app alone: of templates, numbers and accounts? With the app's id, where an address

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -261,12 +260,16 @@ fn open(configured: &Configured) -> anyhow::Result<Option<(Config, Engine)>> {
     let Some(config) = configured.load(Purpose::Check) else {
         return Ok(None);
     };
+    let engine = engine_on_store(&config)?;
+    Ok(Some((config, engine)))
+}
+
+/// An engine on the configured store, which starts nothing by itself.
+pub fn engine_on_store(config: &Config) -> anyhow::Result<Engine> {
     if config.store == Store::Memory {
         bail!("the configured store is the memory of the server's own process; name a file in store.url");
     }
-    let store = wire::open_store(&config.store)?;
-    let engine = wire::engine(&config, Arc::clone(&store), Directory::default())?;
-    Ok(Some((config, engine)))
+    wire::engine(config, wire::open_store(&config.store)?, Directory::default())
 }
 
 fn known_service(config: &Config, name: &str) -> anyhow::Result<ServiceName> {

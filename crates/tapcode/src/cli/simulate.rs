@@ -148,7 +148,7 @@ impl Simulate {
                         };
                         let code = send.wamid().and(send.code.as_deref());
                         self.say(screen, "whatsapp", to, code, &format!("template in {language}, {what}"))?;
-                        match to.get(to.len().saturating_sub(2)..) {
+                        match ending(to) {
                             Some("07") => meta.change_identity(to),
                             Some("08") if send.wamid().is_some() => {
                                 SystemClock.sleep(PRESSED_MS).await;
@@ -214,11 +214,16 @@ fn after(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// The last two digits, which choose what happens.
+fn ending(number: &str) -> Option<&str> {
+    number.get(number.len().saturating_sub(2)..)
+}
+
 fn whatsapp_script(number: &str) -> cloud_api::Script {
     use cloud_api::{ReceiptStep, Script};
     let sent = || Script::silent().then(ReceiptStep::sent().after(after(SENT_MS)));
     let delivered = || sent().then(ReceiptStep::delivered().after(after(DELIVERED_MS)));
-    match number.get(number.len().saturating_sub(2)..) {
+    match ending(number) {
         Some("01") => Script::silent().then(ReceiptStep::failed(131_026).after(after(SENT_MS))),
         Some("02" | "09") => sent(),
         Some("03") => delivered().then(ReceiptStep::read().after(after(READ_MS))),
@@ -236,7 +241,7 @@ fn whatsapp_script(number: &str) -> cloud_api::Script {
 fn sms_script(number: &str) -> twilio::Script {
     use twilio::{ReceiptStep, Script, Status};
     let sent = || Script::silent().then(ReceiptStep::sent().after(after(SENT_MS)));
-    match number.get(number.len().saturating_sub(2)..) {
+    match ending(number) {
         Some("09") => sent().then(ReceiptStep::new(Status::Undelivered { code: 30_003 }).after(after(READ_MS))),
         _ => sent().then(ReceiptStep::delivered().after(after(DELIVERED_MS))),
     }

@@ -2,23 +2,22 @@
 //! done already is left as it is, so that the command can be run again.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tapcode::config::{Config, Purpose, Service, Store};
+use tapcode::config::{Config, Purpose, Service};
 use tapcode_core::account::TemplateStatus;
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{ApiKey, Right};
 use tapcode_engine::engine::Engine;
-use tapcode_engine::service::Directory;
 
 use super::client::{Client, Said, text};
 use super::inspect::{Account, Finding, Report, Verdict, accounts, one};
+use super::keys::engine_on_store;
 use super::screen::masked;
 use super::{Configured, Screen, calling};
 use crate::wire;
@@ -103,12 +102,8 @@ struct Keys {
 
 impl Keys {
     fn open(config: &Config) -> anyhow::Result<Self> {
-        if config.store == Store::Memory {
-            bail!("the configured store is the memory of the server's own process; name a file in store.url");
-        }
-        let store = wire::open_store(&config.store)?;
         Ok(Self {
-            engine: wire::engine(config, Arc::clone(&store), Directory::default())?,
+            engine: engine_on_store(config)?,
             made: Vec::new(),
         })
     }
