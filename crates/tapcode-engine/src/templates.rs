@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tapcode_core::account::{AccountInput, ButtonKind, Quality, Template, TemplateStatus};
+use tapcode_core::account::{ButtonKind, Quality, Template, TemplateStatus};
 use tapcode_core::plan::Channel;
 
 use crate::accounts::AccountReadError;
@@ -159,19 +159,15 @@ impl Engine {
         draft: &TemplateDraft,
         submitted: &[Submitted],
     ) -> Result<Vec<Template>, TemplateError> {
-        let mut templates = self.list_templates(sender).await?;
-        for one in submitted {
-            let is_this = |t: &Template| *t.name == *draft.name && t.language == one.language;
-            if !templates.iter().any(is_this) {
-                templates.push(made(draft, one));
+        let with_submitted = |templates: &mut Vec<Template>| {
+            for one in submitted {
+                let is_this = |t: &Template| *t.name == *draft.name && t.language == one.language;
+                if !templates.iter().any(is_this) {
+                    templates.push(made(draft, one));
+                }
             }
-        }
-        self.keep_list(sender, templates).await
-    }
-
-    async fn keep_list(&self, sender: &Sender, templates: Vec<Template>) -> Result<Vec<Template>, TemplateError> {
-        self.apply_account(sender, &AccountInput::Listed(templates.clone())).await?;
-        Ok(templates)
+        };
+        Ok(self.keep_list(sender, with_submitted).await?)
     }
 
     /// Deletes a template, in one language or in all.
@@ -188,14 +184,15 @@ impl Engine {
             .ok_or(TemplateError::Unknown)?;
         let request = api.delete(name, language.map(|_| &*found.id));
         self.ask(api, request, |api, answer| api.done_of(answer)).await?;
-        let mut left = self.list_templates(sender).await?;
         // A list that still has it must not let it be sent until the next one.
-        for template in &mut left {
-            if *template.name == *name && language.is_none_or(|l| *template.language == *l) {
-                template.status = TemplateStatus::PendingDeletion;
+        let without_it = |left: &mut Vec<Template>| {
+            for template in left {
+                if *template.name == *name && language.is_none_or(|l| *template.language == *l) {
+                    template.status = TemplateStatus::PendingDeletion;
+                }
             }
-        }
-        self.keep_list(sender, left).await?;
+        };
+        self.keep_list(sender, without_it).await?;
         Ok(())
     }
 
@@ -220,8 +217,7 @@ impl Engine {
     /// [`TemplateError`].
     pub async fn sync_templates(&self, sender: &Sender) -> Result<Vec<Template>, TemplateError> {
         let _listing = self.inner.accounts.listing.lock().await;
-        let templates = self.list_templates(sender).await?;
-        self.keep_list(sender, templates).await
+        Ok(self.keep_list(sender, |_| {}).await?)
     }
 }
 
