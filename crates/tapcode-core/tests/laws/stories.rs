@@ -11,7 +11,9 @@ use tapcode_core::plan::{Channel, IdentityChange, Route, Skip, SkipReason};
 use tapcode_core::recipient::{
     DISOWNED_MAX, FINISHED_KEPT_MS, Lock, PURPOSES_MAX, REACHABLE_KEPT_MS, Recipient, UNREACHABLE_KEPT_MS, VERIFICATIONS_MAX,
 };
-use tapcode_core::step::{Answer, Begin, Context, ENTRIES_MAX, Input, NewMessage, Routes, due_at, step};
+use tapcode_core::step::{
+    Answer, Begin, CALL_PUT_OFF_MAX_MS, CALL_PUT_OFF_MS, Context, ENTRIES_MAX, Input, NewMessage, Routes, due_at, step,
+};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Limits, Purpose, Sealed, Status};
 
@@ -33,6 +35,8 @@ struct Story {
     routes: Scripted,
     /// Whether no call may start.
     busy: bool,
+    /// After how many milliseconds it is worth to ask again, where none may.
+    free_in_ms: u64,
 }
 
 /// Routes as a story wants them.
@@ -81,6 +85,7 @@ impl Story {
             entries: Vec::new(),
             routes: Scripted::default(),
             busy: false,
+            free_in_ms: 0,
         }
     }
 
@@ -95,7 +100,7 @@ impl Story {
     fn give(&mut self, input: &Input) -> Result<Answer, Refusal> {
         self.steps += 1;
         let fresh = Fresh((u128::from(self.steps) << 64).to_be_bytes());
-        let may_call = |_: &Route| if self.busy { Err(0) } else { Ok(()) };
+        let may_call = |_: &Route| if self.busy { Err(self.free_in_ms) } else { Ok(()) };
         let decided = step(
             self.state.take(),
             input,
@@ -1297,6 +1302,19 @@ fn a_changed_identity_that_is_told_late_holds_what_has_not_gone_out() {
     assert!(story.wrote(&Decision::NoFallback(NoFallback::FailureForbids)));
     story.at(60_000).resend(verification, None).unwrap();
     assert_eq!(story.calls.len(), 3, "asked for, it goes");
+}
+
+#[test]
+fn a_message_looks_again_when_its_turn_comes_and_never_much_later() {
+    for (free_in_ms, looks_in_ms) in [(0, CALL_PUT_OFF_MS), (3_000, 3_000), (600_000, CALL_PUT_OFF_MAX_MS)] {
+        let mut story = Story::new();
+        (story.busy, story.free_in_ms) = (true, free_in_ms);
+        story.begin(begin_of(&[(Channel::Sms, 0)]));
+        assert_eq!(story.due_in(), Some(looks_in_ms));
+        story.busy = false;
+        story.at(looks_in_ms).tick();
+        assert_eq!(story.called(), [Channel::Sms]);
+    }
 }
 
 #[test]
