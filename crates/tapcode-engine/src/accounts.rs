@@ -80,9 +80,9 @@ pub(crate) struct Accounts {
     due: Mutex<HashMap<(AccountName, u32), Timestamp>>,
     /// One decision about accounts at a time in this process: they are rare, and would only meet in conflicts.
     turn: tokio::sync::Mutex<()>,
-    /// One list of templates is asked for and written down at a time in this process: a list that was asked for before a
-    /// template was made or deleted must not be written down after the one that was asked for since.
-    pub(crate) listing: tokio::sync::Mutex<()>,
+    /// One list of an account's templates is asked for and written down at a time in this process: a list that was asked for
+    /// before a template was made or deleted must not be written down after the one that was asked for since.
+    listing: Mutex<HashMap<AccountName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +117,15 @@ impl Accounts {
     fn known(&self, name: &AccountName) -> Arc<Known> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(name).cloned().unwrap_or_default()
+    }
+
+    /// A turn at asking for the list of an account's templates and at writing it down.
+    pub(crate) async fn listing(&self, sender: &Sender) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut all = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(sender.account()).or_default())
+        };
+        turn.lock_owned().await
     }
 
     fn keep(&self, name: &AccountName, known: Known) {
@@ -708,7 +717,7 @@ impl Engine {
             AccountInput::Read(reading)
         };
         self.apply_account(sender, &input).await?;
-        let _listing = self.inner.accounts.listing.lock().await;
+        let _listing = self.inner.accounts.listing(sender).await;
         self.keep_list(sender, |_| {}).await?;
         Ok(())
     }

@@ -128,7 +128,7 @@ impl Engine {
         }
         let requests = api.submit(draft);
         let one_each = requests.len() == draft.languages.len() && requests.len() > 1 || draft.languages.len() == 1;
-        let _listing = self.inner.accounts.listing.lock().await;
+        let _listing = self.inner.accounts.listing(sender).await;
         let (mut submitted, mut failed) = (Vec::new(), None);
         for (at, request) in requests.into_iter().enumerate() {
             let language = draft.languages.get(at).filter(|_| one_each).map(String::as_str);
@@ -176,7 +176,7 @@ impl Engine {
     /// [`TemplateError`].
     pub async fn delete_template(&self, sender: &Sender, name: &str, language: Option<&str>) -> Result<(), TemplateError> {
         let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
-        let _listing = self.inner.accounts.listing.lock().await;
+        let _listing = self.inner.accounts.listing(sender).await;
         let listed = self.list_templates(sender).await?;
         let mut of_name = listed.iter().filter(|t| *t.name == *name);
         let found = of_name
@@ -216,7 +216,7 @@ impl Engine {
     /// # Errors
     /// [`TemplateError`].
     pub async fn sync_templates(&self, sender: &Sender) -> Result<Vec<Template>, TemplateError> {
-        let _listing = self.inner.accounts.listing.lock().await;
+        let _listing = self.inner.accounts.listing(sender).await;
         Ok(self.keep_list(sender, |_| {}).await?)
     }
 }
