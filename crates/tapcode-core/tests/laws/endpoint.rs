@@ -97,7 +97,7 @@ fn told() -> impl Strategy<Value = Told> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     /// Nothing is lost and nothing piles up: whatever an endpoint was to be told it took, or it waits, or it was given up after a
     /// whole day of tries; and once it takes what it is told, everything that waits arrives.
@@ -139,8 +139,8 @@ proptest! {
         while endpoint.after < lines || !endpoint.retries.is_empty() {
             rounds += 1;
             prop_assert!(rounds < 2_000, "an end is near");
-            let due = endpoint.due_at().filter(|_| endpoint.after >= lines || endpoint.is_paused());
-            now = now.max(due.unwrap_or(now)).plus_millis(u64::from(endpoint.work(now) == Default::default()));
+            let is_waiting = endpoint.work(now) == Default::default() || endpoint.after >= lines;
+            now = endpoint.due_at().filter(|_| is_waiting).unwrap_or(now).max(now);
             tell(&mut endpoint, lines, now, &mut |_| TAKEN);
         }
         prop_assert_eq!((&endpoint.failing, endpoint.disabled), (&None, None));
@@ -199,10 +199,8 @@ fn one_that_is_refused_holds_up_no_other_and_is_given_up_after_a_day() {
         }
     };
     assert_eq!(given_up, EndpointDecision::GivenUp(event(3)));
-    assert_eq!(
-        (offsets[0], offsets[1], offsets.last()),
-        (5_000, 300_000, Some(&TRIED_FOR_MS))
-    );
+    assert_eq!(offsets[..2], [5_000, 300_000]);
+    assert!((TRIED_FOR_MS..TRIED_FOR_MS + PAUSE_LAST_MS).contains(offsets.last().unwrap()));
     assert!(endpoint.retries.is_empty() && endpoint.due_at().is_none());
 }
 
