@@ -280,18 +280,16 @@ impl Endpoint {
         Work { retries, new }
     }
 
-    /// When there is something to tell that is not new; `None`: not before there is something new.
+    /// When there is something to tell, `has_new` lines of the log among it; `None`: not before there is something new.
     #[must_use]
-    pub fn due_at(&self) -> Option<Timestamp> {
+    pub fn due_at(&self, has_new: bool) -> Option<Timestamp> {
         if self.disabled.is_some() {
             return None;
         }
-        let paused_until = self.failing.as_ref().map(|f| f.paused_until);
-        if self.is_paused() {
-            return paused_until;
-        }
-        let next = self.retries.iter().map(|retry| retry.next_at).min()?;
-        Some(paused_until.map_or(next, |until| until.max(next)))
+        let paused_until = self.failing.as_ref().map_or(self.created_at, |f| f.paused_until);
+        let at_once = has_new || self.is_paused() && !self.retries.is_empty();
+        let next = self.retries.iter().map(|retry| retry.next_at.max(paused_until)).min();
+        if at_once { Some(paused_until) } else { next }
     }
 
     /// Whether one announcement at a time probes it.

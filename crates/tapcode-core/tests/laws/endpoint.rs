@@ -140,7 +140,7 @@ proptest! {
             rounds += 1;
             prop_assert!(rounds < 2_000, "an end is near");
             let is_waiting = endpoint.work(now) == Default::default() || endpoint.after >= lines;
-            now = endpoint.due_at().filter(|_| is_waiting).unwrap_or(now).max(now);
+            now = endpoint.due_at(endpoint.after < lines).filter(|_| is_waiting).unwrap_or(now).max(now);
             tell(&mut endpoint, lines, now, &mut |_| TAKEN);
         }
         prop_assert_eq!((&endpoint.failing, endpoint.disabled), (&None, None));
@@ -158,7 +158,7 @@ fn who_refuses_one_after_another_is_paused_and_asked_ever_less_often() {
     );
     let mut waits = Vec::new();
     for _ in 0..10 {
-        let until = endpoint.due_at().unwrap();
+        let until = endpoint.due_at(false).unwrap();
         assert_eq!(endpoint.work(until.minus_millis(1)), Default::default());
         waits.push(until.millis_since(now));
         now = until;
@@ -170,7 +170,7 @@ fn who_refuses_one_after_another_is_paused_and_asked_ever_less_often() {
     );
     assert_eq!(waits[9], PAUSE_LAST_MS);
     assert_eq!(endpoint.retries.len(), AT_ONCE_MAX, "probes leave nothing behind");
-    now = endpoint.due_at().unwrap();
+    now = endpoint.due_at(false).unwrap();
     tell(&mut endpoint, 100, now, &mut |_| TAKEN);
     let all: BTreeSet<u64> = [
         tell(&mut endpoint, 100, now, &mut |_| TAKEN).0,
@@ -190,7 +190,7 @@ fn one_that_is_refused_holds_up_no_other_and_is_given_up_after_a_day() {
     assert_eq!((endpoint.after, endpoint.retries.len(), decisions.len()), (10, 1, 0));
     let mut offsets = Vec::new();
     let given_up = loop {
-        now = endpoint.due_at().unwrap();
+        now = endpoint.due_at(false).unwrap();
         offsets.push(now.millis_since(START));
         let (places, decisions) = tell(&mut endpoint, 10, now, &mut only_third);
         assert_eq!(places, [3]);
@@ -201,7 +201,7 @@ fn one_that_is_refused_holds_up_no_other_and_is_given_up_after_a_day() {
     assert_eq!(given_up, EndpointDecision::GivenUp(event(3)));
     assert_eq!(offsets[..2], [5_000, 300_000]);
     assert!((TRIED_FOR_MS..TRIED_FOR_MS + PAUSE_LAST_MS).contains(offsets.last().unwrap()));
-    assert!(endpoint.retries.is_empty() && endpoint.due_at().is_none());
+    assert!(endpoint.retries.is_empty() && endpoint.due_at(false).is_none());
 }
 
 #[test]
@@ -213,13 +213,13 @@ fn gone_is_gone_and_five_days_of_nothing_are_enough() {
     });
     assert_eq!(decisions, [EndpointDecision::Disabled(WhyDisabled::Gone)]);
     assert_eq!(
-        (gone.work(START.plus_millis(1 << 40)), gone.due_at()),
+        (gone.work(START.plus_millis(1 << 40)), gone.due_at(false)),
         (Default::default(), None)
     );
 
     let (mut failing, mut now, mut told) = (endpoint(), START, Vec::new());
     while failing.disabled.is_none() {
-        now = now.max(failing.due_at().unwrap_or(now));
+        now = now.max(failing.due_at(true).unwrap_or(now));
         told.extend(tell(&mut failing, 1_000_000, now, &mut |_| REFUSED).1);
     }
     assert!((DISABLED_AFTER_MS..DISABLED_AFTER_MS + PAUSE_LAST_MS).contains(&now.millis_since(START)));
@@ -242,7 +242,7 @@ fn who_says_when_to_come_again_is_believed_for_an_hour_at_most() {
             status: 429,
             retry_after_ms: Some(wish_ms),
         });
-        assert_eq!(endpoint.due_at(), Some(START.plus_millis(wait_ms)));
+        assert_eq!(endpoint.due_at(false), Some(START.plus_millis(wait_ms)));
     }
 }
 
