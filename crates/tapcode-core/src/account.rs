@@ -145,6 +145,9 @@ pub struct Breaker {
     pub probe_at: Timestamp,
     /// How many probes failed.
     pub failed_probes: u8,
+    /// Whether the failure that opened it, or of the last probe, was told after the provider had taken the message: then
+    /// only a message that arrives shows that they get through again.
+    pub late: bool,
 }
 
 /// What a provider thinks of a template in one language, in the order of the story.
@@ -331,6 +334,8 @@ pub struct Account {
     pub read_at: Option<Timestamp>,
     /// Why the last reading of its health failed, if it did.
     pub unreadable: Option<Box<str>>,
+    /// When the provider last told by itself what it thinks of a template: a list that was asked for before is older.
+    pub template_news_at: Option<Timestamp>,
 }
 
 /// What a reading of an account's health told.
@@ -427,9 +432,18 @@ pub enum AccountInput {
         scope: BreakerScope,
         /// The failure.
         failure: Failure,
+        /// Whether it was told after the provider had taken the message.
+        late: bool,
     },
     /// A message that met these scopes was taken by the provider.
     Passed(Vec<BreakerScope>),
+    /// A message that met these scopes arrived.
+    Arrived {
+        /// What it met.
+        scopes: Vec<BreakerScope>,
+        /// When its call started: one that was on its way when a breaker opened tells nothing about it.
+        called_at: Timestamp,
+    },
     /// The provider told something by itself.
     News(Vec<News>),
     /// The account's health was read.
@@ -445,7 +459,12 @@ pub enum AccountInput {
         failure: Failure,
     },
     /// All templates were listed.
-    Listed(Vec<Template>),
+    Listed {
+        /// As the provider has them.
+        templates: Vec<Template>,
+        /// When the list was asked for. Where news of a template came since, it changes nothing: it has to be asked for again.
+        asked_at: Timestamp,
+    },
 }
 
 /// One thing that was decided or learned about an account.
@@ -517,12 +536,17 @@ pub struct AccountEntry {
 pub fn step(mut account: Account, input: &AccountInput, now: Timestamp) -> (Account, Vec<AccountDecision>) {
     let mut decisions = Vec::new();
     match input {
-        AccountInput::Tripped { scope, failure } => {
-            account.open(scope.clone(), &failure.code, &failure.detail, None, now, &mut decisions);
-        }
+        AccountInput::Tripped { scope, failure, late } => account.trip(scope, failure, *late, now, &mut decisions),
         AccountInput::Passed(scopes) => {
             // What is not being probed was met by a message that was already on its way.
-            account.close(now, &mut decisions, |b| b.probe_at <= now && scopes.contains(&b.scope));
+            account.close(now, &mut decisions, |b| {
+                b.probe_at <= now && !b.late && scopes.contains(&b.scope)
+            });
+        }
+        AccountInput::Arrived { scopes, called_at } => {
+            account.close(now, &mut decisions, |b| {
+                b.probe_at <= now && b.opened_at <= *called_at && scopes.contains(&b.scope)
+            });
         }
         AccountInput::News(news) => {
             for one in news {
@@ -533,9 +557,13 @@ pub fn step(mut account: Account, input: &AccountInput, now: Timestamp) -> (Acco
         AccountInput::ReadOnDemand(reading) => account.read(reading, true, now, &mut decisions),
         AccountInput::Unreadable { scope, failure } => {
             account.unreadable = Some(failure.detail.clone());
-            account.open(scope.clone(), &failure.code, &failure.detail, None, now, &mut decisions);
+            account.trip(scope, failure, false, now, &mut decisions);
         }
-        AccountInput::Listed(templates) => account.list(templates, now, &mut decisions),
+        AccountInput::Listed { templates, asked_at } => {
+            if account.template_news_at.is_none_or(|told| told < *asked_at) {
+                account.list(templates, now, &mut decisions);
+            }
+        }
     }
     (account, decisions)
 }
@@ -566,6 +594,25 @@ impl Account {
         self.senders.iter().find(|s| s.sender == id)
     }
 
+    /// Opens a breaker, or counts a failed probe of an open one. A failure of a message that was on its way when the breaker
+    /// opened is no failed probe, and no better reason than the one that is there.
+    fn trip(
+        &mut self,
+        scope: &BreakerScope,
+        failure: &Failure,
+        late: bool,
+        now: Timestamp,
+        decisions: &mut Vec<AccountDecision>,
+    ) {
+        if self.breakers.iter().any(|b| b.scope == *scope && now < b.probe_at) {
+            return;
+        }
+        self.open(scope.clone(), &failure.code, &failure.detail, None, now, decisions);
+        if let Some(open) = self.breakers.iter_mut().find(|b| b.scope == *scope) {
+            open.late = late;
+        }
+    }
+
     fn open(
         &mut self,
         scope: BreakerScope,
@@ -577,7 +624,6 @@ impl Account {
     ) {
         let (code, detail) = (cut(code, FAILURE_CODE_MAX), cut(detail, FAILURE_DETAIL_MAX));
         if let Some(open) = self.breakers.iter_mut().find(|b| b.scope == scope) {
-            // A failure of a message that was on its way when the breaker opened is no failed probe.
             if now >= open.probe_at {
                 open.failed_probes = open.failed_probes.saturating_add(1);
                 open.probe_at = until.unwrap_or_else(|| now.plus_millis(probe_after_ms(open.failed_probes)));
@@ -608,6 +654,7 @@ impl Account {
             opened_at: now,
             probe_at,
             failed_probes: 0,
+            late: false,
         });
     }
 
@@ -628,10 +675,12 @@ impl Account {
             self.open(scope.clone(), CODE_BLOCKED, why, None, now, decisions);
         }
         let blocks = |scope: &BreakerScope| reading.blocked.iter().any(|(blocked, _)| blocked == scope);
-        // A good reading is a probe that cost nobody a message. What the provider itself had blocked is believed at once.
+        // A good reading is a probe that cost nobody a message, of what a reading can tell. What the provider itself had
+        // blocked is believed at once.
         self.close(now, decisions, |b| {
             let is_asked = b.scope == BreakerScope::Account || b.scope == BreakerScope::Sender(sender);
-            is_asked && !blocks(&b.scope) && (on_demand || b.probe_at <= now || *b.code == *CODE_BLOCKED)
+            let is_probed = b.is_probed_by_reading() && b.probe_at <= now;
+            is_asked && !blocks(&b.scope) && (on_demand || is_probed || *b.code == *CODE_BLOCKED)
         });
         if let Some(limit) = reading.messaging_limit {
             self.limit(limit, decisions);
@@ -707,6 +756,7 @@ impl Account {
                 status,
                 reason,
             } => {
+                self.template_news_at = Some(now);
                 let template = unlisted(name, language, id, *status, reason.as_deref());
                 let before = self.template_mut(name, language).map(|known| {
                     (known.id, known.reason) = (id.clone(), reason.clone());
@@ -734,6 +784,7 @@ impl Account {
                 language,
                 is_authentication,
             } => {
+                self.template_news_at = Some(now);
                 let known = self.template_mut(name, language);
                 let before = known.map(|t| std::mem::replace(&mut t.is_authentication, *is_authentication));
                 if before == Some(*is_authentication) {
@@ -791,6 +842,15 @@ impl Account {
             self.senders.len().saturating_sub(1)
         });
         &mut self.senders[at]
+    }
+}
+
+impl Breaker {
+    /// Whether a reading of the health can close it: that calls come to nothing, or that messages fail after they were taken,
+    /// is nothing that a provider tells there.
+    #[must_use]
+    pub fn is_probed_by_reading(&self) -> bool {
+        !self.late && *self.code != *CODE_BURST
     }
 }
 

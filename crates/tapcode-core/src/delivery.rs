@@ -58,6 +58,8 @@ pub enum FailureClass {
 
 /// The code of a failure of ours: no byte of the call left the process.
 pub const NOT_SENT: &str = "not_sent";
+/// The code of a failure of ours: it was taken back before any call to the provider.
+pub const WITHDRAWN: &str = "withdrawn";
 
 /// A definite failure, in the provider's words cut to size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -282,6 +284,12 @@ impl Delivery {
     #[must_use]
     pub fn failed_with(&self, class: FailureClass) -> bool {
         self.failure.as_ref().is_some_and(|f| f.class == class)
+    }
+
+    /// Whether it was taken back before any call to the provider.
+    #[must_use]
+    pub fn was_withdrawn(&self) -> bool {
+        self.failure.as_ref().is_some_and(|f| *f.code == *WITHDRAWN)
     }
 
     /// Whether it waits for its call to the provider: nothing started, nothing known.

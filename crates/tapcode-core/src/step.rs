@@ -8,6 +8,7 @@
 
 use crate::delivery::{
     Delivery, Failure, FailureClass, MessageStatus, NOT_SENT, RETRIES_MAX, ReceiptFacts, ReceiptKind, SendOutcome, TripScope,
+    WITHDRAWN,
 };
 use crate::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use crate::id::{EventId, Fresh, MessageId, VerificationId};
@@ -25,6 +26,9 @@ use crate::verification::{Attempt, Binding, ClientHints, CodeSource, Limits, Pur
 pub const ENTRIES_MAX: u16 = 100;
 /// How long a message waits when its route is busy, before its call is tried again. Milliseconds.
 pub const CALL_PUT_OFF_MS: u64 = 250;
+/// How long such a message waits at most before it is looked at again. Milliseconds: shorter than a step's usual wait, since
+/// the route may be free earlier than was thought.
+pub const CALL_PUT_OFF_MAX_MS: u64 = 5_000;
 
 /// The number an input is about, for a document that does not exist yet or has forgotten it.
 #[derive(Clone, Debug)]
@@ -173,8 +177,9 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Randomness for ids.
     pub fresh: Fresh,
-    /// Whether a call on this route may start as soon as the step is committed. Asked at most once per message.
-    pub may_call: &'a dyn Fn(&Route) -> bool,
+    /// Whether a call on this route may start as soon as the step is committed; `Err`: after how many milliseconds it is
+    /// worth to ask again. Asked at most once per message.
+    pub may_call: &'a dyn Fn(&Route) -> Result<(), u64>,
     /// What is known of routes.
     pub routes: &'a dyn Routes,
 }
@@ -626,10 +631,13 @@ impl Run<'_> {
                 let verification = &mut self.recipient.verifications[at];
                 // Once a newer message is queued, another try of this one would only double it.
                 let is_current = attempt.saturating_add(1) == verification.attempts.len();
-                let still_useful = is_current && verification.status == Status::Pending && !verification.has_arrived();
+                let is_held = held_at(verification).is_some_and(|held| verification.attempts[attempt].delivery.queued_at <= held);
+                let still_useful =
+                    is_current && verification.status == Status::Pending && !verification.has_arrived() && !is_held;
                 let message = message_ref(verification, attempt);
                 let channel = message.route.channel;
                 let attempt = &mut verification.attempts[attempt];
+                let had_failed = attempt.delivery.failed_at.is_some();
                 // A retry that could not start before something else takes over is no retry.
                 let retry_before = still_useful.then(|| {
                     attempt
@@ -648,6 +656,9 @@ impl Run<'_> {
                 settle(&mut attempt.delivery, message, &outcome, retry_before, now, &mut decisions);
                 if !attempt.delivery.has_arrived() {
                     self.learn_unreachable(channel, failure_of(&outcome), &mut decisions);
+                }
+                if !had_failed {
+                    self.hold_back(at, failure_of(&outcome), &mut decisions);
                 }
                 self.learn_identities();
                 self.claim_waiting(at, &mut decisions);
@@ -702,6 +713,7 @@ impl Run<'_> {
                         let channel = message.route.channel;
                         learned(message, status, after_ms, failure, &mut decisions);
                         self.learn_reach(channel, kind, has_arrived, &mut decisions);
+                        self.hold_back(at, failure, &mut decisions);
                     }
                     None if is_new => {
                         decisions.push(Decision::Disowned { message });
@@ -984,12 +996,17 @@ impl Run<'_> {
         let spaced_until = self.spaced_until(&message.route);
         if spaced_until > now {
             delivery.not_before = spaced_until;
-        } else if (self.context.may_call)(&message.route) {
-            delivery.claimed_at = Some(now);
-            self.calls.push(message.id);
-            decisions.push(Decision::Claimed { message });
-        } else {
-            delivery.not_before = now.plus_millis(CALL_PUT_OFF_MS);
+            return;
+        }
+        match (self.context.may_call)(&message.route) {
+            Ok(()) => {
+                delivery.claimed_at = Some(now);
+                self.calls.push(message.id);
+                decisions.push(Decision::Claimed { message });
+            }
+            Err(wait_ms) => {
+                delivery.not_before = now.plus_millis(wait_ms.clamp(CALL_PUT_OFF_MS, CALL_PUT_OFF_MAX_MS));
+            }
         }
     }
 
@@ -1031,10 +1048,12 @@ impl Run<'_> {
         if !failed && !silent {
             return;
         }
-        let forbids = |a: &Attempt| a.delivery.has_failed() && a.delivery.failed_with(FailureClass::NoFallback);
-        // Whichever message told so: an older one may tell it after the one that took its place.
-        let forbidden = verification.plan.identity_change() == IdentityChange::Hold && verification.attempts.iter().any(forbids);
+        let forbidden = held_at(verification).is_some();
         let given_up = current.fallback_at.is_none();
+        // What was held back did not fail: whoever asks for it may still have it.
+        if forbidden && current.delivery.was_withdrawn() && verification.next_step().is_none() {
+            return;
+        }
         let Some(next) = verification.next_step() else {
             self.fail_if_every_route_has(at, decisions);
             return;
@@ -1082,6 +1101,16 @@ impl Run<'_> {
         }
     }
 
+    /// Takes back what has not gone out when a message tells that somebody else may have the number. What is asked for
+    /// afterwards goes.
+    fn hold_back(&mut self, at: usize, failure: Option<&Failure>, decisions: &mut Vec<Decision>) {
+        let verification = &self.recipient.verifications[at];
+        let tells_so = failure.is_some_and(|f| f.class == FailureClass::NoFallback);
+        if tells_so && verification.status == Status::Pending && held_at(verification).is_some() {
+            self.withdraw_waiting(at, decisions);
+        }
+    }
+
     fn withdraw_waiting(&mut self, at: usize, decisions: &mut Vec<Decision>) {
         let now = self.context.now;
         let verification = &mut self.recipient.verifications[at];
@@ -1092,7 +1121,7 @@ impl Run<'_> {
                 delivery.failed_at = Some(now);
                 delivery.failure = Some(Failure::new(
                     FailureClass::NextRoute,
-                    "withdrawn",
+                    WITHDRAWN,
                     "taken back before any call to the provider",
                 ));
                 decisions.push(Decision::Withdrawn { message });
@@ -1268,6 +1297,19 @@ impl Run<'_> {
             decisions,
         }
     }
+}
+
+/// When a message last told that somebody else may have the number, where nothing may go out by itself after that.
+/// Whichever message told so: an older one may tell it after the one that took its place.
+fn held_at(verification: &Verification) -> Option<Timestamp> {
+    let forbids = |a: &&Attempt| a.delivery.has_failed() && a.delivery.failed_with(FailureClass::NoFallback);
+    let told = verification
+        .attempts
+        .iter()
+        .filter(forbids)
+        .filter_map(|a| a.delivery.failed_at);
+    told.max()
+        .filter(|_| verification.plan.identity_change() == IdentityChange::Hold)
 }
 
 /// Which step a resend takes.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tapcode_core::account::{
-    Account, AccountDecision, AccountEntry, AccountInput, AccountName, BreakerScope, CODE_BURST, MessagingLimit, News, Template,
-    Way, step,
+    Account, AccountDecision, AccountEntry, AccountInput, AccountName, Breaker, BreakerScope, CODE_BURST, MessagingLimit, News,
+    TEMPLATES_MAX, Template, Way, step,
 };
 use tapcode_core::delivery::{Failure, FailureClass, SendOutcome, TripScope};
 use tapcode_core::id::{EventId, Fresh};
@@ -16,6 +16,7 @@ use tapcode_core::plan::{Channel, Route, Skip, SkipReason};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::step::Routes;
 use tapcode_core::time::Timestamp;
+use tokio::task::JoinHandle;
 
 use crate::call::chain;
 use crate::contract::account::{AccountApi, AccountError, NUMBER_NEWS, TEMPLATE_PAGES_MAX};
@@ -29,6 +30,11 @@ use crate::service::{Directory, Provider, Sender};
 const CONFLICTS_MAX: usize = 16;
 /// How often the copies of accounts are compared with the store, and what is due is done. Milliseconds.
 const LOOK_MS: u64 = 1_000;
+/// Every how many such looks whom other processes wrote to is looked at: what they write to in between is what a limit may be
+/// overstepped by.
+const LOOKS_TO_PEOPLE: u64 = 5;
+/// How often a list of templates is asked for again because news came meanwhile.
+const LISTS_MAX: usize = 3;
 /// How often health and templates are read. Milliseconds: Meta allows an app 200 management calls an hour for an account
 /// that has no number yet (<https://developers.facebook.com/documentation/business-messaging/whatsapp/about-the-platform>, read
 /// 2026-11-22), and this makes some twelve.
@@ -74,9 +80,9 @@ pub(crate) struct Accounts {
     due: Mutex<HashMap<(AccountName, u32), Timestamp>>,
     /// One decision about accounts at a time in this process: they are rare, and would only meet in conflicts.
     turn: tokio::sync::Mutex<()>,
-    /// One list of templates is asked for and written down at a time in this process: a list that was asked for before a
-    /// template was made or deleted must not be written down after the one that was asked for since.
-    pub(crate) listing: tokio::sync::Mutex<()>,
+    /// One list of an account's templates is asked for and written down at a time in this process: a list that was asked for
+    /// before a template was made or deleted must not be written down after the one that was asked for since.
+    listing: Mutex<HashMap<AccountName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +117,15 @@ impl Accounts {
     fn known(&self, name: &AccountName) -> Arc<Known> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(name).cloned().unwrap_or_default()
+    }
+
+    /// A turn at asking for the list of an account's templates and at writing it down.
+    pub(crate) async fn listing(&self, sender: &Sender) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut all = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(sender.account()).or_default())
+        };
+        turn.lock_owned().await
     }
 
     fn keep(&self, name: &AccountName, known: Known) {
@@ -189,11 +204,7 @@ impl Routes for RoutesNow<'_> {
         let account = &known.account;
         let api = sender.provider.account_api();
         let language = self.language(route, locale);
-        let way = Way {
-            sender: sender.id,
-            country,
-            template: api.map(|api| (api.template(), language.as_deref())),
-        };
+        let way = way(sender, country, Some(language.as_deref()));
         if let Some(limit) = over_limit(self.accounts, &name, account, short(self.key), self.now) {
             return Some(Skip {
                 reason: SkipReason::MessagingLimit,
@@ -208,10 +219,13 @@ impl Routes for RoutesNow<'_> {
                 detail: api.template().into(),
             });
         }
-        // Last, because a probe that is allowed here is made.
-        let may_pass =
-            |b: &tapcode_core::account::Breaker| b.probe_at <= self.now && self.accounts.may_probe(&name, &b.scope, self.now);
-        let open = account.breakers_on(&way).find(|b| !may_pass(b))?;
+        // Last, because a probe that is allowed here is made: none is, while another breaker keeps the message away anyway.
+        let waits = |b: &&Breaker| b.probe_at > self.now;
+        let is_probed = |b: &&Breaker| !self.accounts.may_probe(&name, &b.scope, self.now);
+        let open = account
+            .breakers_on(&way)
+            .find(waits)
+            .or_else(|| account.breakers_on(&way).find(is_probed))?;
         Some(Skip {
             reason: SkipReason::Breaker,
             detail: format!("{} {}", open.scope.as_str(), open.code).into(),
@@ -231,6 +245,16 @@ impl Routes for RoutesNow<'_> {
 
     fn spacing_ms(&self, route: &Route) -> u64 {
         self.sender(route).map_or(0, |sender| sender.provider.spacing_ms())
+    }
+}
+
+/// Which way a message goes. `template`: the language of the account's template, for a message that carries a code.
+fn way<'a>(sender: &'a Sender, country: Country, template: Option<Option<&'a str>>) -> Way<'a> {
+    let name = sender.provider.account_api().map(AccountApi::template);
+    Way {
+        sender: sender.id,
+        country,
+        template: name.zip(template),
     }
 }
 
@@ -371,7 +395,16 @@ impl Engine {
 
     /// Opens the breaker of a failure that says that nobody can be reached this way. Nothing is lost when the process dies
     /// before it is written down: the next message that fails opens it.
-    pub(crate) fn trip(&self, route: &Route, country: Country, language: Option<&str>, of_plain: bool, failure: &Failure) {
+    /// `late`: it was told after the provider had taken the message.
+    pub(crate) fn trip(
+        &self,
+        route: &Route,
+        country: Country,
+        language: Option<&str>,
+        of_plain: bool,
+        failure: &Failure,
+        late: bool,
+    ) {
         let FailureClass::TripBreaker(trip) = failure.class else {
             return;
         };
@@ -380,19 +413,14 @@ impl Engine {
             return;
         }
         let directory = self.directory();
-        let Some(sender) = directory.sender(route.channel, route.sender).cloned() else {
+        let Some(sender) = directory.sender(route.channel, route.sender) else {
             return;
         };
-        let template = sender.provider.account_api().map(|api| (api.template(), language));
-        let way = Way {
-            sender: sender.id,
-            country,
-            template,
-        };
-        self.open_breaker(&sender, BreakerScope::of(trip, &way), failure.clone());
+        let way = way(sender, country, Some(language));
+        self.open_breaker(sender, BreakerScope::of(trip, &way), failure.clone(), late);
     }
 
-    fn open_breaker(&self, sender: &Arc<Sender>, scope: BreakerScope, failure: Failure) {
+    fn open_breaker(&self, sender: &Arc<Sender>, scope: BreakerScope, failure: Failure, late: bool) {
         let known = self.inner.accounts.known(&sender.account());
         // Whatever was on its way when the breaker opened says the same.
         let is_open = known
@@ -405,9 +433,39 @@ impl Engine {
         }
         let (engine, sender) = (self.clone(), Arc::clone(sender));
         self.inner.tasks.spawn(async move {
-            let tripped = AccountInput::Tripped { scope, failure };
+            let tripped = AccountInput::Tripped { scope, failure, late };
             if let Err(error) = engine.apply_account(&sender, &tripped).await {
                 tracing::warn!(sender.id = sender.id, error = %chain(&error), "a breaker could not be opened yet");
+            }
+        });
+    }
+
+    /// A message arrived: whatever breakers it met are closed.
+    pub(crate) fn arrived(&self, route: &Route, country: Country, template: Option<Option<&str>>, called_at: Timestamp) {
+        let directory = self.directory();
+        let Some(sender) = directory.sender(route.channel, route.sender) else {
+            return;
+        };
+        let now = self.now();
+        let is_shown = |b: &Breaker| b.probe_at <= now && b.opened_at <= called_at;
+        let scopes = self.met(sender, &way(sender, country, template), is_shown);
+        if !scopes.is_empty() {
+            self.close_breakers(sender, AccountInput::Arrived { scopes, called_at });
+        }
+    }
+
+    /// The breakers of one kind that a message met on its way.
+    fn met(&self, sender: &Sender, way: &Way<'_>, which: impl Fn(&Breaker) -> bool) -> Vec<BreakerScope> {
+        let known = self.inner.accounts.known(&sender.account());
+        let met = known.account.breakers_on(way).filter(|b| which(b));
+        met.map(|b| b.scope.clone()).collect()
+    }
+
+    fn close_breakers(&self, sender: &Arc<Sender>, passed: AccountInput) {
+        let (engine, sender) = (self.clone(), Arc::clone(sender));
+        self.inner.tasks.spawn(async move {
+            if let Err(error) = engine.apply_account(&sender, &passed).await {
+                tracing::warn!(sender.id = sender.id, error = %chain(&error), "a breaker could not be closed yet");
             }
         });
     }
@@ -438,6 +496,7 @@ impl Engine {
             },
         };
         let now = self.now();
+        let way = way(sender, country, template);
         let mut bursts = accounts.bursts.lock().unwrap_or_else(PoisonError::into_inner);
         if is_no_answer {
             let burst = bursts.entry((sender.channel, sender.id)).or_insert((0, now));
@@ -450,31 +509,23 @@ impl Engine {
                 drop(bursts);
                 let detail = "call after call came to nothing";
                 let failure = Failure::new(FailureClass::TripBreaker(TripScope::Sender), CODE_BURST, detail);
-                self.open_breaker(sender, BreakerScope::Sender(sender.id), failure);
+                self.open_breaker(sender, BreakerScope::Sender(sender.id), failure, false);
+            } else {
+                drop(bursts);
+            }
+            // A probe that got no answer is a probe that failed, for the reason that is there already.
+            let known = accounts.known(&sender.account());
+            for probed in known.account.breakers_on(&way).filter(|b| b.probe_at <= now) {
+                let failure = Failure::new(FailureClass::TripBreaker(TripScope::Sender), &probed.code, &probed.detail);
+                self.open_breaker(sender, probed.scope.clone(), failure, probed.late);
             }
             return;
         }
         bursts.remove(&(sender.channel, sender.id));
         drop(bursts);
-        let known = accounts.known(&sender.account());
-        if known.account.breakers.is_empty() {
-            return;
-        }
-        let name = sender.provider.account_api().map(AccountApi::template);
-        let way = Way {
-            sender: sender.id,
-            country,
-            template: name.zip(template),
-        };
-        let met = known.account.breakers_on(&way);
-        let passed: Vec<_> = met.filter(|b| b.probe_at <= now).map(|b| b.scope.clone()).collect();
+        let passed = self.met(sender, &way, |b| b.probe_at <= now && !b.late);
         if !passed.is_empty() {
-            let (engine, sender) = (self.clone(), Arc::clone(sender));
-            self.inner.tasks.spawn(async move {
-                if let Err(error) = engine.apply_account(&sender, &AccountInput::Passed(passed)).await {
-                    tracing::warn!(sender.id = sender.id, error = %chain(&error), "a breaker could not be closed yet");
-                }
-            });
+            self.close_breakers(sender, AccountInput::Passed(passed));
         }
     }
 
@@ -518,38 +569,43 @@ impl Engine {
         change(written.entry(portfolio(&name, &known.account)).or_default());
     }
 
-    /// Takes a place in a sender's pace; `false`: its provider would say that it is too fast.
-    pub(crate) fn is_in_pace(&self, sender: &Sender) -> bool {
+    /// Takes a place in a sender's pace.
+    ///
+    /// # Errors
+    /// There is none, because its provider would say that it is too fast; after how many milliseconds there may be.
+    pub(crate) fn take_pace(&self, sender: &Sender) -> Result<(), u64> {
         let facts = || {
             let known = self.inner.accounts.known(&sender.account());
             known.account.sender(sender.id).and_then(|facts| facts.messages_per_second)
         };
         let of_provider = || sender.provider.messages_per_second().map(|least| facts().unwrap_or(least));
         let per_second = sender.messages_per_second.or_else(of_provider);
-        per_second.is_none_or(|per_second| sender.pace.take(per_second, self.now()))
+        per_second.map_or(Ok(()), |per_second| sender.pace.take(per_second, self.now()))
     }
 
-    /// Keeps the copies of accounts true, reads health and templates, and writes down whom was written to.
+    /// Keeps the copies of accounts true, and writes down whom was written to.
     pub(crate) async fn keep_accounts(&self) {
+        let mut looks: u64 = 0;
         loop {
             self.load_accounts().await;
-            let senders: Vec<Arc<Sender>> = self.directory().senders().into_iter().cloned().collect();
-            for sender in senders {
-                self.keep_account(&sender).await;
+            for name in self.directory().accounts() {
+                self.look_at_account(&name, looks.is_multiple_of(LOOKS_TO_PEOPLE)).await;
             }
             self.write_written().await;
+            looks = looks.wrapping_add(1);
             self.inner.clock.sleep(LOOK_MS).await;
         }
     }
 
-    async fn keep_account(&self, sender: &Arc<Sender>) {
-        let (name, accounts) = (sender.account(), &self.inner.accounts);
-        match self.inner.store.account(&name).await {
+    /// Takes over what other processes wrote down about an account.
+    async fn look_at_account(&self, name: &AccountName, at_people: bool) {
+        let accounts = &self.inner.accounts;
+        match self.inner.store.account(name).await {
             Ok(Some(loaded)) => {
-                let known = accounts.known(&name);
-                if known.version != Some(loaded.version) {
+                // This process may have written a newer one since it asked.
+                if accounts.known(name).version < Some(loaded.version) {
                     let (version, account) = (Some(loaded.version), loaded.value);
-                    accounts.keep(&name, Known { version, account });
+                    accounts.keep(name, Known { version, account });
                 }
             }
             Ok(None) => {}
@@ -558,14 +614,52 @@ impl Engine {
                 return;
             }
         }
+        let known = accounts.known(name);
+        if at_people && matches!(known.account.messaging_limit, Some(MessagingLimit::People(_))) {
+            let since = hour(self.now()).saturating_sub(1);
+            // It is read again soon.
+            let _logged = self.load_people(name, &known.account, since).await;
+        }
+    }
+
+    /// Reads the health and the templates of accounts when it is time. Apart from everything else that keeps accounts: a
+    /// provider that hangs holds up its own account's reading and nothing more.
+    pub(crate) async fn keep_reading(&self) {
+        let mut reading: HashMap<AccountName, JoinHandle<()>> = HashMap::new();
+        loop {
+            // Sender by sender, because those of one account share its templates.
+            let mut senders_of: HashMap<AccountName, Vec<Arc<Sender>>> = HashMap::new();
+            for sender in self.directory().senders() {
+                senders_of.entry(sender.account()).or_default().push(Arc::clone(sender));
+            }
+            reading.retain(|_, task| !task.is_finished());
+            for (name, senders) in senders_of {
+                let engine = self.clone();
+                let read = async move {
+                    for sender in senders {
+                        engine.read_if_due(&sender).await;
+                    }
+                };
+                let start = || {
+                    let engine = self.clone();
+                    self.inner.tasks.spawn(async move { engine.until_stopped(read).await })
+                };
+                reading.entry(name).or_insert_with(start);
+            }
+            self.inner.clock.sleep(LOOK_MS).await;
+        }
+    }
+
+    async fn read_if_due(&self, sender: &Arc<Sender>) {
+        let (name, accounts) = (sender.account(), &self.inner.accounts);
         if sender.provider.account_api().is_none() {
             return;
         }
         let now = self.now();
         let known = accounts.known(&name);
-        let is_probed = |b: &tapcode_core::account::Breaker| {
+        let is_probed = |b: &Breaker| {
             let is_asked = matches!(b.scope, BreakerScope::Account) || b.scope == BreakerScope::Sender(sender.id);
-            is_asked && b.probe_at <= now
+            is_asked && b.is_probed_by_reading() && b.probe_at <= now
         };
         let probes = known.account.breakers.iter().any(is_probed) && accounts.may_probe(&name, &reading_of(sender), now);
         let key = (name.clone(), sender.id);
@@ -623,10 +717,35 @@ impl Engine {
             AccountInput::Read(reading)
         };
         self.apply_account(sender, &input).await?;
-        let _listing = self.inner.accounts.listing.lock().await;
-        let templates = self.list_templates(sender).await?;
-        self.apply_account(sender, &AccountInput::Listed(templates)).await?;
+        let _listing = self.inner.accounts.listing(sender).await;
+        self.keep_list(sender, |_| {}).await?;
         Ok(())
+    }
+
+    /// Lists every template of a sender's account, lets `correct` add what the list does not know yet, and remembers it.
+    /// Where news of a template came meanwhile, the list may be older than the news, and is asked for again.
+    pub(crate) async fn keep_list(
+        &self,
+        sender: &Sender,
+        correct: impl Fn(&mut Vec<Template>),
+    ) -> Result<Vec<Template>, AccountReadError> {
+        let name = sender.account();
+        let mut lists = 0;
+        loop {
+            let asked_at = self.now();
+            let mut templates = self.list_templates(sender).await?;
+            correct(&mut templates);
+            let listed = AccountInput::Listed {
+                templates: templates.clone(),
+                asked_at,
+            };
+            self.apply_account(sender, &listed).await?;
+            lists += 1;
+            let told = self.inner.accounts.known(&name).account.template_news_at;
+            if told.is_none_or(|told| told < asked_at) || lists >= LISTS_MAX {
+                return Ok(templates);
+            }
+        }
     }
 
     /// Every template of a sender's account, as its provider lists them.
@@ -635,9 +754,21 @@ impl Engine {
     /// [`AccountReadError`].
     pub async fn list_templates(&self, sender: &Sender) -> Result<Vec<Template>, AccountReadError> {
         let api = sender.provider.account_api().ok_or(AccountReadError::NoAccount)?;
+        let (mut templates, is_whole) = self.template_pages(api, None).await?;
+        if !is_whole || templates.len() > TEMPLATES_MAX {
+            // Of more than can be remembered, the one that carries codes comes first.
+            let (mut of_codes, _) = self.template_pages(api, Some(api.template())).await?;
+            of_codes.append(&mut templates);
+            templates = of_codes;
+        }
+        Ok(templates)
+    }
+
+    /// Templates, of one name or of all, and whether that is every one of them.
+    async fn template_pages(&self, api: &dyn AccountApi, name: Option<&str>) -> Result<(Vec<Template>, bool), AccountReadError> {
         let (mut templates, mut next) = (Vec::new(), None);
         for _ in 0..TEMPLATE_PAGES_MAX {
-            let request = api.templates(None, next.as_deref());
+            let request = api.templates(name, next.as_deref());
             let page = self.ask(api, request, |api, answer| api.templates_of(answer)).await?;
             templates.extend(page.templates);
             next = page.next;
@@ -645,7 +776,7 @@ impl Engine {
                 break;
             }
         }
-        Ok(templates)
+        Ok((templates, next.is_none()))
     }
 
     /// Makes a request about an account and reads its answer.
@@ -692,24 +823,30 @@ impl Engine {
                     continue;
                 }
             };
-            let portfolio = portfolio(&name, &account);
-            match self.inner.store.written(&portfolio, oldest_hour(now), WRITTEN_MAX).await {
-                Ok(hours) => {
-                    let mut written = self.inner.accounts.written.lock().unwrap_or_else(PoisonError::into_inner);
-                    let people = written.entry(portfolio).or_default();
-                    for Written { hour, recipients, .. } in hours {
-                        for recipient in recipients {
-                            people.add(recipient, hour);
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(account.name = name.as_str(), error = %chain(&error), "whom an account wrote to could not be read");
-                    complete = false;
-                }
-            }
+            complete &= self.load_people(&name, &account, oldest_hour(now)).await;
         }
         self.inner.accounts.loaded.store(complete, Ordering::Release);
+    }
+
+    /// Takes over whom an account wrote to since an hour, as every process wrote it down; `false`: it could not be read.
+    async fn load_people(&self, name: &AccountName, account: &Account, since: u32) -> bool {
+        let portfolio = portfolio(name, account);
+        match self.inner.store.written(&portfolio, since, WRITTEN_MAX).await {
+            Ok(hours) => {
+                let mut written = self.inner.accounts.written.lock().unwrap_or_else(PoisonError::into_inner);
+                let people = written.entry(portfolio).or_default();
+                for Written { hour, recipients, .. } in hours {
+                    for recipient in recipients {
+                        people.add(recipient, hour);
+                    }
+                }
+                true
+            }
+            Err(error) => {
+                tracing::warn!(account.name = name.as_str(), error = %chain(&error), "whom an account wrote to could not be read");
+                false
+            }
+        }
     }
 
     /// Writes down whom accounts wrote to since the last time. What was not written yet is kept until it is: the store takes

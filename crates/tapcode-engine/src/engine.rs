@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tapcode_core::entry::{Decision, Entry, Refusal};
+use tapcode_core::delivery::MessageStatus;
+use tapcode_core::entry::{Decision, Entry, InputRecord, Refusal};
 use tapcode_core::id::{Fresh, MessageId};
 use tapcode_core::plan::Route;
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, Recipient, RecipientKey};
@@ -25,7 +26,7 @@ use crate::egress::Egress;
 use crate::entropy::{Entropy, sixteen};
 use crate::keyring::{Keyring, Use};
 use crate::rates::RateCards;
-use crate::service::Directory;
+use crate::service::{Directory, LOOKS_PER_SENDER_S};
 use crate::waiters::Waiters;
 
 /// How often a decision is made again because somebody else was first, before the request is given up as unavailable.
@@ -357,15 +358,14 @@ impl Engine {
             let Some(sender) = directory.sender(route.channel, route.sender) else {
                 // Nobody to call: the call is made all the same, and settles the message as failed.
                 permits.borrow_mut().push(None);
-                return true;
+                return Ok(());
             };
-            match Arc::clone(&sender.calls).try_acquire_owned() {
-                Ok(permit) if self.is_in_pace(sender) => {
-                    permits.borrow_mut().push(Some(permit));
-                    true
-                }
-                Ok(_) | Err(_) => false,
-            }
+            let Ok(permit) = Arc::clone(&sender.calls).try_acquire_owned() else {
+                return Err(sender.pace.put_off(LOOKS_PER_SENDER_S, at));
+            };
+            self.take_pace(sender)?;
+            permits.borrow_mut().push(Some(permit));
+            Ok(())
         };
         let routes = RoutesNow {
             accounts: &self.inner.accounts,
@@ -421,7 +421,7 @@ impl Engine {
         }
         for entry in &decided.entries {
             crate::telemetry::count(entry);
-            self.trip_breakers(entry, decided.next.as_ref());
+            self.judge_ways(entry, decided.next.as_ref());
             if let Some(id) = subject_of(entry) {
                 self.inner.waiters.tell(id);
             }
@@ -431,8 +431,22 @@ impl Engine {
         }
     }
 
-    fn trip_breakers(&self, entry: &Entry, document: Option<&Recipient>) {
+    /// What is told of messages tells of their ways too: breakers open, and close.
+    fn judge_ways(&self, entry: &Entry, document: Option<&Recipient>) {
         for decision in &entry.decisions {
+            let is_plain = entry.message.is_some();
+            if let Decision::Message {
+                message,
+                status: MessageStatus::Delivered | MessageStatus::Read,
+                ..
+            } = decision
+                && let Some(document) = document
+                && let Some(called_at) = called_at(document, message.id)
+            {
+                let language = Self::language_of(document, message.id);
+                let template = (!is_plain).then_some(language);
+                self.arrived(&message.route, entry.country, template, called_at);
+            }
             let Decision::Alert { route, failure } = decision else {
                 continue;
             };
@@ -442,7 +456,8 @@ impl Engine {
             };
             let message = entry.decisions.iter().find_map(of_message);
             let language = document.zip(message).and_then(|(d, id)| Self::language_of(d, id));
-            self.trip(route, entry.country, language, entry.message.is_some(), failure);
+            let late = matches!(entry.input, InputRecord::Receipt { .. });
+            self.trip(route, entry.country, language, is_plain, failure, late);
         }
     }
 
@@ -520,6 +535,13 @@ pub(crate) fn route_of(document: &Recipient, message: MessageId) -> Option<&Rout
         .and_then(|(v, a)| v.plan.step(a.step))
         .map(|s| &s.route);
     of_attempt.or_else(|| document.message(message).map(|m| &m.route))
+}
+
+/// When the call of a message started.
+fn called_at(document: &Recipient, message: MessageId) -> Option<Timestamp> {
+    let of_attempt = document.attempt(message).map(|(_, attempt)| &attempt.delivery);
+    let of_plain = || document.message(message).map(|m| &m.delivery);
+    of_attempt.or_else(of_plain)?.claimed_at
 }
 
 fn snapshots_of(key: RecipientKey, next: Option<&Recipient>, entries: &[Entry]) -> Vec<Snapshot> {

@@ -170,7 +170,8 @@ impl Engine {
 
 impl Engine {
     /// What an arrived message costs; `None` where nobody can say.
-    fn price_of(&self, route: &Route, country: Country, told: &ToldReceipt, at: Timestamp) -> Option<Money> {
+    /// `is_code`: it is a message with a code that was not told to have arrived before.
+    fn price_of(&self, route: &Route, country: Country, told: &ToldReceipt, is_code: bool, at: Timestamp) -> Option<Money> {
         if !matches!(told.kind, ReceiptKind::Delivered | ReceiptKind::Read) {
             return None;
         }
@@ -182,8 +183,9 @@ impl Engine {
             Some(Billing::Amount(price)) => return Some(price),
             Some(Billing::Category(category)) => category,
             Some(Billing::Unknown) => return None,
-            // WhatsApp charges for every authentication template that arrives, whether or not it says so.
-            None if route.channel == Channel::Whatsapp => Category::Authentication,
+            // WhatsApp charges for every authentication template that arrives, whether or not it says so. A caller's own
+            // template may be of any category, and what was told, or not, with the first arrival is not guessed at again.
+            None if route.channel == Channel::Whatsapp && is_code => Category::Authentication,
             None => return None,
         };
         // The cards are of providers that can be asked about an account with them: simulated phones cost nobody anything.
@@ -201,12 +203,14 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let input = |document: Option<&Recipient>, at: Timestamp| {
             let found = document.and_then(|d| route_of(d, id).map(|route| (d, route)));
+            let attempt = document.and_then(|d| d.attempt(id));
+            let is_code = attempt.is_some_and(|(_, attempt)| !attempt.delivery.has_arrived());
             if let Some((document, route)) = found.filter(|(_, r)| sender_name(r.channel, r.sender) == sender) {
                 Ok(Input::Receipt {
                     message: id,
                     kind: told.kind.clone(),
                     facts: ReceiptFacts {
-                        price: self.price_of(route, document.country, &told, at),
+                        price: self.price_of(route, document.country, &told, is_code, at),
                         identity: told.identity.clone(),
                     },
                 })

@@ -19,6 +19,8 @@ use crate::pace::Pace;
 
 /// Calls to one sender's provider that are under way at once, unless the configuration says otherwise.
 pub const CALLS_PER_SENDER: usize = 256;
+/// How many messages a second look again whether a sender with no call to spare has one: each place four times.
+pub const LOOKS_PER_SENDER_S: u32 = 1_024;
 /// How long a call to a provider may take, unless the configuration says otherwise. Milliseconds; below the core's
 /// `CALL_ANSWER_MS`, so that an answer that comes is always the first to be written down.
 pub const CALL_DEADLINE_MS: u64 = 10_000;

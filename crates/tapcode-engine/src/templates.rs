@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tapcode_core::account::{AccountInput, ButtonKind, Quality, Template, TemplateStatus};
+use tapcode_core::account::{ButtonKind, Quality, Template, TemplateStatus};
 use tapcode_core::plan::Channel;
 
 use crate::accounts::AccountReadError;
@@ -128,7 +128,7 @@ impl Engine {
         }
         let requests = api.submit(draft);
         let one_each = requests.len() == draft.languages.len() && requests.len() > 1 || draft.languages.len() == 1;
-        let _listing = self.inner.accounts.listing.lock().await;
+        let _listing = self.inner.accounts.listing(sender).await;
         let (mut submitted, mut failed) = (Vec::new(), None);
         for (at, request) in requests.into_iter().enumerate() {
             let language = draft.languages.get(at).filter(|_| one_each).map(String::as_str);
@@ -159,19 +159,15 @@ impl Engine {
         draft: &TemplateDraft,
         submitted: &[Submitted],
     ) -> Result<Vec<Template>, TemplateError> {
-        let mut templates = self.list_templates(sender).await?;
-        for one in submitted {
-            let is_this = |t: &Template| *t.name == *draft.name && t.language == one.language;
-            if !templates.iter().any(is_this) {
-                templates.push(made(draft, one));
+        let with_submitted = |templates: &mut Vec<Template>| {
+            for one in submitted {
+                let is_this = |t: &Template| *t.name == *draft.name && t.language == one.language;
+                if !templates.iter().any(is_this) {
+                    templates.push(made(draft, one));
+                }
             }
-        }
-        self.keep_list(sender, templates).await
-    }
-
-    async fn keep_list(&self, sender: &Sender, templates: Vec<Template>) -> Result<Vec<Template>, TemplateError> {
-        self.apply_account(sender, &AccountInput::Listed(templates.clone())).await?;
-        Ok(templates)
+        };
+        Ok(self.keep_list(sender, with_submitted).await?)
     }
 
     /// Deletes a template, in one language or in all.
@@ -180,7 +176,7 @@ impl Engine {
     /// [`TemplateError`].
     pub async fn delete_template(&self, sender: &Sender, name: &str, language: Option<&str>) -> Result<(), TemplateError> {
         let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
-        let _listing = self.inner.accounts.listing.lock().await;
+        let _listing = self.inner.accounts.listing(sender).await;
         let listed = self.list_templates(sender).await?;
         let mut of_name = listed.iter().filter(|t| *t.name == *name);
         let found = of_name
@@ -188,14 +184,15 @@ impl Engine {
             .ok_or(TemplateError::Unknown)?;
         let request = api.delete(name, language.map(|_| &*found.id));
         self.ask(api, request, |api, answer| api.done_of(answer)).await?;
-        let mut left = self.list_templates(sender).await?;
         // A list that still has it must not let it be sent until the next one.
-        for template in &mut left {
-            if *template.name == *name && language.is_none_or(|l| *template.language == *l) {
-                template.status = TemplateStatus::PendingDeletion;
+        let without_it = |left: &mut Vec<Template>| {
+            for template in left {
+                if *template.name == *name && language.is_none_or(|l| *template.language == *l) {
+                    template.status = TemplateStatus::PendingDeletion;
+                }
             }
-        }
-        self.keep_list(sender, left).await?;
+        };
+        self.keep_list(sender, without_it).await?;
         Ok(())
     }
 
@@ -219,9 +216,8 @@ impl Engine {
     /// # Errors
     /// [`TemplateError`].
     pub async fn sync_templates(&self, sender: &Sender) -> Result<Vec<Template>, TemplateError> {
-        let _listing = self.inner.accounts.listing.lock().await;
-        let templates = self.list_templates(sender).await?;
-        self.keep_list(sender, templates).await
+        let _listing = self.inner.accounts.listing(sender).await;
+        Ok(self.keep_list(sender, |_| {}).await?)
     }
 }
 

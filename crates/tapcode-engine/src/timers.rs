@@ -50,6 +50,10 @@ impl Engine {
         self.inner
             .tasks
             .spawn(async move { engine.until_stopped(engine.keep_accounts()).await });
+        let engine = self.clone();
+        self.inner
+            .tasks
+            .spawn(async move { engine.until_stopped(engine.keep_reading()).await });
         self.start_sessions();
     }
 
@@ -67,7 +71,7 @@ impl Engine {
         self.write_written().await;
     }
 
-    async fn until_stopped(&self, work: impl Future<Output = ()>) {
+    pub(crate) async fn until_stopped(&self, work: impl Future<Output = ()>) {
         tokio::select! {
             () = work => {}
             () = self.inner.stop.cancelled() => {}

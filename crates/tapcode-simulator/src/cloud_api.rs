@@ -406,6 +406,13 @@ impl CloudApi {
         self.desk.account.answer_once(path_part, http, body);
     }
 
+    /// Holds back the answers to questions whose path contains a text, until what this returns is dropped. They say what was so
+    /// when the question came.
+    #[must_use]
+    pub fn hold_answers(&self, path_part: &str) -> HeldAnswers {
+        HeldAnswers(self.desk.account.hold(path_part))
+    }
+
     /// Somebody else holds a number (`+` and digits) from now on, or its holder has a new phone.
     pub fn change_identity(&self, number: &str) {
         self.desk.account.change_identity(number);
@@ -619,6 +626,10 @@ impl CloudApi {
         self.listener.slam(on);
     }
 }
+
+/// Answers that are held back; see [`CloudApi::hold_answers`].
+#[derive(Debug)]
+pub struct HeldAnswers(#[expect(dead_code, reason = "it is there to be dropped")] tokio::sync::watch::Sender<()>);
 
 impl Drop for CloudApi {
     fn drop(&mut self) {

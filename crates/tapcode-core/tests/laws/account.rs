@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tapcode_core::account::{
-    Account, AccountDecision, AccountInput, BREAKERS_MAX, BreakerScope, CODE_BLOCKED, CODE_RESTRICTED, MessagingLimit, News,
-    PROBE_FIRST_MS, PROBE_LAST_MS, Quality, Reading, SenderFacts, TEMPLATES_MAX, Template, TemplateStatus, Way, probe_after_ms,
-    step,
+    Account, AccountDecision, AccountInput, BREAKERS_MAX, BreakerScope, CODE_BLOCKED, CODE_BURST, CODE_RESTRICTED,
+    MessagingLimit, News, PROBE_FIRST_MS, PROBE_LAST_MS, Quality, Reading, SenderFacts, TEMPLATES_MAX, Template, TemplateStatus,
+    Way, probe_after_ms, step,
 };
 use tapcode_core::delivery::{Failure, FailureClass, TripScope};
 use tapcode_core::number::Country;
@@ -19,9 +19,14 @@ fn country(text: &str) -> Country {
 }
 
 fn trip(scope: BreakerScope) -> AccountInput {
+    tripped(scope, "190", false)
+}
+
+fn tripped(scope: BreakerScope, code: &str, late: bool) -> AccountInput {
     AccountInput::Tripped {
+        late,
         scope,
-        failure: Failure::new(FailureClass::TripBreaker(TripScope::Account), "190", "the token has expired"),
+        failure: Failure::new(FailureClass::TripBreaker(TripScope::Account), code, "the token has expired"),
     }
 }
 
@@ -64,6 +69,16 @@ fn template(name: &str, language: &str, status: TemplateStatus) -> Template {
     }
 }
 
+/// After everything that happens in a life.
+fn much_later() -> Timestamp {
+    START.plus_millis(1 << 40)
+}
+
+fn all_listed(templates: Vec<Template>) -> AccountInput {
+    let asked_at = much_later();
+    AccountInput::Listed { templates, asked_at }
+}
+
 fn scope() -> impl Strategy<Value = BreakerScope> {
     prop_oneof![
         3 => Just(BreakerScope::Account),
@@ -82,7 +97,10 @@ fn input() -> impl Strategy<Value = AccountInput> {
         ),
         0..3,
     )
-    .prop_map(|all| AccountInput::Listed(all.into_iter().map(|(l, s)| template("login_otp", l, s)).collect()));
+    .prop_map(|all| all.into_iter().map(|(l, s)| template("login_otp", l, s)).collect());
+    let asked_at =
+        prop_oneof![3 => Just(much_later()), 1 => Just(START), 1 => (0..2_000_000u64).prop_map(|ms| START.plus_millis(ms))];
+    let listed = (listed, asked_at).prop_map(|(templates, asked_at)| AccountInput::Listed { templates, asked_at });
     let news = prop_oneof![
         3 => status.prop_map(|status| News::TemplateStatus { name: "login_otp".into(), language: "en".into(), id: "1".into(), status, reason: None }),
         1 => Just(News::Limit(MessagingLimit::People(2_000))),
@@ -92,7 +110,8 @@ fn input() -> impl Strategy<Value = AccountInput> {
         2 => scope().prop_map(News::Unblocked),
     ];
     prop_oneof![
-        6 => scope().prop_map(trip),
+        6 => (scope(), prop_oneof![Just("190"), Just(CODE_BURST)], any::<bool>()).prop_map(|(scope, code, late)| tripped(scope, code, late)),
+        3 => (prop::collection::vec(scope(), 0..3), 0..2_000_000u64).prop_map(|(scopes, ms)| AccountInput::Arrived { scopes, called_at: START.plus_millis(ms) }),
         5 => prop::collection::vec(scope(), 0..3).prop_map(AccountInput::Passed),
         3 => prop::collection::vec(news, 0..3).prop_map(AccountInput::News),
         3 => prop::collection::vec(scope().prop_map(|s| (s, "why".into())), 0..2).prop_map(reading),
@@ -110,6 +129,7 @@ struct Open {
     probe_at: Timestamp,
     failed_probes: u32,
     code: String,
+    late: bool,
 }
 
 /// An account as it should be: what is open, and what is known of templates.
@@ -122,6 +142,8 @@ struct Books {
     closed: Vec<BreakerScope>,
     /// Templates that must be told: before and now.
     told: Vec<(String, Option<TemplateStatus>, TemplateStatus)>,
+    /// When a template's status was last told.
+    news_at: Option<Timestamp>,
 }
 
 impl Books {
@@ -144,7 +166,19 @@ impl Books {
             probe_at: until.unwrap_or_else(|| wait(0)),
             failed_probes: 0,
             code: code.into(),
+            late: false,
         });
+    }
+
+    /// As [`Self::trip`], by a message: what was on its way when the breaker opened counts for nothing.
+    fn fail(&mut self, scope: &BreakerScope, code: &str, late: bool, now: Timestamp) {
+        if self.open.iter().any(|o| o.scope == *scope && now < o.probe_at) {
+            return;
+        }
+        self.trip(scope, code, None, now);
+        for open in self.open.iter_mut().filter(|o| o.scope == *scope) {
+            open.late = late;
+        }
     }
 
     fn close(&mut self, which: impl Fn(&Open) -> bool) {
@@ -168,10 +202,12 @@ impl Books {
     fn apply(&mut self, input: &AccountInput, now: Timestamp) {
         (self.opened, self.closed, self.told) = Default::default();
         match input {
-            AccountInput::Tripped { scope, failure } | AccountInput::Unreadable { scope, failure } => {
-                self.trip(scope, &failure.code, None, now);
+            AccountInput::Tripped { scope, failure, late } => self.fail(scope, &failure.code, *late, now),
+            AccountInput::Unreadable { scope, failure } => self.fail(scope, &failure.code, false, now),
+            AccountInput::Passed(scopes) => self.close(|o| o.probe_at <= now && !o.late && scopes.contains(&o.scope)),
+            AccountInput::Arrived { scopes, called_at } => {
+                self.close(|o| o.probe_at <= now && o.since <= *called_at && scopes.contains(&o.scope));
             }
-            AccountInput::Passed(scopes) => self.close(|o| o.probe_at <= now && scopes.contains(&o.scope)),
             AccountInput::Read(reading) | AccountInput::ReadOnDemand(reading) => {
                 let on_demand = matches!(input, AccountInput::ReadOnDemand(_));
                 for (scope, _) in &reading.blocked {
@@ -180,10 +216,13 @@ impl Books {
                 let asked = [BreakerScope::Account, BreakerScope::Sender(reading.facts.sender)];
                 let blocked = |scope: &BreakerScope| reading.blocked.iter().any(|(b, _)| b == scope);
                 self.close(|o| {
-                    asked.contains(&o.scope) && !blocked(&o.scope) && (on_demand || o.probe_at <= now || o.code == CODE_BLOCKED)
+                    let can_tell = !o.late && o.code != CODE_BURST;
+                    let is_right = on_demand || (can_tell && o.probe_at <= now) || o.code == CODE_BLOCKED;
+                    asked.contains(&o.scope) && !blocked(&o.scope) && is_right
                 });
             }
-            AccountInput::Listed(listed) => {
+            AccountInput::Listed { asked_at, .. } if self.news_at.is_some_and(|told| told >= *asked_at) => {}
+            AccountInput::Listed { templates: listed, .. } => {
                 let before = self.templates.take().unwrap_or_default();
                 let mut next = BTreeMap::new();
                 for t in listed {
@@ -211,6 +250,7 @@ impl Books {
             News::TemplateStatus {
                 name, language, status, ..
             } => {
+                self.news_at = Some(now);
                 let key = (name.to_string(), language.to_string());
                 let before = self.templates.as_mut().and_then(|t| t.insert(key, *status));
                 self.status(name, language, before, *status);
@@ -261,8 +301,8 @@ proptest! {
                 }
             }
             prop_assert_eq!((&opened, &closed, &told), (&books.opened, &books.closed, &books.told), "on {:?}", input);
-            let held: Vec<_> = next.breakers.iter().map(|b| (&b.scope, b.opened_at, b.probe_at, u32::from(b.failed_probes), &*b.code)).collect();
-            let should: Vec<_> = books.open.iter().map(|o| (&o.scope, o.since, o.probe_at, o.failed_probes, &*o.code)).collect();
+            let held: Vec<_> = next.breakers.iter().map(|b| (&b.scope, b.opened_at, b.probe_at, u32::from(b.failed_probes), &*b.code, b.late)).collect();
+            let should: Vec<_> = books.open.iter().map(|o| (&o.scope, o.since, o.probe_at, o.failed_probes, &*o.code, o.late)).collect();
             prop_assert_eq!(held, should, "after {:?}", input);
             let known = next.templates.as_ref().map(|all| {
                 let by_key = |t: &Template| ((t.name.to_string(), t.language.to_string()), t.status);
@@ -275,7 +315,7 @@ proptest! {
             let left = account.breakers.len();
             now = now.max(probe_at);
             let all = account.breakers.iter().map(|b| b.scope.clone()).collect();
-            account = step(account, &AccountInput::Passed(all), now).0;
+            account = step(account, &AccountInput::Arrived { scopes: all, called_at: now }, now).0;
             prop_assert!(account.breakers.len() < left, "a good probe closes nothing");
         }
     }
@@ -394,7 +434,7 @@ fn only_an_approved_authentication_template_may_be_sent() {
         template("other", "fr", TemplateStatus::Approved),
     ];
     assert_eq!(Account::default().approved("login_otp"), None, "never asked for");
-    let (account, decisions) = step(Account::default(), &AccountInput::Listed(listed), START);
+    let (account, decisions) = step(Account::default(), &all_listed(listed), START);
     assert_eq!((account.approved("login_otp"), decisions), (Some(vec!["en"]), Vec::new()));
     let approved = News::TemplateStatus {
         name: "login_otp".into(),
@@ -428,7 +468,7 @@ fn nothing_grows_without_end() {
     let many = (0..TEMPLATES_MAX + 5)
         .map(|n| template(&format!("t{n}"), "en", TemplateStatus::Approved))
         .collect();
-    let (mut account, _) = step(account, &AccountInput::Listed(many), START);
+    let (mut account, _) = step(account, &all_listed(many), START);
     for n in 0..5 {
         let news = News::TemplateStatus {
             name: format!("new{n}").into(),
@@ -465,8 +505,8 @@ fn a_template_that_is_listed_twice_is_one() {
         template("login_otp", "en", TemplateStatus::Approved),
         template("login_otp", "en", TemplateStatus::Paused),
     ];
-    let (account, _) = step(Account::default(), &AccountInput::Listed(listed.clone()), START);
-    let (account, decisions) = step(account, &AccountInput::Listed(listed), START);
+    let (account, _) = step(Account::default(), &all_listed(listed.clone()), START);
+    let (account, decisions) = step(account, &all_listed(listed), START);
     assert_eq!((decisions, account.templates.unwrap().len()), (Vec::new(), 1));
 }
 
@@ -476,7 +516,7 @@ fn a_list_in_which_a_template_is_approved_again_closes_its_breaker_as_news_would
         name: "login_otp".into(),
         language: Some("en".into()),
     };
-    let listed = |status| AccountInput::Listed(vec![template("login_otp", "en", status)]);
+    let listed = |status| all_listed(vec![template("login_otp", "en", status)]);
     let (account, _) = step(Account::default(), &listed(TemplateStatus::Paused), START);
     let (account, _) = step(account, &trip(scope.clone()), START);
     let (account, decisions) = step(account, &listed(TemplateStatus::Approved), START.plus_millis(5));
@@ -531,7 +571,7 @@ fn a_webhook_that_comes_twice_tells_once() {
         },
         News::Limit(MessagingLimit::Unlimited),
     ];
-    let listed = AccountInput::Listed(vec![template("login_otp", "en", TemplateStatus::Approved)]);
+    let listed = all_listed(vec![template("login_otp", "en", TemplateStatus::Approved)]);
     let account = [listed, reading(Vec::new())]
         .iter()
         .fold(Account::default(), |account, input| step(account, input, START).0);
@@ -553,4 +593,77 @@ fn senders_of_whom_there_is_no_end_are_forgotten() {
     };
     let account = (0..1_000).fold(Account::default(), |account, n| step(account, &of(n), START).0);
     assert!(account.senders.len() <= 200 && account.sender(999).is_some());
+}
+
+#[test]
+fn where_failures_are_told_late_only_an_arrival_closes_the_breaker_and_it_waits_longer_each_time() {
+    let scope = BreakerScope::Account;
+    let passed = AccountInput::Passed(vec![scope.clone()]);
+    let arrived = |called_at| AccountInput::Arrived {
+        scopes: vec![scope.clone()],
+        called_at,
+    };
+    let (mut account, _) = step(Account::default(), &tripped(scope.clone(), "131042", true), START);
+    for failed in 1..=3 {
+        let now = account.breakers[0].probe_at;
+        account = step(account, &passed, now).0;
+        account = step(account, &reading(Vec::new()), now).0;
+        assert_eq!(
+            account.breakers.len(),
+            1,
+            "that it was taken tells nothing, and neither does a good health"
+        );
+        account = step(account, &tripped(scope.clone(), "131042", true), now).0;
+        assert_eq!(account.breakers[0].probe_at, now.plus_millis(probe_after_ms(failed)));
+    }
+    let now = account.breakers[0].probe_at;
+    account = step(account, &arrived(START.minus_millis(1)), now).0;
+    assert_eq!(account.breakers.len(), 1, "it was on its way when the breaker opened");
+    assert!(step(account, &arrived(now), now).0.breakers.is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_does_not_take_the_place_of_a_restriction() {
+    let restricted = News::Blocked {
+        scope: BreakerScope::Account,
+        code: CODE_RESTRICTED,
+        detail: "spam".into(),
+        until: Some(START.plus_millis(86_400_000)),
+    };
+    let (account, _) = step(Account::default(), &AccountInput::News(vec![restricted]), START);
+    let failure = Failure::new(FailureClass::TripBreaker(TripScope::Account), "190", "the token has expired");
+    let unreadable = AccountInput::Unreadable {
+        scope: BreakerScope::Account,
+        failure,
+    };
+    let (account, _) = step(account, &unreadable, START.plus_millis(1_000));
+    assert_eq!(*account.breakers[0].code, *CODE_RESTRICTED);
+    let lifted = AccountInput::News(vec![News::Unblocked(BreakerScope::Account)]);
+    assert!(step(account, &lifted, START.plus_millis(2_000)).0.breakers.is_empty());
+}
+
+#[test]
+fn a_list_that_was_asked_for_before_the_news_changes_nothing() {
+    let listed = |status, asked_at| AccountInput::Listed {
+        templates: vec![template("login_otp", "en", status)],
+        asked_at,
+    };
+    let (account, _) = step(Account::default(), &listed(TemplateStatus::Approved, START), START);
+    let (account, _) = step(
+        account,
+        &status_of("login_otp", TemplateStatus::Paused),
+        START.plus_millis(10),
+    );
+    let (account, decisions) = step(
+        account,
+        &listed(TemplateStatus::Approved, START.plus_millis(5)),
+        START.plus_millis(20),
+    );
+    assert_eq!((account.approved("login_otp"), decisions.len()), (Some(Vec::new()), 0));
+    let (account, _) = step(
+        account,
+        &listed(TemplateStatus::Approved, START.plus_millis(30)),
+        START.plus_millis(40),
+    );
+    assert_eq!(account.approved("login_otp"), Some(vec!["en"]));
 }

@@ -96,6 +96,8 @@ pub struct Message {
     calls: u32,
     retries: u32,
     withdrawn: bool,
+    /// Whether a message told, after this one was queued, that somebody else may have the number.
+    held: bool,
     facts: Facts,
 }
 
@@ -208,6 +210,7 @@ impl Ledger {
         }
         let expected = self.expected_answer(input, now);
         let news = self.learn(next, input, now, world, &decided.entries)?;
+        self.hold_what_waits(input, now);
         let ended_before: Vec<bool> = self.verifications.iter().map(|v| v.status.is_final()).collect();
         let mut watched = Watched {
             input,
@@ -351,6 +354,21 @@ impl Ledger {
                 let facts = self.messages[*m].facts;
                 facts.dead() && facts.class == Some(FailureClass::NoFallback)
             })
+    }
+
+    /// Marks what was queued before somebody else may have the number: it goes out only when it is asked for again.
+    fn hold_what_waits(&mut self, input: &Input, now: Timestamp) {
+        let (Input::Outcome { message, .. } | Input::Receipt { message, .. }) = input else {
+            return;
+        };
+        let tells = |m: &Message| m.id == *message && m.facts.failed == Some(now);
+        let told = self.messages.iter().find(|m| tells(m)).and_then(|m| m.verification);
+        let Some(v) = told.filter(|v| self.holds_back(*v)) else {
+            return;
+        };
+        for at in self.verifications[v].attempts.clone() {
+            self.messages[at].held = true;
+        }
     }
 
     /// Whose the number is, by what the messages of approved verifications told.
@@ -830,6 +848,9 @@ impl Ledger {
                     format!("call {} after {} retries", known.calls + 1, known.retries)
                 })?;
                 hold(CALLS, known.not_before <= now, || "called too early".into())?;
+                hold(IDENTITY, !known.held, || {
+                    "called though somebody else may have the number".into()
+                })?;
                 if let Some(v) = known.verification {
                     let of = &self.verifications[v];
                     hold(FINAL, of.status == Status::Pending && now < of.expires_at, || {
@@ -870,6 +891,9 @@ impl Ledger {
                     .count();
                 hold(LANGUAGE, chosen == usize::from(in_another), || {
                     format!("a retry on {:?}, and {chosen} languages chosen", failure.class)
+                })?;
+                hold(IDENTITY, !self.messages[at].held, || {
+                    "tried again though somebody else may have the number".into()
                 })?;
                 hold(CALLS, self.messages[at].retries < u32::from(RETRIES_MAX), || {
                     "more retries than there may be".into()
@@ -926,7 +950,8 @@ impl Ledger {
                 })?;
                 known.facts.fail(now, FailureClass::NextRoute);
                 known.withdrawn = true;
-                self.see("withdrawn");
+                let held = known.held;
+                self.see(if held { "held back" } else { "withdrawn" });
                 Ok(())
             }
             Decision::NoFallback(why) => {
@@ -1041,6 +1066,11 @@ impl Ledger {
                 format!("{refusal:?}, answered {:?}", decided.answer)
             }),
         }
+    }
+
+    /// Whether the current message was held back: it did not fail, and goes out once it is asked for.
+    fn may_be_asked_for(&self, v: usize) -> bool {
+        self.holds_back(v) && self.current(v).is_some_and(|m| m.held && m.withdrawn)
     }
 
     fn current(&self, v: usize) -> Option<&Message> {
@@ -1207,7 +1237,7 @@ impl Ledger {
             }
             Status::Failed => {
                 let no_route = self.next_step(v).is_none() || known.given_up == Some(NoFallback::HourlyLimit);
-                no_route && known.attempts.iter().all(|m| self.messages[*m].facts.dead())
+                no_route && known.attempts.iter().all(|m| self.messages[*m].facts.dead()) && !self.may_be_asked_for(v)
             }
         };
         hold(FINAL, justified, || format!("{status:?} on {input:?}"))?;
@@ -1469,7 +1499,8 @@ impl Ledger {
                 hold(FALLBACK, !(tick && due), || "no fallback though it is due".into())?;
             }
             let all_dead = known.attempts.iter().all(|m| self.messages[*m].facts.dead());
-            let stuck = all_dead && (!more || (known.given_up == Some(NoFallback::HourlyLimit) && !forbidden));
+            let no_route = !more && !self.may_be_asked_for(v);
+            let stuck = all_dead && (no_route || (known.given_up == Some(NoFallback::HourlyLimit) && !forbidden));
             hold(FINAL, !stuck, || "every route failed, and it is still pending".into())?;
             for m in &known.attempts {
                 let message = &self.messages[*m];
@@ -1515,6 +1546,7 @@ impl Message {
             calls: 0,
             retries: 0,
             withdrawn: false,
+            held: false,
             facts: Facts::default(),
         }
     }

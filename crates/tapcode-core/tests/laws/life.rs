@@ -234,6 +234,13 @@ fn scene() -> impl Strategy<Value = Vec<Moment>> {
     };
     let slow = || failed(FailureClass::SlowDown { after_ms: 100 });
     let missing = || failed(FailureClass::OtherLanguage);
+    let busy = || failed(FailureClass::RetryHere { after_ms: 2_000 });
+    let another_identity = || Act::Receipt {
+        which: 1,
+        told: Told::Failed(FailureClass::NoFallback),
+        price: None,
+        identity: None,
+    };
     let sms = [(Channel::Sms, 0)];
     let scenes = vec![
         // Somebody proves that the number is theirs, and then somebody else does.
@@ -264,6 +271,9 @@ fn scene() -> impl Strategy<Value = Vec<Moment>> {
             begin(&sms, 1),
             receipt(Told::Disowned, None),
         ],
+        // The SMS waits for another try, or is still under way, when WhatsApp tells that somebody else may have the number.
+        vec![begin_seed(), Act::Tick, busy(), another_identity(), Act::Tick],
+        vec![begin_seed(), Act::Tick, another_identity(), busy(), Act::Tick],
     ];
     prop::sample::select(scenes).prop_map(|acts| acts.into_iter().map(Moment::of).collect())
 }
@@ -379,7 +389,7 @@ pub fn live(core: &mut dyn Core, life: &Life) -> Result<Ledger, Broken> {
         };
         // Far apart, so that the ids of one step cannot meet those of another.
         let fresh = Fresh(((at as u128 + 1) << 64).to_be_bytes());
-        let may_call = |_: &Route| moment.may_call;
+        let may_call = |_: &Route| if moment.may_call { Ok(()) } else { Err(0) };
         let context = Context {
             now,
             fresh,
@@ -424,7 +434,7 @@ fn forgotten_in_the_end(
         let context = Context {
             now,
             fresh: Fresh(((n + 1) << 96).to_be_bytes()),
-            may_call: &|_: &Route| true,
+            may_call: &|_: &Route| Ok(()),
             routes: world,
         };
         let decided = core.step(state.clone(), &Input::Tick, &context);
@@ -669,7 +679,7 @@ pub fn receipt(told: Told) -> ReceiptKind {
 fn due_is_honest(core: &dyn Core, world: &World, recipient: &Recipient, now: Timestamp) -> Held {
     const LAW: &str = "due_at is honest";
     let tick = |state: &Recipient, at: Timestamp, free: bool| {
-        let may_call = move |_: &Route| free;
+        let may_call = move |_: &Route| if free { Ok(()) } else { Err(0) };
         core.step(
             Some(state.clone()),
             &Input::Tick,

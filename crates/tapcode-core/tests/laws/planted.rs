@@ -895,6 +895,43 @@ fn bugs() -> Vec<Bug> {
             |_, s, i, c| step_with(s, i, c, IdentityChange::FallBack),
         ),
         bug(
+            "what waits goes out though the identity changed",
+            &["whose the number"],
+            |_, s, i, c| {
+                let tells =
+                    matches!(i, Input::Receipt { kind: ReceiptKind::Failed(f), .. } if f.class == FailureClass::NoFallback);
+                let mut decided = step(s, i, c);
+                if tells {
+                    for attempt in decided
+                        .next
+                        .iter_mut()
+                        .flat_map(|n| &mut n.verifications)
+                        .flat_map(|v| &mut v.attempts)
+                    {
+                        let delivery = &mut attempt.delivery;
+                        if delivery.was_withdrawn() && delivery.failed_at == Some(c.now) {
+                            (delivery.failed_at, delivery.failure) = (None, None);
+                        }
+                    }
+                    decided = without(decided, |d| matches!(d, Decision::Withdrawn { .. }));
+                }
+                decided
+            },
+        ),
+        bug(
+            "what was under way is tried again though the identity changed",
+            &["whose the number"],
+            |_, s, i, c| {
+                let tries_again = matches!(i, Input::Outcome { outcome: SendOutcome::Failed { failure, .. }, .. }
+                if matches!(failure.class, FailureClass::RetryHere { .. }));
+                if tries_again {
+                    step_with(s, i, c, IdentityChange::FallBack)
+                } else {
+                    step(s, i, c)
+                }
+            },
+        ),
+        bug(
             "a changed identity is held against a service that falls back",
             &["6"],
             |_, s, i, c| step_with(s, i, c, IdentityChange::Hold),

@@ -331,7 +331,7 @@ fn decision(decision: &Decision) -> Option<String> {
 }
 
 fn decide(state: Option<Recipient>, input: &Input, now: Timestamp, n: u8) -> Decided {
-    let may_call = |_: &Route| true;
+    let may_call = |_: &Route| Ok(());
     step(
         state,
         input,
@@ -418,9 +418,10 @@ fn spent(recipient: &mut Recipient) {
 /// What each input does to the breaker of one sender, by how it stands.
 fn breakers() -> String {
     const SENDER: BreakerScope = BreakerScope::Sender(1);
-    let trip = || AccountInput::Tripped {
+    let trip = |late| AccountInput::Tripped {
         scope: SENDER,
         failure: failure(FailureClass::TripBreaker(TripScope::Sender)),
+        late,
     };
     let blocked = || News::Blocked {
         scope: SENDER,
@@ -446,19 +447,35 @@ fn breakers() -> String {
         scope: SENDER,
         failure: failure(FailureClass::TripBreaker(TripScope::Sender)),
     };
-    let by_failure = account::step(Account::default(), &trip(), START).0;
+    let by_failure = account::step(Account::default(), &trip(false), START).0;
+    let by_late_failure = account::step(Account::default(), &trip(true), START).0;
     let by_news = account::step(Account::default(), &AccountInput::News(vec![blocked()]), START).0;
     let (early, probed) = (START.plus_millis(PROBE_FIRST_MS - 1), START.plus_millis(PROBE_FIRST_MS));
     let columns = [
         ("closed", Account::default(), early),
         ("opened by a failure, not probed yet", by_failure.clone(), early),
         ("opened by a failure, probed", by_failure, probed),
+        ("opened by a failure that a receipt told, probed", by_late_failure, probed),
         ("blocked by the provider, not probed yet", by_news.clone(), early),
         ("blocked by the provider, probed", by_news, probed),
     ];
     let rows = [
-        ("a message fails for the same reason", trip()),
+        ("a message fails for the same reason", trip(false)),
         ("a message is taken by the provider", AccountInput::Passed(vec![SENDER])),
+        (
+            "a message that was called since it opened arrives",
+            AccountInput::Arrived {
+                scopes: vec![SENDER],
+                called_at: early,
+            },
+        ),
+        (
+            "a message that was called before it opened arrives",
+            AccountInput::Arrived {
+                scopes: vec![SENDER],
+                called_at: START.minus_millis(1),
+            },
+        ),
         (
             "a message that did not meet it is taken",
             AccountInput::Passed(vec![BreakerScope::Sender(2)]),

@@ -11,7 +11,9 @@ use tapcode_core::plan::{Channel, IdentityChange, Route, Skip, SkipReason};
 use tapcode_core::recipient::{
     DISOWNED_MAX, FINISHED_KEPT_MS, Lock, PURPOSES_MAX, REACHABLE_KEPT_MS, Recipient, UNREACHABLE_KEPT_MS, VERIFICATIONS_MAX,
 };
-use tapcode_core::step::{Answer, Begin, Context, ENTRIES_MAX, Input, NewMessage, Routes, due_at, step};
+use tapcode_core::step::{
+    Answer, Begin, CALL_PUT_OFF_MAX_MS, CALL_PUT_OFF_MS, Context, ENTRIES_MAX, Input, NewMessage, Routes, due_at, step,
+};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Limits, Purpose, Sealed, Status};
 
@@ -33,6 +35,8 @@ struct Story {
     routes: Scripted,
     /// Whether no call may start.
     busy: bool,
+    /// After how many milliseconds it is worth to ask again, where none may.
+    free_in_ms: u64,
 }
 
 /// Routes as a story wants them.
@@ -81,6 +85,7 @@ impl Story {
             entries: Vec::new(),
             routes: Scripted::default(),
             busy: false,
+            free_in_ms: 0,
         }
     }
 
@@ -95,7 +100,7 @@ impl Story {
     fn give(&mut self, input: &Input) -> Result<Answer, Refusal> {
         self.steps += 1;
         let fresh = Fresh((u128::from(self.steps) << 64).to_be_bytes());
-        let may_call = |_: &Route| !self.busy;
+        let may_call = |_: &Route| if self.busy { Err(self.free_in_ms) } else { Ok(()) };
         let decided = step(
             self.state.take(),
             input,
@@ -1297,6 +1302,55 @@ fn a_changed_identity_that_is_told_late_holds_what_has_not_gone_out() {
     assert!(story.wrote(&Decision::NoFallback(NoFallback::FailureForbids)));
     story.at(60_000).resend(verification, None).unwrap();
     assert_eq!(story.calls.len(), 3, "asked for, it goes");
+}
+
+#[test]
+fn a_message_looks_again_when_its_turn_comes_and_never_much_later() {
+    for (free_in_ms, looks_in_ms) in [(0, CALL_PUT_OFF_MS), (3_000, 3_000), (600_000, CALL_PUT_OFF_MAX_MS)] {
+        let mut story = Story::new();
+        (story.busy, story.free_in_ms) = (true, free_in_ms);
+        story.begin(begin_of(&[(Channel::Sms, 0)]));
+        assert_eq!(story.due_in(), Some(looks_in_ms));
+        story.busy = false;
+        story.at(looks_in_ms).tick();
+        assert_eq!(story.called(), [Channel::Sms]);
+    }
+}
+
+#[test]
+fn a_changed_identity_takes_back_what_waits_for_its_call() {
+    let mut story = Story::new();
+    let verification = story.begin_seed();
+    story.accepted(0);
+    story.busy = true;
+    story.at(10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp], "the SMS is queued and its route is busy");
+    story.at(11_000).receipt(0, another_identity());
+    story.busy = false;
+    story.at(20_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp], "nothing goes out in silence");
+    assert!(story.decided().all(|d| !matches!(d, Decision::Ended { .. })));
+    assert_eq!(story.status(verification), Status::Pending, "whoever asks for it may have it");
+    story.at(70_000).resend(verification, Some(Channel::Sms)).unwrap();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    // Asked for after the news, it is a message like any other: it is tried again, and nothing takes it back.
+    story.failed(1, FailureClass::RetryHere { after_ms: 500 }, "busy");
+    story.receipt(0, another_identity());
+    story.at(71_000).tick();
+    assert_eq!(story.calls.len(), 3);
+}
+
+#[test]
+fn a_changed_identity_is_no_reason_for_another_try_of_what_was_under_way() {
+    let mut story = Story::new();
+    story.begin_seed();
+    story.accepted(0);
+    story.at(10_000).tick();
+    assert_eq!(story.called(), [Channel::Whatsapp, Channel::Sms]);
+    story.at(10_100).receipt(0, another_identity());
+    story.at(10_200).failed(1, FailureClass::RetryHere { after_ms: 500 }, "busy");
+    story.at(30_000).tick();
+    assert_eq!(story.calls.len(), 2);
 }
 
 #[test]

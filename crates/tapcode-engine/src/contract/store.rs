@@ -345,8 +345,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Adds to whom an account wrote; whoever is there already stays once. Several nodes add to the same hour.
     async fn add_written(&self, written: &Written) -> Result<(), StoreError>;
 
-    /// To whom an account wrote since an hour, inclusive: hour by hour, each recipient once per hour, in no order, at most
-    /// `limit` recipients over all.
+    /// To whom an account wrote since an hour, inclusive: the newest hour first, each recipient once per hour, in no order, at
+    /// most `limit` recipients over all.
     async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError>;
 
     /// Removes what is past keeping, at most `sweep.limit` rows; returns how many went. Less than the limit: nothing is left.

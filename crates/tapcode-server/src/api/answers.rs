@@ -1,7 +1,7 @@
 //! What does a caller see of a verification, a message, a check? The JSON of `docs/reference`, as plain structs.
 
 use serde::Serialize;
-use tapcode_core::delivery::{Delivery, Failure, MessageStatus};
+use tapcode_core::delivery::{Delivery, Failure, MessageStatus, WITHDRAWN};
 use tapcode_core::entry::{Entry, InputRecord};
 use tapcode_core::id::{EventId, MessageId, VerificationId};
 use tapcode_core::money::Money;
@@ -39,7 +39,7 @@ impl FailureAnswer<'_> {
     /// Of a message that was taken back before any call started.
     pub(crate) const fn withdrawn() -> Self {
         Self {
-            code: "withdrawn",
+            code: WITHDRAWN,
             detail: "taken back before any call to the provider",
         }
     }

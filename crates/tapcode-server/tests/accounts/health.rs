@@ -92,7 +92,14 @@ async fn a_number_that_carries_nothing_says_why() {
     let scope = BreakerScope::Sender(42);
     stage
         .engine
-        .apply_account(&sender, &AccountInput::Tripped { scope, failure })
+        .apply_account(
+            &sender,
+            &AccountInput::Tripped {
+                scope,
+                failure,
+                late: false,
+            },
+        )
         .await
         .unwrap();
     for key in [&stage.other, &stage.live, &stage.admin] {

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 use tapcode_simulator::CloudApi;
-use tapcode_simulator::cloud_api::{CloudApiConfig, Question, Review, Script, TemplateState};
+use tapcode_simulator::cloud_api::{CloudApiConfig, HeldAnswers, Question, Review, Script, TemplateState};
 
 use crate::stage::PATIENCE;
 
@@ -50,6 +50,11 @@ impl Meta {
         self.0.answer_once("template", status, body.as_ref());
     }
 
+    /// Holds back the answers to questions whose path contains a text, until what this returns is dropped.
+    pub fn hold(&self, path_part: &str) -> HeldAnswers {
+        self.0.hold_answers(path_part)
+    }
+
     /// Lists nothing that it has.
     pub fn hide(&self, hidden: bool) {
         self.0.hide_templates(hidden);
@@ -77,9 +82,9 @@ impl Meta {
         asked
     }
 
-    /// Returns once it was asked so.
-    pub async fn until_asked(&self, method: &Method, part: &str) {
-        self.0.wait_for_questions(method.as_str(), part, 1, PATIENCE).await;
+    /// Returns once it was asked so, and then so often in all.
+    pub async fn until_asked(&self, method: &Method, part: &str, count: usize) {
+        self.0.wait_for_questions(method.as_str(), part, count, PATIENCE).await;
     }
 
     /// The sends that were taken: the reference and the id of each.

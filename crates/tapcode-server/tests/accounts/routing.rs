@@ -1,9 +1,16 @@
 //! Does what is known of an account decide where messages go, across restarts, and before Meta refuses?
 
-use serde_json::json;
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Value, json};
+use tapcode_core::account::{AccountInput, BreakerScope};
+use tapcode_core::delivery::{Failure, FailureClass, TripScope};
+use tapcode_core::number::Country;
+use tapcode_simulator::Fault;
 use tapcode_simulator::cloud_api::{Script, TemplateState};
 
-use crate::stage::Stage;
+use crate::stage::{self, Stage};
 
 async fn ready(tier: &str) -> Stage {
     Stage::with(|meta| {
@@ -104,4 +111,172 @@ async fn whoever_is_one_too_many_for_metas_daily_limit_gets_an_sms_before_meta_r
     );
     stage.meta.until_sent(52).await;
     assert_eq!(stage.meta.sent().len(), 52, "Meta was asked for nothing that went by SMS");
+}
+
+fn failed(code: u32) -> Value {
+    json!({ "status": "failed", "errors": [{ "code": code, "title": "no" }] })
+}
+
+#[tokio::test]
+async fn what_fails_only_after_it_was_taken_is_probed_ever_less_often_until_a_message_arrives() {
+    let stage = ready("TIER_2K").await;
+    stage.meta.script(Script::silent());
+    stage.begun(&number(1)).await;
+    stage.told(0, failed(131_042)).await;
+    stage.until(&stage.live, "account.alert", 1).await;
+    assert_eq!(first_channel(&stage, &number(2)).await, "sms");
+
+    stage.clock.leap(31_000);
+    assert_eq!(first_channel(&stage, &number(3)).await, "whatsapp", "the probe");
+    stage.until(&stage.live, "message.accepted", 2).await;
+    let open = stage.known(|known| !known.account.breakers.is_empty()).await;
+    assert_eq!(
+        open.account.breakers[0].failed_probes, 0,
+        "that Meta took it says nothing yet"
+    );
+    stage.told(1, failed(131_042)).await;
+    stage.known(|known| known.account.breakers[0].failed_probes == 1).await;
+    stage.clock.leap(31_000);
+    assert_eq!(
+        first_channel(&stage, &number(4)).await,
+        "sms",
+        "the next probe waits twice as long"
+    );
+    stage.clock.leap(31_000);
+    assert_eq!(first_channel(&stage, &number(5)).await, "whatsapp");
+    stage.told(2, json!({ "status": "delivered" })).await;
+    stage.known(|known| known.account.breakers.is_empty()).await;
+    assert_eq!(first_channel(&stage, &number(6)).await, "whatsapp");
+    assert_eq!(
+        stage.events(&stage.live, "account.alert").await.len(),
+        2,
+        "opened once, closed once"
+    );
+}
+
+#[tokio::test]
+async fn a_provider_that_never_answers_is_probed_ever_less_often_however_healthy_it_says_it_is() {
+    let stage = ready("TIER_2K").await;
+    stage.meta.script(Script::fault(Fault::ReadThenClose));
+    for n in 0..8 {
+        stage.begun(&number(n)).await;
+    }
+    let alerts = stage.until(&stage.live, "account.alert", 1).await;
+    assert_eq!(alerts[0]["data"]["failure"]["code"], "burst", "{alerts:#?}");
+    assert_eq!(first_channel(&stage, &number(10)).await, "sms");
+    stage.clock.leap(31_000);
+    assert_eq!(first_channel(&stage, &number(11)).await, "whatsapp", "the probe");
+    let open = stage.known(|known| known.account.breakers[0].failed_probes == 1).await;
+    assert_eq!(&*open.account.breakers[0].code, "burst");
+    // The health is read meanwhile, and is good: it tells nothing of whether calls are answered.
+    stage.meta.until_asked(&Method::GET, "/message_templates", 1).await;
+    stage.clock.leap(31_000);
+    assert_eq!(
+        first_channel(&stage, &number(12)).await,
+        "sms",
+        "the next probe waits twice as long"
+    );
+    stage.clock.leap(31_000);
+    stage.meta.script(Script::silent());
+    assert_eq!(first_channel(&stage, &number(13)).await, "whatsapp");
+    stage.known(|known| known.account.breakers.is_empty()).await;
+}
+
+#[tokio::test]
+async fn no_probe_is_spent_on_a_way_that_another_breaker_closes() {
+    let stage = ready("TIER_2K").await;
+    let trip = async |scope| {
+        let failure = Failure::new(FailureClass::TripBreaker(TripScope::Sender), "1", "closed");
+        let tripped = AccountInput::Tripped {
+            scope,
+            failure,
+            late: true,
+        };
+        stage.engine.apply_account(&stage.sender(), &tripped).await.unwrap();
+    };
+    trip(BreakerScope::Country(Country::parse("NL").unwrap())).await;
+    stage.clock.leap(20_000);
+    trip(BreakerScope::Sender(1)).await;
+    // The country's probe is due, the number's is not.
+    stage.clock.leap(25_000);
+    assert_eq!(first_channel(&stage, &number(1)).await, "sms");
+    stage.clock.leap(6_000);
+    assert_eq!(
+        first_channel(&stage, &number(2)).await,
+        "whatsapp",
+        "now both are, and one message probes both"
+    );
+    assert_eq!(first_channel(&stage, &number(3)).await, "sms");
+}
+
+#[tokio::test]
+async fn people_that_another_node_wrote_to_count_for_the_daily_limit() {
+    let stage = ready("TIER_50").await;
+    let other = stage::engine(&(Arc::clone(&stage.store) as Arc<_>), &stage.meta, &stage.clock).await;
+    for n in 0..50 {
+        assert_eq!(first_channel(&stage, &number(n)).await, "whatsapp", "{n}");
+    }
+    stage.meta.until_sent(50).await;
+    stage::known(&other, |known| known.people_written_to == 50).await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_templates_that_is_older_than_the_news_is_asked_for_again() {
+    let stage = ready("TIER_2K").await;
+    let before = stage.meta.asked(&Method::GET, "/message_templates").len();
+    let held = stage.meta.hold("/message_templates");
+    let refresh = stage.refreshed();
+    let news = async {
+        stage.meta.until_asked(&Method::GET, "/message_templates", before + 1).await;
+        let paused = stage.meta.decide("login_otp", "en", TemplateState::Paused).await;
+        assert_eq!(stage.hook(paused).await, 200);
+        drop(held);
+    };
+    tokio::join!(refresh, news);
+    assert_eq!(
+        stage.engine.approved_languages(&stage.sender(), "login_otp"),
+        Some(Vec::new())
+    );
+    // More than once, where the news came in the very millisecond of the second question.
+    assert!(stage.meta.asked(&Method::GET, "/message_templates").len() >= before + 2);
+    assert_eq!(first_channel(&stage, &number(1)).await, "sms");
+}
+
+#[tokio::test]
+async fn an_account_whose_reading_hangs_still_hears_of_itself_and_writes_down_whom_it_wrote_to() {
+    let stage = ready("TIER_50").await;
+    let before = stage.meta.asked(&Method::GET, "/message_templates").len();
+    let _held = stage.meta.hold("/message_templates");
+    stage.clock.leap(601_000);
+    stage.meta.until_asked(&Method::GET, "/message_templates", before + 1).await;
+    let other = stage::engine(&(Arc::clone(&stage.store) as Arc<_>), &stage.meta, &stage.clock).await;
+    stage.begun(&number(1)).await;
+    stage::known(&other, |known| known.people_written_to == 1).await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn the_template_of_codes_is_found_behind_a_thousand_others() {
+    let stage = Stage::with(|meta| {
+        for n in 0..1_000 {
+            meta.has(&format!("a_template_{n}"), "en", TemplateState::Approved);
+        }
+        meta.has("login_otp", "en", TemplateState::Approved);
+    })
+    .await;
+    let approved = stage.engine.approved_languages(&stage.sender(), "login_otp");
+    assert_eq!(approved, Some(vec!["en".into()]));
+}
+
+#[tokio::test]
+async fn a_message_of_another_category_is_never_booked_as_a_code() {
+    let stage = ready("TIER_2K").await;
+    let created = stage.plain("en").await.expect(201);
+    let pricing = json!({ "billable": true, "pricing_model": "PMP", "type": "regular", "category": "utility" });
+    stage.told(0, json!({ "status": "delivered", "pricing": pricing })).await;
+    stage.told(0, json!({ "status": "read" })).await;
+    let path = format!("/api/v1/whatsapp/messages/{}", created["id"].as_str().unwrap());
+    let message = stage.get(&stage.live, &path).await.expect(200);
+    assert_eq!((&message["status"], &message["price"]), (&json!("read"), &Value::Null));
 }

@@ -14,6 +14,7 @@ use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
+use tapcode_engine::accounts::AccountView;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::account::App as Android;
 use tapcode_engine::contract::store::{Right, Store};
@@ -30,7 +31,7 @@ use tapcode_server::App;
 use tapcode_store::memory::MemoryStore;
 use tower::ServiceExt;
 
-use crate::meta::{Meta, PHONE, SECRET, TOKEN, WABA};
+use crate::meta::{Meta, PHONE, SECRET, TOKEN, WABA, messages};
 
 pub const NUMBER: &str = "+31611398058";
 pub const TEMPLATES: &str = "/api/v1/whatsapp/templates";
@@ -100,7 +101,7 @@ impl Stage {
         stage.live = stage.key(Some("acme"), &all).await;
         stage.other = stage.key(Some("texts"), &all).await;
         // The server reads the account by itself when it starts; once this is answered, that has ended, and the next is far.
-        let read = stage.meta.until_asked(&Method::GET, "/message_templates");
+        let read = stage.meta.until_asked(&Method::GET, "/message_templates", 1);
         tokio::time::timeout(PATIENCE, read)
             .await
             .expect("the account is read when the server starts");
@@ -214,6 +215,26 @@ impl Stage {
         }
     }
 
+    /// The sender of the account.
+    pub fn sender(&self) -> Arc<Sender> {
+        Arc::clone(self.engine.directory().sender(Channel::Whatsapp, 1).unwrap())
+    }
+
+    /// What the server knows of the account, as soon as it is so.
+    pub async fn known(&self, is_so: impl Fn(&AccountView) -> bool) -> AccountView {
+        known(&self.engine, is_so).await
+    }
+
+    /// Meta tells what became of the message that it took so many messages after the first one.
+    pub async fn told(&self, nth: usize, mut status: Value) {
+        self.meta.until_sent(nth + 1).await;
+        let (reference, wamid) = self.meta.sent().swap_remove(nth);
+        status["id"] = json!(wamid);
+        status["biz_opaque_callback_data"] = json!(reference);
+        status["timestamp"] = json!((self.clock.now().as_millis() / 1_000).to_string());
+        assert_eq!(self.hook(messages(&json!({ "statuses": [status] }))).await, 200);
+    }
+
     /// Begins a verification; returns its id.
     pub async fn begun(&self, number: &str) -> String {
         let body = json!({ "to": number });
@@ -255,7 +276,24 @@ impl Clock for Leaping {
     }
 }
 
-async fn engine(store: &Arc<MemoryStore>, meta: &Meta, clock: &Arc<Leaping>) -> Engine {
+pub async fn known(engine: &Engine, is_so: impl Fn(&AccountView) -> bool) -> AccountView {
+    let sender = Arc::clone(engine.directory().sender(Channel::Whatsapp, 1).unwrap());
+    let looking = async {
+        loop {
+            let view = engine.account(&sender);
+            if is_so(&view) {
+                return view;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, looking).await {
+        Ok(view) => view,
+        Err(_) => panic!("never so: {:#?}", engine.account(&sender)),
+    }
+}
+
+pub async fn engine(store: &Arc<MemoryStore>, meta: &Meta, clock: &Arc<Leaping>) -> Engine {
     let engine = Engine::new(Parts {
         store: Arc::clone(store) as Arc<dyn Store>,
         clock: Arc::clone(clock) as Arc<dyn Clock>,

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// What Meta allows a system user's token that is meant for messages.
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/permissions> (read 2026-11-26)
@@ -87,6 +88,8 @@ struct State {
     identities: HashMap<String, u32>,
     /// Answers that are given once to the next question whose path contains the text.
     once: Vec<(String, u16, String)>,
+    /// Questions whose path contains the text get their answers when the sender is gone.
+    held: Vec<(String, watch::Receiver<()>)>,
 }
 
 impl Account {
@@ -108,6 +111,7 @@ impl Account {
                 checks_identities: false,
                 identities: HashMap::new(),
                 once: Vec::new(),
+                held: Vec::new(),
             }),
         }
     }
@@ -145,6 +149,26 @@ impl Account {
 
     pub(super) fn answer_once(&self, path_part: &str, http: u16, body: &str) {
         self.state().once.push((path_part.to_owned(), http, body.to_owned()));
+    }
+
+    pub(super) fn hold(&self, path_part: &str) -> watch::Sender<()> {
+        let (held, until) = watch::channel(());
+        self.state().held.push((path_part.to_owned(), until));
+        held
+    }
+
+    /// Returns once nobody holds the answer to a question any more.
+    async fn until_released(&self, path: &str) {
+        let held = {
+            let mut state = self.state();
+            state.held.retain(|(_, until)| until.has_changed().is_ok());
+            let of_path = state.held.iter().find(|(part, _)| path.contains(part));
+            of_path.map(|(_, until)| until.clone())
+        };
+        if let Some(mut until) = held {
+            // Nothing is ever sent: it only ends.
+            let _ended = until.changed().await;
+        }
     }
 
     fn take_once(&self, path: &str) -> Option<(u16, String)> {
@@ -231,7 +255,9 @@ impl CloudDesk {
         if let Some((http, body)) = self.account.take_once(&path) {
             return json_answer(http, body.into());
         }
-        match self.answer(&method, &path, &query, &json, &address).await {
+        let answer = self.answer(&method, &path, &query, &json, &address).await;
+        self.account.until_released(&path).await;
+        match answer {
             Ok(value) => json_answer(200, value.to_string().into()),
             Err(refusal) => self.refuse(&refusal),
         }

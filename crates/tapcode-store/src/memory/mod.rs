@@ -363,7 +363,7 @@ impl Store for MemoryStore {
             .written
             .iter()
             .filter(|(hour, of, _)| *hour >= since_hour && **of == *portfolio);
-        for (hour, of, recipient) in rows.take(limit) {
+        for (hour, of, recipient) in rows.rev().take(limit) {
             match hours.last_mut() {
                 Some(last) if last.hour == *hour => last.recipients.push(*recipient),
                 Some(_) | None => hours.push(Written {

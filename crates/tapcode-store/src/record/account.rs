@@ -19,7 +19,7 @@ use crate::record::{Stored, Unreadable, stored};
 /// The first byte of version 1 of a line about an account.
 const ACCOUNT_LINES_FROM: u8 = 128;
 
-stored!(Account, 1 = AccountV1);
+stored!(Account, 2 = AccountV2, 1 = AccountV1);
 stored!(AccountEntry, 128 = AccountEntryV1);
 
 impl Stored for Line {
@@ -47,6 +47,40 @@ struct AccountV1 {
     business: Option<Box<str>>,
     read_at: Option<TimeV1>,
     unreadable: Option<Box<str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountV2 {
+    account: AccountV1,
+    /// For each breaker, whether it is late.
+    late: Vec<bool>,
+    template_news_at: Option<TimeV1>,
+}
+
+impl From<&Account> for AccountV2 {
+    fn from(account: &Account) -> Self {
+        Self {
+            account: account.into(),
+            late: account.breakers.iter().map(|b| b.late).collect(),
+            template_news_at: account.template_news_at.map(Timestamp::as_millis),
+        }
+    }
+}
+
+impl TryFrom<AccountV2> for Account {
+    type Error = Unreadable;
+
+    fn try_from(record: AccountV2) -> Result<Self, Unreadable> {
+        let mut account = Self::try_from(record.account)?;
+        if record.late.len() != account.breakers.len() {
+            return Err(Unreadable::Content("account's breakers"));
+        }
+        for (breaker, late) in account.breakers.iter_mut().zip(record.late) {
+            breaker.late = late;
+        }
+        account.template_news_at = record.template_news_at.map(Timestamp::from_millis);
+        Ok(account)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -181,6 +215,7 @@ impl TryFrom<AccountV1> for Account {
                 opened_at: Timestamp::from_millis(b.opened_at),
                 probe_at: Timestamp::from_millis(b.probe_at),
                 failed_probes: b.failed_probes,
+                late: false,
             })
         };
         let template = |t: TemplateV1| {
@@ -221,6 +256,7 @@ impl TryFrom<AccountV1> for Account {
             business: record.business,
             read_at: record.read_at.map(Timestamp::from_millis),
             unreadable: record.unreadable,
+            template_news_at: None,
         })
     }
 }

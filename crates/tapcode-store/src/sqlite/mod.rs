@@ -555,7 +555,7 @@ impl Store for SqliteStore {
                  FROM written
                  WHERE hour >= ?1
                  AND portfolio = ?2
-                 ORDER BY hour
+                 ORDER BY hour DESC
                  LIMIT ?3",
             )?;
             let mut rows = statement.query(params![since_hour, portfolio, rows_max(limit)])?;

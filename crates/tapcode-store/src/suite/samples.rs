@@ -188,6 +188,7 @@ pub fn account(n: u32) -> Account {
         opened_at: at(1),
         probe_at: at(30_001),
         failed_probes,
+        late: failed_probes % 2 == 1,
     };
     let template = |status, button| Template {
         name: "login_otp".into(),
@@ -240,6 +241,7 @@ pub fn account(n: u32) -> Account {
         business: Some("3000".into()),
         read_at: Some(at(2)),
         unreadable: (n > 1).then(|| "the token has expired".into()),
+        template_news_at: (n > 1).then(|| at(3)),
     }
 }
 
