@@ -30,6 +30,7 @@ pub static MANIFEST: Manifest = Manifest {
     id: "sandbox",
     channels: &[Channel::Sms, Channel::Whatsapp],
     receipts: false,
+    receipts_by_get: false,
     sources: &[whatsapp_errors::SOURCE, crate::whatsapp_wording::SOURCE],
 };
 

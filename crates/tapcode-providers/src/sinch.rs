@@ -29,6 +29,7 @@ pub static MANIFEST: Manifest = Manifest {
     id: "sinch",
     channels: &[Channel::Sms],
     receipts: true,
+    receipts_by_get: false,
     sources: &[
         // The request: `sinch/domains/sms/models/v1/shared/text_request.py`; the report:
         // `sinch/domains/sms/models/v1/response/recipient_delivery_report.py`.

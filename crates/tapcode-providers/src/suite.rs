@@ -63,7 +63,7 @@ pub struct Answer {
     pub means: String,
 }
 
-/// A recorded call to our hook.
+/// A recorded call to our hook. Without a body it is a `GET`, and what it tells is in the address.
 pub struct Hook {
     /// The address that is called.
     pub url: String,
@@ -74,7 +74,8 @@ pub struct Hook {
 }
 
 impl Answer {
-    /// Answers out of a file: `[{"status": …, "body": …, "means": …}]`.
+    /// Answers out of a file: `[{"status": …, "body": …, "means": …}]`. A body that is a text stands for its bytes, any other
+    /// for itself.
     ///
     /// # Panics
     /// When the file is not so.
@@ -83,7 +84,7 @@ impl Answer {
         let recorded: Vec<Value> = serde_json::from_str(file).expect("a list");
         let answer = |recorded: Value| Self {
             status: serde_json::from_value(recorded["status"].clone()).expect("a status"),
-            body: recorded["body"].to_string().into_bytes(),
+            body: bytes_of(&recorded["body"]),
             means: recorded["means"].as_str().expect("a meaning").into(),
         };
         recorded.into_iter().map(answer).collect()
@@ -91,8 +92,9 @@ impl Answer {
 }
 
 impl Hook {
-    /// Calls of an address out of a file: `[{"body": …, "tells": […]}]`. A body that is a text stands for its bytes, any other
-    /// for itself; `@REFERENCE@` is the [`reference`].
+    /// Calls of an address out of a file: `[{"body": …, "tells": […]}]`, or for a `GET` `[{"query": "…", "tells": […]}]`, with
+    /// parameters that stand behind those of the address. A body that is a text stands for its bytes, any other for itself;
+    /// `@REFERENCE@` is the [`reference`].
     ///
     /// # Panics
     /// When the file is not so.
@@ -101,15 +103,31 @@ impl Hook {
         let file = file.replace("@REFERENCE@", &reference().to_string());
         let recorded: Vec<Value> = serde_json::from_str(&file).expect("a list");
         let hook = |recorded: Value| Self {
-            url: url.into(),
-            body: match &recorded["body"] {
-                Value::String(text) => text.clone().into_bytes(),
-                body => body.to_string().into_bytes(),
+            url: match recorded["query"].as_str() {
+                Some(query) => with_query(url, query),
+                None => url.into(),
+            },
+            body: match recorded.get("body") {
+                Some(body) => bytes_of(body),
+                None => Vec::new(),
             },
             tells: serde_json::from_value(recorded["tells"].clone()).expect("words"),
         };
         recorded.into_iter().map(hook).collect()
     }
+}
+
+fn bytes_of(body: &Value) -> Vec<u8> {
+    match body {
+        Value::String(text) => text.clone().into_bytes(),
+        body => body.to_string().into_bytes(),
+    }
+}
+
+/// An address with more parameters behind it.
+fn with_query(url: &str, query: &str) -> String {
+    let border = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{border}{query}")
 }
 
 /// An outcome in words: `accepted`, `unclear`, or a failure's class and code, such as `next_route 131026`.
@@ -221,6 +239,15 @@ pub fn call(url: &str, headers: &[(&'static str, &[u8])], body: impl Into<Bytes>
     }
 }
 
+/// As a vendor makes a call that is recorded so: by `GET` where there is no body.
+fn vendor_call(url: &str, headers: &[(&'static str, &[u8])], body: impl Into<Bytes>) -> InboundHook {
+    let mut hook = call(url, headers, body);
+    if hook.body.is_empty() {
+        hook.method = Method::GET;
+    }
+    hook
+}
+
 /// A provider whose hooks are not proven by one header alone. The laws know one header; `carry` makes of it what the vendor
 /// sends: further headers beside it, or a secret in the address in its place.
 pub struct Carried<P> {
@@ -270,8 +297,7 @@ pub fn header_to_query(mut hook: InboundHook, header: &'static str, parameter: &
     let values: Vec<HeaderValue> = hook.headers.get_all(header).iter().cloned().collect();
     for value in values {
         let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        let border = if hook.url.contains('?') { '&' } else { '?' };
-        hook.url = format!("{}{border}{parameter}={value}", hook.url);
+        hook.url = with_query(&hook.url, &format!("{parameter}={value}"));
     }
     hook.headers.remove(header);
     hook
@@ -280,7 +306,7 @@ pub fn header_to_query(mut hook: InboundHook, header: &'static str, parameter: &
 impl Subject {
     fn signed(&self, url: &str, body: &[u8]) -> InboundHook {
         let signature = (self.sign)(url, body);
-        call(url, &[(self.signature, signature.as_bytes())], body.to_vec())
+        vendor_call(url, &[(self.signature, signature.as_bytes())], body.to_vec())
     }
 
     fn receipts(&self, hook: &Hook) -> Result<Vec<Receipt>, HookError> {
@@ -364,14 +390,14 @@ pub fn a_repeated_hook_is_the_same_fact(subject: &Subject) {
     for hook in &subject.hooks {
         let receipts = subject
             .receipts(hook)
-            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&hook.body)));
+            .unwrap_or_else(|e| panic!("{e}: {} {}", hook.url, String::from_utf8_lossy(&hook.body)));
         assert_eq!(receipts.iter().map(|r| told(&r.kind)).collect::<Vec<_>>(), hook.tells);
         assert_eq!(subject.receipts(hook), Ok(receipts));
     }
 }
 
 /// A hook without a signature, with two, with one of another body, address or key, or with one byte changed anywhere in
-/// body or signature, tells nothing.
+/// body or signature, or in the parameters of the address where these tell it, tells nothing.
 pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
     a_hook_without_its_secret_is_refused(subject);
     for Hook { url, body, .. } in &subject.hooks {
@@ -381,14 +407,14 @@ pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
         let other = (subject.sign)(url, b"{}").into_bytes();
         refused(
             subject,
-            &call(url, &[(subject.signature, &other)], body.clone()),
+            &vendor_call(url, &[(subject.signature, &other)], body.clone()),
             "the signature of another body",
         );
         for at in 0..body.len() {
             for bit in [0x01, 0x04, 0x20, 0x80] {
                 let mut flipped = body.clone();
                 flipped[at] ^= bit;
-                let hook = call(url, &[(subject.signature, &signature)], flipped);
+                let hook = vendor_call(url, &[(subject.signature, &signature)], flipped);
                 let receipts = subject.provider.heard(&hook, SENDER);
                 let passes = !subject.over_raw_bytes && receipts == facts;
                 assert!(
@@ -401,9 +427,31 @@ pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
             let longer = [body, extra].concat();
             let receipts = subject
                 .provider
-                .heard(&call(url, &[(subject.signature, &signature)], longer), SENDER);
+                .heard(&vendor_call(url, &[(subject.signature, &signature)], longer), SENDER);
             assert!(receipts == Err(HookError::Signature) || (!subject.over_raw_bytes && receipts == facts));
         }
+        if body.is_empty() {
+            a_tampered_address_is_refused(subject, url, &signature, &facts);
+        }
+    }
+}
+
+/// As for bodies, where the parameters of the address are what is told.
+fn a_tampered_address_is_refused(subject: &Subject, url: &str, signature: &[u8], facts: &Result<Heard, HookError>) {
+    let parameters = url.find('?').map_or(url.len(), |at| at + 1);
+    let flipped = (parameters..url.len()).flat_map(|at| {
+        [0x01, 0x04, 0x20].map(|bit| {
+            let mut bytes = url.as_bytes().to_vec();
+            bytes[at] ^= bit;
+            String::from_utf8(bytes).expect("the flipped bits leave ASCII in ASCII")
+        })
+    });
+    let longer = ["&", "&status=x", "&ref=", "%20"].map(|extra| format!("{url}{extra}"));
+    for tampered in flipped.chain(longer) {
+        let hook = vendor_call(&tampered, &[(subject.signature, signature)], "");
+        let receipts = subject.provider.heard(&hook, SENDER);
+        let passes = !subject.over_raw_bytes && receipts == *facts;
+        assert!(receipts == Err(HookError::Signature) || passes, "{tampered}: {receipts:?}");
     }
 }
 
@@ -412,17 +460,17 @@ pub fn a_tampered_or_unsigned_hook_is_refused(subject: &Subject) {
 pub fn a_hook_without_its_secret_is_refused(subject: &Subject) {
     for Hook { url, body, .. } in &subject.hooks {
         let proof = (subject.sign)(url, body).into_bytes();
-        refused(subject, &call(url, &[], body.clone()), "no signature");
+        refused(subject, &vendor_call(url, &[], body.clone()), "no signature");
         refused(
             subject,
-            &call(url, &[(subject.signature, b"")], body.clone()),
+            &vendor_call(url, &[(subject.signature, b"")], body.clone()),
             "an empty signature",
         );
         let twice: [(&str, &[u8]); 2] = [(subject.signature, &proof); 2];
-        refused(subject, &call(url, &twice, body.clone()), "two signatures");
+        refused(subject, &vendor_call(url, &twice, body.clone()), "two signatures");
         refused(
             subject,
-            &call(url, &[(subject.signature, &proof[..proof.len() - 1])], body.clone()),
+            &vendor_call(url, &[(subject.signature, &proof[..proof.len() - 1])], body.clone()),
             "a shortened signature",
         );
         for at in 0..proof.len() {
@@ -433,7 +481,7 @@ pub fn a_hook_without_its_secret_is_refused(subject: &Subject) {
                 if HeaderValue::from_bytes(&flipped).is_ok() {
                     refused(
                         subject,
-                        &call(url, &[(subject.signature, &flipped)], body.clone()),
+                        &vendor_call(url, &[(subject.signature, &flipped)], body.clone()),
                         "a flipped bit in the signature",
                     );
                 }
@@ -462,19 +510,33 @@ pub fn a_foreign_hook_is_refused(subject: &Subject) {
 
 /// Any bytes, signed or not, are read or refused without a panic; unsigned ones are refused for that.
 pub fn any_hook_is_read_or_refused(subject: &Subject) {
-    let recorded: Vec<Vec<u8>> = subject.hooks.iter().map(|h| h.body.clone()).collect();
-    let url = subject.hooks[0].url.clone();
+    let by_get = subject.hooks[0].body.is_empty();
+    let recorded: Vec<Vec<u8>> = subject
+        .hooks
+        .iter()
+        .map(|hook| match hook.url.split_once('?') {
+            Some((_, query)) if by_get => query.as_bytes().to_vec(),
+            Some(_) | None => hook.body.clone(),
+        })
+        .collect();
+    let recorded_url = &subject.hooks[0].url;
     runner(HOOKS_TRIED)
         .run(
             &(any_body(recorded), proptest::collection::vec(32u8..127, 0..80)),
-            |(body, header)| {
+            |(bytes, header)| {
+                let (url, body) = if by_get {
+                    let address = recorded_url.split_once('?').map_or(&**recorded_url, |(address, _)| address);
+                    (with_query(address, &String::from_utf8_lossy(&bytes)), Vec::new())
+                } else {
+                    (recorded_url.clone(), bytes)
+                };
                 // Whatever is told by a rightly signed body is told again.
                 let signed = subject.signed(&url, &body);
                 prop_assert_eq!(
                     subject.provider.heard(&signed, SENDER),
                     subject.provider.heard(&signed, SENDER)
                 );
-                let unsigned = call(&url, &[(subject.signature, &header)], body);
+                let unsigned = vendor_call(&url, &[(subject.signature, &header)], body);
                 prop_assert_eq!(subject.provider.heard(&unsigned, SENDER), Err(HookError::Signature));
                 let mut hook = signed;
                 hook.method = Method::GET;
@@ -489,12 +551,19 @@ pub fn any_hook_is_read_or_refused(subject: &Subject) {
 pub fn nothing_shows_a_secret_a_number_or_a_code(subject: &Subject) {
     let message = code_message("en");
     let request = subject.provider.request(&message);
-    let body = String::from_utf8_lossy(&request.body).into_owned();
+    let said = String::from_utf8_lossy(&request.body).into_owned() + &request.url;
     assert!(
-        body.contains(CODE) && body.contains(&NUMBER[1..]),
-        "what is looked for is there to be shown: {body}"
+        said.contains(CODE) && said.contains(&NUMBER[1..]),
+        "what is looked for is there to be shown: {said}"
     );
-    assert!(!request.url.contains(CODE) && !request.url.contains(&NUMBER[1..]) && !request.url.contains(SECRET));
+    // An address is shown more easily than a body: it holds them only where there is no body.
+    assert!(
+        request.body.is_empty()
+            || [CODE, &NUMBER[1..], SECRET]
+                .iter()
+                .all(|canary| !request.url.contains(canary)),
+        "the address tells what the body should"
+    );
     // A credential in base 64 is no text that could be looked for: its header must know that it is one.
     let authorizations = request.headers.get_all(http::header::AUTHORIZATION);
     assert!(
@@ -512,7 +581,7 @@ pub fn nothing_shows_a_secret_a_number_or_a_code(subject: &Subject) {
         }
         for hook in &subject.hooks {
             let body = String::from_utf8_lossy(&hook.body).replace("ECHO", echo).into_bytes();
-            let hook = subject.signed(&hook.url, &body);
+            let hook = subject.signed(&hook.url.replace("ECHO", echo), &body);
             shown += &format!("{hook:?} {:?}", subject.provider.heard(&hook, SENDER));
         }
     }

@@ -29,6 +29,7 @@ pub static MANIFEST: Manifest = Manifest {
     id: "twilio",
     channels: &[Channel::Sms],
     receipts: true,
+    receipts_by_get: false,
     sources: &[
         page("https://github.com/twilio/twilio-oai/blob/main/spec/json/twilio_api_v2010.json"),
         page("https://www.twilio.com/docs/messaging/api/message-resource"),

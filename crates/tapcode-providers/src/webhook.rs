@@ -31,6 +31,7 @@ pub static MANIFEST: Manifest = Manifest {
     id: "webhook",
     channels: &[Channel::Sms],
     receipts: true,
+    receipts_by_get: true,
     sources: &[Source {
         url: "https://www.rfc-editor.org/rfc/rfc9110.html#section-15",
         read: "2026-11-27",

@@ -34,6 +34,7 @@ pub static MANIFEST: Manifest = Manifest {
     id: "whatsapp_cloud",
     channels: &[Channel::Whatsapp],
     receipts: true,
+    receipts_by_get: false,
     sources: &[
         page(
             "https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/authentication-templates/copy-code-button-authentication-templates",

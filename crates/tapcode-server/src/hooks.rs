@@ -15,7 +15,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tapcode_core::plan::Channel;
-use tapcode_engine::contract::provider::{HookError, InboundHook};
+use tapcode_engine::contract::provider::{HookError, InboundHook, Manifest};
 use tapcode_engine::receive::ReceiveError;
 use tapcode_engine::service::{Provider, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -111,7 +111,7 @@ async fn answer(app: &App, sender: &Sender, large: &Large, request: Request) -> 
         headers: head.headers,
         body,
     };
-    if hook.method != Method::POST {
+    if !tells(provider.manifest(), &hook.method) {
         let challenge = provider.handshake(&hook).map_err(Refused::Hook)?;
         let plain = [
             (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
@@ -120,10 +120,12 @@ async fn answer(app: &App, sender: &Sender, large: &Large, request: Request) -> 
         return Ok((plain, challenge).into_response());
     }
     match app.engine.hook(sender, &hook).await {
-        // Meta wants 200 and reads no body; Twilio reads a body as instructions, so there is none.
-        Ok(_) => Ok(match sender.channel {
-            Channel::Whatsapp => StatusCode::OK.into_response(),
-            Channel::Sms => StatusCode::NO_CONTENT.into_response(),
+        // Meta wants 200 and reads no body; Twilio reads a body as instructions, so there is none. Kannel takes 200 and 202
+        // for an answer and comes again after any other (`url_result_thread` in <https://github.com/pruiz/kannel>,
+        // `gw/smsbox.c`, read 2026-11-27).
+        Ok(_) => Ok(match (sender.channel, &hook.method) {
+            (Channel::Sms, &Method::POST) => StatusCode::NO_CONTENT.into_response(),
+            (Channel::Sms | Channel::Whatsapp, _) => StatusCode::OK.into_response(),
         }),
         Err(ReceiveError::Refused(error)) => Err(Refused::Hook(error)),
         Err(ReceiveError::NoHooks) => Err(Refused::Unknown),
@@ -135,6 +137,12 @@ async fn answer(app: &App, sender: &Sender, large: &Large, request: Request) -> 
             Err(Refused::Unavailable)
         }
     }
+}
+
+/// Whether a call tells something. Any other is a handshake, and be it by `HEAD`: what follows addresses to look at them
+/// tells nothing.
+fn tells(manifest: &Manifest, method: &Method) -> bool {
+    *method == Method::POST || (*method == Method::GET && manifest.receipts_by_get)
 }
 
 impl Large {

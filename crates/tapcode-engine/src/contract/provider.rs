@@ -43,6 +43,8 @@ pub struct Manifest {
     pub channels: &'static [Channel],
     /// Whether delivery receipts come by hook.
     pub receipts: bool,
+    /// Whether they may come by `GET`, with what they tell in the address. Elsewhere a `GET` is a handshake.
+    pub receipts_by_get: bool,
     /// Where its facts were read.
     pub sources: &'static [Source],
 }
@@ -303,7 +305,8 @@ pub trait HttpProvider: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// The answer to a subscription handshake (a `GET` with a challenge), for providers that have one.
+    /// The answer to a subscription handshake (a `GET` with a challenge), for providers that have one. Never asked where
+    /// [`Manifest::receipts_by_get`] says that a `GET` is a receipt.
     ///
     /// # Errors
     /// [`HookError::Handshake`] for a wrong token, and for every provider without a handshake.

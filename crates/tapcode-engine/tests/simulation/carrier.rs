@@ -82,12 +82,14 @@ static WHATSAPP: Manifest = Manifest {
     id: "sim_whatsapp",
     channels: &[Channel::Whatsapp],
     receipts: true,
+    receipts_by_get: false,
     sources: &[],
 };
 static SMS: Manifest = Manifest {
     id: "sim_sms",
     channels: &[Channel::Sms],
     receipts: true,
+    receipts_by_get: false,
     sources: &[],
 };
 

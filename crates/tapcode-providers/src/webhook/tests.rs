@@ -4,7 +4,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::*;
-use crate::suite::{Answer, CODE, Hook, NUMBER, SECRET, Subject, answer, call, code_message, meaning, message, reference};
+use crate::suite::{
+    Answer, CODE, Carried, Hook, NUMBER, SECRET, Subject, answer, call, code_message, header_to_query, meaning, message,
+    reference,
+};
 
 const CALLBACK: &str = "https://otp.example.com/hooks/sms/42";
 
@@ -124,6 +127,48 @@ fn subject() -> Subject {
 }
 
 crate::provider_suite!(subject());
+
+/// Receipts of whoever knows the address, told in its parameters.
+mod by_get {
+    use super::*;
+
+    fn by_get() -> Subject {
+        let config = WebhookConfig {
+            receipts: Some((
+                CALLBACK.into(),
+                rules(Format::Form),
+                Proof::Address(Secret::new(format!("{SECRET}-address"))),
+            )),
+            ..config()
+        };
+        let hook = |query: &str, tells: &[&str]| Hook {
+            url: format!("{CALLBACK}?ref={}&{query}", reference()),
+            body: Vec::new(),
+            tells: words(tells),
+        };
+        Subject {
+            provider: Box::new(Carried {
+                provider: Webhook::new(config).unwrap(),
+                carry: |hook| header_to_query(hook, "x-key", "key"),
+            }),
+            hooks: vec![
+                hook("id=m-1&account=acme&status=sent", &["sent"]),
+                hook("id=17&account=acme&status=ok+delivered", &["delivered"]),
+                hook(
+                    "id=m-1&account=acme&status=expired&reason=ECHO+is%20off",
+                    &["next_route expired"],
+                ),
+                hook("id=m-1&account=acme&status=thinking", &[]),
+            ],
+            foreign: vec![hook("id=m-1&account=other&status=sent", &[]), hook("id=m-1&status=sent", &[])],
+            signature: "x-key",
+            sign: |_, _| format!("{SECRET}-address"),
+            ..subject()
+        }
+    }
+
+    crate::provider_suite!(secret: by_get());
+}
 
 #[test]
 fn the_request_is_the_template_with_every_value_in_its_place() {
