@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use crate::id::EventId;
+use crate::id::{EndpointId, EventId};
 use crate::recipient::{Mode, ServiceName};
 use crate::time::Timestamp;
 use crate::verification::Sealed;
@@ -246,6 +246,23 @@ pub enum EndpointDecision {
     Disabled(WhyDisabled),
     /// An announcement is not tried again.
     GivenUp(EventId),
+}
+
+/// A line of the log about an endpoint: it was disabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointEntry {
+    /// Its own id.
+    pub id: EventId,
+    /// When.
+    pub at: Timestamp,
+    /// Which endpoint.
+    pub endpoint: EndpointId,
+    /// Whose announcements it was told.
+    pub service: ServiceName,
+    /// Of live or of test keys.
+    pub mode: Mode,
+    /// Why.
+    pub why: WhyDisabled,
 }
 
 /// What is to be told now.
