@@ -4,6 +4,10 @@ use http::StatusCode;
 use serde_json::Value;
 use tapcode_core::delivery::{Failure, FailureClass, SendOutcome};
 
+/// The name of messages that the provider has none for: our reference in the address of the callback leads to them, and this
+/// one is never asked for.
+pub(crate) const UNNAMED: &str = "unnamed";
+
 /// Nobody can say whether a message went out.
 pub(crate) fn unclear(detail: &str) -> SendOutcome {
     SendOutcome::Unclear { detail: detail.into() }

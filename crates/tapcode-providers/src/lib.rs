@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod config_error;
+pub mod kannel;
 pub mod registry;
 pub mod sandbox;
 pub mod secret;

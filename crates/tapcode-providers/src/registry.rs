@@ -2,10 +2,11 @@
 
 use tapcode_engine::contract::provider::Manifest;
 
-use crate::{sandbox, sinch, twilio, webhook, whatsapp_cloud};
+use crate::{kannel, sandbox, sinch, twilio, webhook, whatsapp_cloud};
 
 /// All of them, by id.
 static ALL: &[&Manifest] = &[
+    &kannel::MANIFEST,
     &sandbox::MANIFEST,
     &sinch::MANIFEST,
     &twilio::MANIFEST,

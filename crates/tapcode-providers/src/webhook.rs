@@ -19,7 +19,7 @@ use tapcode_engine::contract::provider::{
     Source,
 };
 
-use crate::answer::unclear;
+use crate::answer::{UNNAMED, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::secret::Secret;
 use crate::vendor_text::for_people;
@@ -352,8 +352,7 @@ impl HttpProvider for Webhook {
         }
         let id = match &rules.id {
             None if rules.status.is_none() => return unclear("success was answered, and no rule says how to be sure of it"),
-            // The reference in the callback is its only name, and this one is never asked for.
-            None => Some("unnamed".to_owned()),
+            None => Some(UNNAMED.to_owned()),
             Some(pointer) => word(json.pointer(pointer)).filter(|id| !id.is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX),
         };
         match id {

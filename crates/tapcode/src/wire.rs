@@ -23,6 +23,7 @@ use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
+use tapcode_providers::kannel::{Kannel, KannelConfig};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_providers::secret::Secret;
 use tapcode_providers::sinch::{Sinch, SinchConfig};
@@ -299,6 +300,18 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     }),
                     from,
                     callback_url: Some(format!("{public_url}/hooks/sms/{}", number.id)),
+                });
+                let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
+                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+            }
+            SmsProvider::Kannel(kannel) => {
+                let provider = Kannel::new(KannelConfig {
+                    send_url: kannel.send_url.clone(),
+                    username: kannel.username.clone(),
+                    password: secret(&kannel.password),
+                    from: number.number.clone(),
+                    callback_url: format!("{public_url}/hooks/sms/{}", number.id),
+                    callback_secret: secret(&kannel.callback_secret),
                 });
                 let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
                 Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))

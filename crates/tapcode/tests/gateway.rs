@@ -188,3 +188,37 @@ receipt_secret = "secret-in-the-address"
     ];
     a_receipt_by_get_is_believed(&server, &key, &path, &told, "secret-in-the-address", &hidden).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kannel_is_told_everything_in_its_address_and_believed_for_knowing_ours() {
+    let (url, mut received) = gateway_by_get().await;
+    let home = Home::with(&format!(
+        r#"
+[[services]]
+name = "demo"
+brand = "Demo"
+workflow = [ {{channel = "sms", sender = 46}} ]
+
+[[numbers]]
+id = 46
+provider = "kannel"
+number = "Demo"
+send_url = "{url}"
+username = "user-of-kannel"
+password = "pass-of-kannel"
+callback_secret = "secret-in-the-address"
+"#
+    ));
+    let server = home.serve_with(|command| {
+        command.env("TAPCODE__LOG__LEVEL", "trace");
+    });
+    let key = home.key("demo");
+    let path = begin(&server, &key).await;
+    let sent = next(&mut received).await;
+    let told = |name: &str| sent[name].as_str();
+    assert_eq!((told("to"), told("from"), told("coding")), ("+31611398058", "Demo", "0"));
+    assert_eq!((told("username"), told("password")), ("user-of-kannel", "pass-of-kannel"));
+    let delivered = told("dlr-url").replace("%d", "1");
+    let hidden = ["pass-of-kannel", "secret-in-the-address", &told("text")[..6], "31611398058"];
+    a_receipt_by_get_is_believed(&server, &key, &path, &delivered, "secret-in-the-address", &hidden).await;
+}

@@ -312,7 +312,7 @@ pub struct WhatsappCloud {
 pub struct SmsNumber {
     /// How workflows and callers name it; unique among the numbers.
     pub id: u32,
-    /// What the phone shows: E.164, a short code, or letters. `None` where a messaging service chooses.
+    /// What the phone shows: E.164, a short code, or letters. `None` where a messaging service or a gateway chooses.
     pub number: Option<String>,
     /// Whose API carries it.
     pub provider: SmsProvider,
@@ -327,6 +327,8 @@ pub enum SmsProvider {
     Sandbox,
     /// Twilio's Messages API.
     Twilio(Twilio),
+    /// A Kannel, or a gateway that speaks as it does.
+    Kannel(Kannel),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
@@ -340,10 +342,24 @@ impl SmsNumber {
         match self.provider {
             SmsProvider::Sandbox => senders::SANDBOX,
             SmsProvider::Twilio(_) => senders::TWILIO,
+            SmsProvider::Kannel(_) => senders::KANNEL,
             SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
     }
+}
+
+/// A user of a Kannel.
+#[derive(Clone, Debug)]
+pub struct Kannel {
+    /// Where it takes messages.
+    pub send_url: String,
+    /// The user.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+    /// What stands in the address that it is told to call.
+    pub callback_secret: Secret,
 }
 
 /// A sender of a service plan at Sinch.

@@ -9,7 +9,9 @@ use tapcode_providers::webhook::{AnswerRules, Body, Format, Proof, ReceiptRules,
 use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
-use super::{Secret, Sinch, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider};
+use super::{
+    Kannel, Secret, Sinch, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
+};
 
 /// The simulated phones.
 pub(super) const SANDBOX: &str = "sandbox";
@@ -18,6 +20,8 @@ pub(super) const TWILIO: &str = "twilio";
 /// Meta's WhatsApp Cloud API.
 pub(super) const WHATSAPP_CLOUD: &str = "whatsapp_cloud";
 
+/// A Kannel, or a gateway that speaks as it does.
+pub(super) const KANNEL: &str = "kannel";
 /// Sinch's SMS REST API.
 pub(super) const SINCH: &str = "sinch";
 /// Any HTTP gateway.
@@ -56,6 +60,14 @@ const TWILIO_KEYS: [&str; 8] = [
     "messaging_service_sid",
 ];
 
+const KANNEL_KEYS: [&str; 6] = [
+    "send_url",
+    "username",
+    "password",
+    "password_file",
+    "callback_secret",
+    "callback_secret_file",
+];
 const SINCH_KEYS: [&str; 8] = [
     "base_url",
     "service_plan_id",
@@ -93,7 +105,7 @@ const WEBHOOK_KEYS: [&str; 25] = [
     "receipt_signature_prefix",
     "receipt_signature_base64",
 ];
-const ALL_SMS_KEYS: [&[&str]; 3] = [&TWILIO_KEYS, &SINCH_KEYS, &WEBHOOK_KEYS];
+const ALL_SMS_KEYS: [&[&str]; 4] = [&TWILIO_KEYS, &KANNEL_KEYS, &SINCH_KEYS, &WEBHOOK_KEYS];
 /// What a gateway's receipts go to while the configuration is judged; the server knows where it is only when it listens.
 const CALLBACK_TO_COME: &str = "https://callback.invalid";
 
@@ -382,7 +394,13 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
 }
 
 fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<SmsNumber> {
-    let providers = [(SINCH, SINCH), (TWILIO, TWILIO), (WEBHOOK, WEBHOOK), (SANDBOX, SANDBOX)];
+    let providers = [
+        (KANNEL, KANNEL),
+        (SINCH, SINCH),
+        (TWILIO, TWILIO),
+        (WEBHOOK, WEBHOOK),
+        (SANDBOX, SANDBOX),
+    ];
     let (id, provider) = head(reading, &mut table, Channel::Sms, &providers, senders, seen);
     let (number_at, number_given) = (table.at("number"), table.has("number"));
     let number = match table.text("number") {
@@ -397,12 +415,16 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
             }
         }
     };
-    let is_gateway = provider == Some(WEBHOOK);
+    let is_gateway = matches!(provider, Some(KANNEL | WEBHOOK));
     let dedicated_to_otp = table.word("dedicated_to", &[("otp", true)]).unwrap_or(false);
     let provider = match provider {
         Some(TWILIO) => {
             unused_but(&mut table, &TWILIO_KEYS, "the provider is twilio");
             twilio(reading, &mut table).map(SmsProvider::Twilio)
+        }
+        Some(KANNEL) => {
+            unused_but(&mut table, &KANNEL_KEYS, "the provider is kannel");
+            kannel(reading, &mut table).map(SmsProvider::Kannel)
         }
         Some(SINCH) => {
             unused_but(&mut table, &SINCH_KEYS, "the provider is sinch");
@@ -431,7 +453,7 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         (Given::As(number, _), _) => Some(Some(number)),
         (Given::Wrong, _) => None,
         (Given::Not, Some(SmsProvider::Twilio(twilio))) if twilio.messaging_service_sid.is_some() => Some(None),
-        // The gateway knows whom its messages are from, unless a template says it.
+        // The gateway knows whom its messages are from, unless a template or `number` says it.
         (Given::Not, _) if is_gateway => Some(None),
         (Given::Not, _) => {
             table.problem(
@@ -459,6 +481,25 @@ fn unused_but(table: &mut Table<'_>, own: &[&str], why: &str) {
     }
 }
 
+fn kannel(reading: &Reading, table: &mut Table<'_>) -> Option<Kannel> {
+    const EXAMPLE: &str = "http://127.0.0.1:13013/cgi-bin/sendsms";
+    let send_url = table
+        .needed_text(
+            "send_url",
+            &format!("write where the gateway takes messages, such as \"{EXAMPLE}\""),
+        )
+        .and_then(|(text, at)| address(reading, &text, &at, EXAMPLE));
+    let username = table.needed_text("username", "write the name of a sendsms-user of the gateway's");
+    let password = table.needed_secret("password");
+    let callback_secret = callback_secret(reading, table, false, "");
+    Some(Kannel {
+        send_url: send_url?,
+        username: username?.0,
+        password: password?,
+        callback_secret: optional(callback_secret)?,
+    })
+}
+
 fn sinch(reading: &Reading, table: &mut Table<'_>) -> Option<Sinch> {
     let base_url = base_url(reading, table, "https://eu.sms.api.sinch.com");
     let plan = "write the service plan's id from Sinch's dashboard";
@@ -468,34 +509,38 @@ fn sinch(reading: &Reading, table: &mut Table<'_>) -> Option<Sinch> {
     });
     let api_token = table.needed_secret("api_token");
     let signing_secret = table.secret("signing_secret");
-    let secret_at = table.at("callback_secret");
-    let callback_secret = match (table.secret("callback_secret"), &signing_secret) {
-        (Given::As(secret, at), _) => {
-            let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-            if !(16..=128).contains(&secret.expose().len()) || !secret.expose().bytes().all(plain) {
-                reading.problem(
-                    &at,
-                    "is no secret that an address carries as it is",
-                    "write 16 to 128 letters, digits, hyphens or underscores",
-                );
-            }
-            Some(secret)
-        }
-        (Given::Not, Given::Not) => {
-            let instead =
-                "write 16 to 128 letters, digits, hyphens or underscores of your own, or signing_secret where Sinch signs";
-            reading.problem(&secret_at, "is missing, so that no report could be believed", instead);
-            return None;
-        }
-        (Given::Not | Given::Wrong, _) => None,
-    };
+    let is_signed = !matches!(signing_secret, Given::Not);
+    let callback_secret = callback_secret(reading, table, is_signed, ", or signing_secret where Sinch signs");
     Some(Sinch {
         base_url: base_url?,
         service_plan_id: service_plan_id?,
         api_token: api_token?,
         signing_secret: optional(signing_secret),
-        callback_secret,
+        callback_secret: unless_wrong(callback_secret)?,
     })
+}
+
+/// A secret of ours in the address that a vendor is told to call. It is needed unless reports are proven otherwise; `or` says
+/// how else they could be.
+fn callback_secret(reading: &Reading, table: &mut Table<'_>, proven_otherwise: bool, or: &str) -> Given<Secret> {
+    const PLAIN: &str = "write 16 to 128 letters, digits, hyphens or underscores";
+    let missing_at = table.at("callback_secret");
+    match table.secret("callback_secret") {
+        Given::As(secret, at) => {
+            let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+            if (16..=128).contains(&secret.expose().len()) && secret.expose().bytes().all(plain) {
+                return Given::As(secret, at);
+            }
+            reading.problem(&at, "is no secret that an address carries as it is", PLAIN);
+            Given::Wrong
+        }
+        Given::Not if !proven_otherwise => {
+            let instead = format!("{PLAIN} of your own{or}");
+            reading.problem(&missing_at, "is missing, so that no report could be believed", instead);
+            Given::Wrong
+        }
+        given => given,
+    }
 }
 
 fn twilio(reading: &Reading, table: &mut Table<'_>) -> Option<Twilio> {
@@ -648,6 +693,15 @@ fn optional<T>(given: Given<T>) -> Option<T> {
     match given {
         Given::As(value, _) => Some(value),
         Given::Not | Given::Wrong => None,
+    }
+}
+
+/// `None` for what is wrong, which has been told.
+fn unless_wrong<T>(given: Given<T>) -> Option<Option<T>> {
+    match given {
+        Given::As(value, _) => Some(Some(value)),
+        Given::Not => Some(None),
+        Given::Wrong => None,
     }
 }
 

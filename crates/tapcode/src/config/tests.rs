@@ -246,7 +246,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 4));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 5));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -271,7 +271,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 12);
+    assert_eq!(alternatives, 14);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -560,6 +560,46 @@ fn a_report_of_sinchs_that_nothing_proves_is_not_configured() {
         &sinch("signing_secret = \"0123456789abcdef\"\naccount_sid = \"AC\"\n"),
         "numbers[1].account_sid",
         "the provider is sinch",
+    );
+}
+
+#[test]
+fn a_kannel_is_told_everything_that_is_missing_at_once() {
+    let kannel = |more: &str| format!("{REAL}\n[[numbers]]\nid = 79\nprovider = \"kannel\"\n{more}");
+    let whole = "send_url = \"http://127.0.0.1:13013/cgi-bin/sendsms\"\nusername = \"tapcode\"\npassword = \"canary-of-kannel\"\n\
+                 callback_secret = \"0123456789abcdef\"\n";
+    let (config, warnings) = valid(&kannel(whole), &[], Purpose::Serve);
+    let last = config.numbers.last().unwrap();
+    assert!(matches!(last.provider, SmsProvider::Kannel(_)) && last.number.is_none());
+    assert!(!format!("{config:?}").contains("canary-of-kannel"));
+    assert_eq!(warnings.len(), 0, "{warnings:?}");
+    let problems = read_text(&kannel(""), &[], Purpose::Serve).unwrap_err().problems;
+    let paths: Vec<&str> = problems.iter().map(|problem| &*problem.path).collect();
+    assert_eq!(
+        paths,
+        [
+            "numbers[1].send_url",
+            "numbers[1].username",
+            "numbers[1].password",
+            "numbers[1].callback_secret"
+        ]
+    );
+    one_problem(
+        &kannel(&whole.replace("0123456789abcdef", "short")),
+        "numbers[1].callback_secret",
+        "is no secret that an address carries",
+        "16 to 128",
+    );
+    one_problem(
+        &kannel(&whole.replace("cgi-bin/sendsms", "cgi-bin/sendsms?user=x")),
+        "numbers[1].send_url",
+        "has a ? or # in it",
+        "sendsms",
+    );
+    one_warning(
+        &kannel(&whole.replace("http://127.0.0.1", "http://sms.example.com")),
+        "numbers[1].send_url",
+        "plain http",
     );
 }
 
@@ -1062,13 +1102,13 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         &with("[[numbers]]", "provider", "provider = \"vonage\""),
         "numbers[0].provider",
         "this build does not have",
-        "sinch, twilio, webhook, sandbox",
+        "kannel, sinch, twilio, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"sinch\", \"twilio\", \"webhook\" or \"sandbox\"",
+        "\"kannel\", \"sinch\", \"twilio\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
