@@ -222,6 +222,8 @@ pub enum EndpointInput {
         /// From which place on, and up to which, every line is among them or concerns somebody else. Where the endpoint stands
         /// at another place by now, somebody has asked for a replay, and it stays there.
         lines: Option<(u64, u64)>,
+        /// Announcements that waited and whose lines of the log are gone.
+        vanished: Vec<EventId>,
     },
     /// Whatever is behind this place in the log is told again.
     Replay {
@@ -339,7 +341,8 @@ pub fn step(mut endpoint: Endpoint, input: &EndpointInput, now: Timestamp) -> (E
                 endpoint.lease = Some((*holder, now.plus_millis(LEASE_MS)));
             }
         }
-        EndpointInput::Tried { tried, lines } => {
+        EndpointInput::Tried { tried, lines, vanished } => {
+            endpoint.retries.retain(|retry| !vanished.contains(&retry.event));
             if let Some((from, to)) = lines
                 && endpoint.after == *from
             {

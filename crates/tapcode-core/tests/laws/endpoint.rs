@@ -81,6 +81,7 @@ fn tell(
     let input = EndpointInput::Tried {
         tried,
         lines: Some((endpoint.after, to)),
+        vanished: Vec::new(),
     };
     let (next, decisions) = step(endpoint.clone(), &input, now);
     *endpoint = next;
@@ -253,6 +254,7 @@ fn a_replay_that_meets_tries_under_way_is_not_lost() {
     let under_way = EndpointInput::Tried {
         tried: vec![tried(11, TAKEN)],
         lines: Some((10, 11)),
+        vanished: Vec::new(),
     };
     let (endpoint, _) = step(endpoint, &EndpointInput::Replay { after: 4 }, START);
     let (endpoint, _) = step(endpoint, &under_way, START);
@@ -295,6 +297,7 @@ fn a_few_failures_are_no_pause() {
         let input = EndpointInput::Tried {
             tried: vec![tried(u64::from(place) + 1, REFUSED)],
             lines: None,
+            vanished: Vec::new(),
         };
         endpoint = step(endpoint, &input, START).0;
     }
