@@ -38,8 +38,9 @@ pub const AT_ONCE_MAX: usize = 64;
 pub const TRIES_KEPT: usize = 100;
 /// Most secrets that sign at once: the newest one, and older ones while they are being replaced.
 pub const SECRETS_MAX: usize = 3;
-/// For how long a process that tells an endpoint keeps others from it. Milliseconds: longer than the slowest try.
-pub const LEASE_MS: u64 = 45_000;
+/// For how long a process that tells an endpoint keeps others from it. Milliseconds: longer than the slowest try, and as long as
+/// nobody is told anything after a process was killed.
+pub const LEASE_MS: u64 = 25_000;
 
 /// What signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,6 +216,11 @@ pub enum EndpointInput {
         /// Which.
         holder: u64,
     },
+    /// A process tells it no more.
+    Release {
+        /// Which.
+        holder: u64,
+    },
     /// Announcements were tried.
     Tried {
         /// Each of them once.
@@ -340,6 +346,9 @@ pub fn step(mut endpoint: Endpoint, input: &EndpointInput, now: Timestamp) -> (E
             if !endpoint.is_held_by_another(*holder, now) {
                 endpoint.lease = Some((*holder, now.plus_millis(LEASE_MS)));
             }
+        }
+        EndpointInput::Release { holder } => {
+            endpoint.lease = endpoint.lease.filter(|(other, _)| other != holder);
         }
         EndpointInput::Tried { tried, lines, vanished } => {
             endpoint.retries.retain(|retry| !vanished.contains(&retry.event));

@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use sha2::Sha256;
 use tapcode_core::endpoint::{
-    Endpoint, EndpointDecision, EndpointEntry, EndpointInput, EndpointSecret, LEASE_MS, Told, Tried, Unanswered, step,
+    Endpoint, EndpointDecision, EndpointEntry, EndpointInput, EndpointSecret, Told, Tried, Unanswered, step,
 };
 use tapcode_core::id::{EndpointId, EventId, Fresh};
 use tapcode_core::recipient::{Mode, ServiceName};
@@ -347,10 +347,21 @@ impl Engine {
         Err(StoreError::Conflict.into())
     }
 
+    /// Leaves the endpoints to others: this process is about to end.
+    pub(crate) async fn release_endpoints(&self) {
+        let holder = self.inner.process;
+        let Ok(all) = self.endpoints().await else { return };
+        for (id, endpoint) in all {
+            if endpoint.lease.is_some_and(|(of, _)| of == holder) {
+                // Otherwise it runs out by itself.
+                let _released = self.apply_endpoint(id, &EndpointInput::Release { holder }).await;
+            }
+        }
+    }
+
     /// Starts to tell announcements. Call once, beside [`Engine::start`].
     pub fn start_announcing(&self, announcer: Arc<dyn Announcer>) {
         let engine = self.clone();
-        let holder = u64::from_be_bytes(sixteen(&*self.inner.entropy)[..8].try_into().expect("half of sixteen bytes"));
         self.spawn(async move {
             let mut telling: HashMap<EndpointId, JoinHandle<()>> = HashMap::new();
             loop {
@@ -363,7 +374,6 @@ impl Engine {
                                     engine: engine.clone(),
                                     announcer: Arc::clone(&announcer),
                                     id,
-                                    holder,
                                 };
                                 let owner = engine.clone();
                                 engine
@@ -387,8 +397,6 @@ struct Teller {
     engine: Engine,
     announcer: Arc<dyn Announcer>,
     id: EndpointId,
-    /// This process.
-    holder: u64,
 }
 
 /// What is told together.
@@ -430,7 +438,8 @@ impl Teller {
             return Ok(None);
         };
         let (mut endpoint, now) = (found.value, engine.now());
-        if endpoint.is_held_by_another(self.holder, now) {
+        let process = engine.inner.process;
+        if endpoint.is_held_by_another(process, now) {
             return Ok(Some(LOOK_MS));
         }
         let from = if passed_over.0 == endpoint.after {
@@ -452,11 +461,11 @@ impl Teller {
         }
         let is_mine = endpoint
             .lease
-            .is_some_and(|(holder, until)| holder == self.holder && now.plus_millis(LEASE_MS / 2) < until);
+            .is_some_and(|(holder, until)| holder == process && now.plus_millis(TOLD_WITHIN_MS + LOOK_MS) < until);
         if !is_mine && !batch.announcements.is_empty() {
-            let lease = EndpointInput::Lease { holder: self.holder };
+            let lease = EndpointInput::Lease { holder: process };
             endpoint = engine.apply_endpoint(self.id, &lease).await?.value;
-            if endpoint.is_held_by_another(self.holder, now) {
+            if endpoint.is_held_by_another(process, now) {
                 return Ok(Some(LOOK_MS));
             }
         }

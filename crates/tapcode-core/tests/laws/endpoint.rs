@@ -288,6 +288,10 @@ fn one_process_tells_it_and_another_takes_over_when_that_one_is_gone() {
     assert!(still.is_held_by_another(2, START.plus_millis(LEASE_MS - 1)));
     let taken_over = lease(still, 2, START.plus_millis(LEASE_MS));
     assert!(taken_over.is_held_by_another(1, START.plus_millis(LEASE_MS)));
+    let release = |endpoint, holder| step(endpoint, &EndpointInput::Release { holder }, START).0;
+    let still = release(taken_over, 1);
+    assert!(still.lease.is_some(), "only who holds it");
+    assert!(release(still, 2).lease.is_none());
 }
 
 #[test]

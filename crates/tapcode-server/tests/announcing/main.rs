@@ -245,16 +245,18 @@ async fn of_two_processes_one_tells_and_when_it_is_gone_the_other_does() {
     let (stage, reader) = (Stage::set().await, Reader::start().await);
     let other = stage.another();
     stage.endpoint(&reader).await;
+    // Each looks at the log when it has written there itself.
     for n in 0..20 {
-        stage.something_happens(n).await;
+        stage.something_happens(2 * n).await;
+        other.something_happens(2 * n + 1).await;
     }
-    let heard = stage.told(&reader, 0, 20).await;
+    let heard = stage.told(&reader, 0, 40).await;
     assert_eq!(heard.len(), Reader::ids(&heard).len(), "each once");
+    // Whoever stops leaves it to the other one at once.
     stage.engine.stop().await;
-    stage.clock.leap(46_000);
-    stage.something_happens(20).await;
+    other.something_happens(40).await;
     reader.until(|all| Reader::ids(all).len() > heard.len()).await;
-    other.stop().await;
+    other.engine.stop().await;
 }
 
 #[tokio::test]

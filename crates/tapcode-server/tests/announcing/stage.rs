@@ -93,8 +93,17 @@ impl Stage {
     }
 
     /// Another process on the same store.
-    pub fn another(&self) -> Engine {
-        engine(&self.store, &self.clock, self.outside)
+    pub fn another(&self) -> Self {
+        let engine = engine(&self.store, &self.clock, self.outside);
+        Self {
+            router: router(&engine),
+            engine,
+            clock: Arc::clone(&self.clock),
+            store: Arc::clone(&self.store),
+            live: self.live.clone(),
+            admin: self.admin.clone(),
+            outside: self.outside,
+        }
     }
 
     pub async fn key(&self, service: Option<&str>, rights: &[Right]) -> String {
