@@ -439,7 +439,8 @@ impl Teller {
         };
         let (mut endpoint, now) = (found.value, engine.now());
         let process = engine.inner.process;
-        if endpoint.is_held_by_another(process, now) {
+        let is_shared = engine.inner.store.is_shared();
+        if is_shared && endpoint.is_held_by_another(process, now) {
             return Ok(Some(LOOK_MS));
         }
         let from = if passed_over.0 == endpoint.after {
@@ -462,7 +463,7 @@ impl Teller {
         let is_mine = endpoint
             .lease
             .is_some_and(|(holder, until)| holder == process && now.plus_millis(TOLD_WITHIN_MS + LOOK_MS) < until);
-        if !is_mine && !batch.announcements.is_empty() {
+        if is_shared && !is_mine && !batch.announcements.is_empty() {
             let lease = EndpointInput::Lease { holder: process };
             endpoint = engine.apply_endpoint(self.id, &lease).await?.value;
             if endpoint.is_held_by_another(process, now) {

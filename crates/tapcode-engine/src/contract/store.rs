@@ -389,6 +389,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Removes what is past keeping, at most `sweep.limit` rows; returns how many went. Less than the limit: nothing is left.
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError>;
 
+    /// Whether several servers may work on it at once: then each asks before it does what one of them is to do.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// Whether it can be written to right now.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -635,6 +635,11 @@ impl Store for SqliteStore {
         Ok(gone)
     }
 
+    /// One server per file.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.writer.write(Work::Ping).await.map(drop)
     }
