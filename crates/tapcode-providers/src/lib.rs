@@ -3,6 +3,7 @@
 
 pub mod config_error;
 pub mod kannel;
+pub mod messagebird;
 pub mod registry;
 pub mod sandbox;
 pub mod secret;
@@ -22,5 +23,6 @@ pub mod whatsapp_wording;
 
 mod address_secret;
 mod answer;
+mod jwt;
 mod signature;
 mod vendor_text;

@@ -24,6 +24,7 @@ use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
 use tapcode_providers::kannel::{Kannel, KannelConfig};
+use tapcode_providers::messagebird::{Messagebird, MessagebirdConfig};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_providers::secret::Secret;
 use tapcode_providers::sinch::{Sinch, SinchConfig};
@@ -312,6 +313,18 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     from: number.number.clone(),
                     callback_url: format!("{public_url}/hooks/sms/{}", number.id),
                     callback_secret: secret(&kannel.callback_secret),
+                });
+                let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
+                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+            }
+            SmsProvider::Messagebird(messagebird) => {
+                let provider = Messagebird::new(MessagebirdConfig {
+                    base_url: messagebird.base_url.clone(),
+                    access_key: secret(&messagebird.access_key),
+                    from: number.number.clone().unwrap_or_default(),
+                    callback_url: format!("{public_url}/hooks/sms/{}", number.id),
+                    signing_key: messagebird.signing_key.as_ref().map(secret),
+                    callback_secret: messagebird.callback_secret.as_ref().map(secret),
                 });
                 let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
                 Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))

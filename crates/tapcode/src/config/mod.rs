@@ -329,6 +329,8 @@ pub enum SmsProvider {
     Twilio(Twilio),
     /// A Kannel, or a gateway that speaks as it does.
     Kannel(Kannel),
+    /// MessageBird's SMS API.
+    Messagebird(Messagebird),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
@@ -343,6 +345,7 @@ impl SmsNumber {
             SmsProvider::Sandbox => senders::SANDBOX,
             SmsProvider::Twilio(_) => senders::TWILIO,
             SmsProvider::Kannel(_) => senders::KANNEL,
+            SmsProvider::Messagebird(_) => senders::MESSAGEBIRD,
             SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
@@ -360,6 +363,19 @@ pub struct Kannel {
     pub password: Secret,
     /// What stands in the address that it is told to call.
     pub callback_secret: Secret,
+}
+
+/// A sender of an account at MessageBird.
+#[derive(Clone, Debug)]
+pub struct Messagebird {
+    /// Where the API is, without a `/` at the end.
+    pub base_url: String,
+    /// The account's key.
+    pub access_key: Secret,
+    /// What inbound hooks are signed with, where MessageBird signs them.
+    pub signing_key: Option<Secret>,
+    /// What stands in the address that MessageBird is told to call.
+    pub callback_secret: Option<Secret>,
 }
 
 /// A sender of a service plan at Sinch.

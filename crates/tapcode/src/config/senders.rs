@@ -10,7 +10,8 @@ use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{
-    Kannel, Secret, Sinch, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
+    Kannel, Messagebird, Secret, Sinch, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud,
+    WhatsappProvider,
 };
 
 /// The simulated phones.
@@ -22,6 +23,8 @@ pub(super) const WHATSAPP_CLOUD: &str = "whatsapp_cloud";
 
 /// A Kannel, or a gateway that speaks as it does.
 pub(super) const KANNEL: &str = "kannel";
+/// MessageBird's SMS API.
+pub(super) const MESSAGEBIRD: &str = "messagebird";
 /// Sinch's SMS REST API.
 pub(super) const SINCH: &str = "sinch";
 /// Any HTTP gateway.
@@ -68,6 +71,15 @@ const KANNEL_KEYS: [&str; 6] = [
     "callback_secret",
     "callback_secret_file",
 ];
+const MESSAGEBIRD_KEYS: [&str; 7] = [
+    "base_url",
+    "access_key",
+    "access_key_file",
+    "signing_key",
+    "signing_key_file",
+    "callback_secret",
+    "callback_secret_file",
+];
 const SINCH_KEYS: [&str; 8] = [
     "base_url",
     "service_plan_id",
@@ -105,7 +117,7 @@ const WEBHOOK_KEYS: [&str; 25] = [
     "receipt_signature_prefix",
     "receipt_signature_base64",
 ];
-const ALL_SMS_KEYS: [&[&str]; 4] = [&TWILIO_KEYS, &KANNEL_KEYS, &SINCH_KEYS, &WEBHOOK_KEYS];
+const ALL_SMS_KEYS: [&[&str]; 5] = [&TWILIO_KEYS, &KANNEL_KEYS, &MESSAGEBIRD_KEYS, &SINCH_KEYS, &WEBHOOK_KEYS];
 /// What a gateway's receipts go to while the configuration is judged; the server knows where it is only when it listens.
 const CALLBACK_TO_COME: &str = "https://callback.invalid";
 
@@ -396,6 +408,7 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
 fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<SmsNumber> {
     let providers = [
         (KANNEL, KANNEL),
+        (MESSAGEBIRD, MESSAGEBIRD),
         (SINCH, SINCH),
         (TWILIO, TWILIO),
         (WEBHOOK, WEBHOOK),
@@ -425,6 +438,10 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         Some(KANNEL) => {
             unused_but(&mut table, &KANNEL_KEYS, "the provider is kannel");
             kannel(reading, &mut table).map(SmsProvider::Kannel)
+        }
+        Some(MESSAGEBIRD) => {
+            unused_but(&mut table, &MESSAGEBIRD_KEYS, "the provider is messagebird");
+            messagebird(reading, &mut table).map(SmsProvider::Messagebird)
         }
         Some(SINCH) => {
             unused_but(&mut table, &SINCH_KEYS, "the provider is sinch");
@@ -497,6 +514,20 @@ fn kannel(reading: &Reading, table: &mut Table<'_>) -> Option<Kannel> {
         username: username?.0,
         password: password?,
         callback_secret: optional(callback_secret)?,
+    })
+}
+
+fn messagebird(reading: &Reading, table: &mut Table<'_>) -> Option<Messagebird> {
+    let base_url = base_url(reading, table, "https://rest.messagebird.com");
+    let access_key = table.needed_secret("access_key");
+    let signing_key = table.secret("signing_key");
+    let is_signed = !matches!(signing_key, Given::Not);
+    let callback_secret = callback_secret(reading, table, is_signed, ", or signing_key where MessageBird signs");
+    Some(Messagebird {
+        base_url: base_url?,
+        access_key: access_key?,
+        signing_key: unless_wrong(signing_key)?,
+        callback_secret: unless_wrong(callback_secret)?,
     })
 }
 

@@ -246,7 +246,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 5));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 6));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -271,7 +271,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 14);
+    assert_eq!(alternatives, 17);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -600,6 +600,36 @@ fn a_kannel_is_told_everything_that_is_missing_at_once() {
         &kannel(&whole.replace("http://127.0.0.1", "http://sms.example.com")),
         "numbers[1].send_url",
         "plain http",
+    );
+}
+
+#[test]
+fn a_report_of_messagebirds_that_nothing_proves_is_not_configured() {
+    let messagebird = |more: &str| {
+        format!(
+            "{REAL}\n[[numbers]]\nid = 80\nprovider = \"messagebird\"\nnumber = \"Acme\"\naccess_key = \"canary-of-messagebird\"\n{more}"
+        )
+    };
+    for proof in [
+        "signing_key = \"canary-of-a-signature\"\n",
+        "callback_secret = \"canary-0123456789abcdef\"\n",
+    ] {
+        let (config, warnings) = valid(&messagebird(proof), &[], Purpose::Serve);
+        assert!(matches!(config.numbers.last().unwrap().provider, SmsProvider::Messagebird(_)));
+        assert!(warnings.is_empty() && !format!("{config:?}").contains("canary-"));
+    }
+    one_problem(&messagebird(""), "numbers[1].callback_secret", "is missing", "or signing_key");
+    one_problem(
+        &messagebird("signing_key = \"key\"\ncallback_secret = \"too short\"\n"),
+        "numbers[1].callback_secret",
+        "is no secret that an address carries",
+        "16 to 128",
+    );
+    one_problem(
+        &messagebird("signing_key = \"key\"\n").replace("number = \"Acme\"\n", ""),
+        "numbers[1].number",
+        "is missing",
+        "such as",
     );
 }
 
@@ -1102,13 +1132,13 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         &with("[[numbers]]", "provider", "provider = \"vonage\""),
         "numbers[0].provider",
         "this build does not have",
-        "kannel, sinch, twilio, webhook, sandbox",
+        "kannel, messagebird, sinch, twilio, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"kannel\", \"sinch\", \"twilio\", \"webhook\" or \"sandbox\"",
+        "\"kannel\", \"messagebird\", \"sinch\", \"twilio\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
