@@ -54,18 +54,13 @@ const RATE_LIMITED_MS: u32 = 1_000;
 /// Where numbers of India's numbering plan begin.
 const INDIA: &str = "+91";
 
-/// How Infobip shows that a report is its own.
+/// Basic credentials with which Infobip calls the address of a subscription.
 #[derive(Clone, Debug)]
-pub enum Proof {
-    /// By a secret of ours in the address that every message names: 16 to 128 letters, digits, hyphens or underscores.
-    Address(Secret),
-    /// By basic credentials. Infobip sends them to the address of a subscription, so that messages name none.
-    Basic {
-        /// The name, without a colon.
-        username: String,
-        /// The password.
-        password: Secret,
-    },
+pub struct BasicCredentials {
+    /// The name, without a colon.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
 }
 
 /// What India's DLT wants to know of every message to India.
@@ -90,8 +85,12 @@ pub struct InfobipConfig {
     pub from: String,
     /// The public address of our hook for this sender.
     pub callback_url: String,
-    /// How reports are known.
-    pub proof: Proof,
+    /// A secret of ours in the address: 16 to 128 letters, digits, hyphens or underscores. At least one of the two is needed,
+    /// and what is configured is asked of every report.
+    pub callback_secret: Option<Secret>,
+    /// The credentials of a subscription that sends this sender's reports to our address. Where they are given, messages name
+    /// no address: Infobip would call it without them.
+    pub callback_credentials: Option<BasicCredentials>,
     /// For numbers in India.
     pub india_dlt: Option<IndiaDlt>,
 }
@@ -117,17 +116,18 @@ impl Infobip {
             "a number of the account, a short code or a sender id",
         )?;
         base_url("callback_url", &config.callback_url)?;
-        match &config.proof {
-            Proof::Address(secret) => address_secret::ensure_usable("callback_secret", secret)?,
-            Proof::Basic { username, password } => {
-                let is_name = !username.is_empty() && !username.contains(':');
-                ensure(is_name, "callback_username", "a name without a colon")?;
-                ensure(
-                    !password.is_empty(),
-                    "callback_password",
-                    "a password: without one anybody could say that a code was delivered",
-                )?;
-            }
+        ensure(
+            config.callback_secret.is_some() || config.callback_credentials.is_some(),
+            "callback_secret",
+            "a secret of ours, or basic credentials: without either no report can be believed",
+        )?;
+        if let Some(secret) = &config.callback_secret {
+            address_secret::ensure_usable("callback_secret", secret)?;
+        }
+        if let Some(BasicCredentials { username, password }) = &config.callback_credentials {
+            let is_name = !username.is_empty() && !username.contains(':');
+            ensure(is_name, "callback_username", "a name without a colon")?;
+            ensure(!password.is_empty(), "callback_password", "the password of that name")?;
         }
         if let Some(dlt) = &config.india_dlt {
             ensure(
@@ -148,15 +148,30 @@ impl Infobip {
         })
     }
 
+    /// Whether a hook carries everything that is configured to prove it.
     fn is_proven(&self, hook: &InboundHook) -> bool {
-        match &self.config.proof {
-            Proof::Address(secret) => address_secret::is_proven(&hook.url, secret),
-            Proof::Basic { username, password } => {
-                let right = format!("Basic {}", BASE64.encode(format!("{username}:{}", password.expose())));
-                let told = signature::the_one(&hook.headers, AUTHORIZATION.as_str());
-                told.is_some_and(|told| told.as_bytes().ct_eq(right.as_bytes()).into())
-            }
-        }
+        let InfobipConfig {
+            callback_secret,
+            callback_credentials,
+            ..
+        } = &self.config;
+        let called = callback_secret
+            .as_ref()
+            .is_none_or(|secret| address_secret::is_proven(&hook.url, secret));
+        called
+            && callback_credentials
+                .as_ref()
+                .is_none_or(|credentials| credentials.are_in(hook))
+    }
+}
+
+impl BasicCredentials {
+    /// Whether a call carries them (RFC 7617, read 2026-11-27), once. Compared in constant time.
+    fn are_in(&self, hook: &InboundHook) -> bool {
+        let pair = format!("{}:{}", self.username, self.password.expose());
+        let right = format!("Basic {}", BASE64.encode(pair));
+        let told = signature::the_one(&hook.headers, AUTHORIZATION.as_str());
+        told.is_some_and(|told| told.as_bytes().ct_eq(right.as_bytes()).into())
     }
 }
 
@@ -195,9 +210,10 @@ impl HttpProvider for Infobip {
                 }
             }
         }
-        if let Proof::Address(secret) = &self.config.proof {
+        if self.config.callback_credentials.is_none() {
             // Without our reference in it: Infobip puts the reports for one address together.
-            let url = address_secret::callback(&self.config.callback_url, None, Some(secret));
+            let secret = self.config.callback_secret.as_ref();
+            let url = address_secret::callback(&self.config.callback_url, None, secret);
             sms["webhooks"]["delivery"] = json!({ "url": url });
         }
         let mut headers = HeaderMap::new();

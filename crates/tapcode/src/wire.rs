@@ -23,6 +23,7 @@ use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
+use tapcode_providers::infobip::{BasicCredentials, Infobip, InfobipConfig};
 use tapcode_providers::kannel::{Kannel, KannelConfig};
 use tapcode_providers::messagebird::{Messagebird, MessagebirdConfig};
 use tapcode_providers::sandbox::Sandbox;
@@ -301,6 +302,22 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     }),
                     from,
                     callback_url: Some(format!("{public_url}/hooks/sms/{}", number.id)),
+                });
+                let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
+                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+            }
+            SmsProvider::Infobip(infobip) => {
+                let provider = Infobip::new(InfobipConfig {
+                    base_url: infobip.base_url.clone(),
+                    api_key: secret(&infobip.api_key),
+                    from: number.number.clone().unwrap_or_default(),
+                    callback_url: format!("{public_url}/hooks/sms/{}", number.id),
+                    callback_secret: infobip.callback_secret.as_ref().map(secret),
+                    callback_credentials: infobip.callback_credentials.as_ref().map(|given| BasicCredentials {
+                        username: given.username.clone(),
+                        password: secret(&given.password),
+                    }),
+                    india_dlt: infobip.india_dlt.clone(),
                 });
                 let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
                 Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))

@@ -15,17 +15,19 @@ fn config() -> InfobipConfig {
         api_key: Secret::new(format!("{SECRET}-key")),
         from: "Acme".into(),
         callback_url: HOOK.into(),
-        proof: Proof::Address(Secret::new(format!("{SECRET}-address"))),
+        callback_secret: Some(Secret::new(format!("{SECRET}-address"))),
+        callback_credentials: None,
         india_dlt: None,
     }
 }
 
 fn basic_config() -> InfobipConfig {
     InfobipConfig {
-        proof: Proof::Basic {
+        callback_secret: None,
+        callback_credentials: Some(BasicCredentials {
             username: "infobip".into(),
             password: Secret::new(format!("{SECRET}: pass")),
-        },
+        }),
         ..config()
     }
 }
@@ -139,6 +141,23 @@ fn with_basic_credentials_the_subscription_says_where_reports_go() {
 }
 
 #[test]
+fn where_both_are_configured_both_are_asked_for() {
+    let both = provider(InfobipConfig {
+        callback_secret: config().callback_secret,
+        ..basic_config()
+    });
+    let url = format!("{HOOK}?key={SECRET}-address");
+    let credentials = format!("Basic {}", BASE64.encode(format!("infobip:{SECRET}: pass")));
+    let body = json!({ "results": report(&Value::Null, &Value::Null) }).to_string();
+    let heard = |url: &str, headers: &[(&'static str, &[u8])]| both.heard(&call(url, headers, body.clone()), suite::SENDER);
+    let headers = [("authorization", credentials.as_bytes())];
+    assert_eq!(heard(&url, &headers).map(|heard| heard.receipts.len()), Ok(1));
+    assert_eq!(heard(&url, &[]), Err(HookError::Signature));
+    assert_eq!(heard(HOOK, &headers), Err(HookError::Signature));
+    assert_eq!(sent(&both, &code_message("en"))["webhooks"].get("delivery"), None);
+}
+
+#[test]
 fn india_is_told_what_dlt_asks_for_and_nobody_else_is() {
     let mut to_india = code_message("en");
     to_india.to = Number::parse("+919876543210").unwrap();
@@ -246,17 +265,14 @@ fn what_is_proven_and_no_report_is_malformed() {
 #[test]
 fn what_cannot_work_is_named_and_not_shown() {
     type Break = fn(&mut InfobipConfig);
-    let basic = |username: &str, password: &str| Proof::Basic {
-        username: username.into(),
-        password: Secret::from(password),
-    };
-    let rows: [(&str, Break); 7] = [
+    let rows: [(&str, Break); 8] = [
         ("base_url", |c| c.base_url = "xyz".into()),
         ("api_key", |c| c.api_key = Secret::from("")),
         ("api_key", |c| c.api_key = Secret::from("a\nb")),
         ("from", |c| c.from = String::new()),
         ("callback_url", |c| c.callback_url += "?x=1"),
-        ("callback_secret", |c| c.proof = Proof::Address(Secret::from("short"))),
+        ("callback_secret", |c| c.callback_secret = Some(Secret::from("short"))),
+        ("callback_secret", |c| c.callback_secret = None),
         ("dlt_principal_entity_id", |c| {
             c.india_dlt = dlt_config().india_dlt.map(|dlt| IndiaDlt {
                 principal_entity_id: String::new(),
@@ -269,12 +285,19 @@ fn what_cannot_work_is_named_and_not_shown() {
         break_it(&mut config);
         assert_eq!(Infobip::new(config).unwrap_err().key, key);
     }
-    for (key, proof) in [
-        ("callback_username", basic("", "pass")),
-        ("callback_username", basic("a:b", "pass")),
-        ("callback_password", basic("a", "")),
+    for (key, username, password) in [
+        ("callback_username", "", "pass"),
+        ("callback_username", "a:b", "pass"),
+        ("callback_password", "a", ""),
     ] {
-        let config = InfobipConfig { proof, ..config() };
+        let credentials = BasicCredentials {
+            username: username.into(),
+            password: Secret::from(password),
+        };
+        let config = InfobipConfig {
+            callback_credentials: Some(credentials),
+            ..config()
+        };
         assert_eq!(Infobip::new(config).unwrap_err().key, key);
     }
     assert!(!format!("{:?} {:?}", config(), basic_config()).contains(SECRET));
