@@ -4,21 +4,22 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
+use http::StatusCode;
+use http::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
-use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome, TripScope};
+use tapcode_core::delivery::{Failure, FailureClass, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Billing, Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt,
-    Reference, Source,
+    Billing, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference,
+    Source,
 };
 
-use crate::answer::{self, unclear};
+use crate::answer::{self, is_message_id, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::infobip_errors::{of_error, of_status};
+use crate::request::{credential, post_json, sms_text};
 use crate::secret::Secret;
 use crate::vendor_text::{for_people, meaning_and_words};
 use crate::{address_secret, signature};
@@ -136,11 +137,8 @@ impl Infobip {
                 "the principal entity's id",
             )?;
         }
-        let mut authorization = HeaderValue::from_str(&format!("App {}", config.api_key.expose())).map_err(|_| ConfigError {
-            key: "api_key",
-            remedy: "an API key of the account's, in ASCII",
-        })?;
-        authorization.set_sensitive(true);
+        let api_key = format!("App {}", config.api_key.expose());
+        let authorization = credential(&api_key, "api_key", "an API key of the account's, in ASCII")?;
         Ok(Self {
             messages_url: format!("{base}/sms/3/messages"),
             authorization,
@@ -188,10 +186,8 @@ impl HttpProvider for Infobip {
             "options": { "validityPeriod": { "amount": (message.useful_ms / 1_000).max(1), "timeUnit": "SECONDS" } },
             "webhooks": { "contentType": "application/json", "callbackData": message.reference.to_string() },
         });
-        match &message.content {
-            Content::Code { text, .. } | Content::Text(text) => sms["content"]["text"] = json!(text),
-            // No SMS can be made of it. Without a text Infobip refuses, so that nothing odd is sent.
-            Content::Template { .. } => {}
+        if let Some(text) = sms_text(&message.content) {
+            sms["content"]["text"] = json!(text);
         }
         if let Some(dlt) = self
             .config
@@ -216,15 +212,7 @@ impl HttpProvider for Infobip {
             let url = address_secret::callback(&self.config.callback_url, None, secret);
             sms["webhooks"]["delivery"] = json!({ "url": url });
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        HttpRequest {
-            method: Method::POST,
-            url: self.messages_url.clone(),
-            headers,
-            body: json!({ "messages": [sms] }).to_string().into_bytes(),
-        }
+        post_json(&self.messages_url, &self.authorization, &json!({ "messages": [sms] }))
     }
 
     fn outcome(&self, response: &HttpResponse) -> SendOutcome {
@@ -245,20 +233,16 @@ impl HttpProvider for Infobip {
         if reports.len() > REPORTS_MAX {
             return Err(HookError::Malformed);
         }
-        let mut heard = Heard::default();
-        let mut foreign = 0;
-        for report in reports {
-            match receipt(report) {
-                Ok(receipt) => heard.receipts.extend(receipt),
-                // A subscription hears of everything that the account sends; ours is taken all the same.
-                Err(HookError::Foreign) => foreign += 1,
-                Err(error) => return Err(error),
-            }
+        // A subscription hears of everything that the account sends: what is another's, or cannot be read, takes none of ours
+        // with it. Only a call without anything else is refused for it.
+        let read: Vec<Result<Option<Receipt>, HookError>> = reports.iter().map(receipt).collect();
+        match read.first() {
+            Some(Err(error)) if read.iter().all(Result::is_err) => Err(*error),
+            _ => Ok(Heard {
+                receipts: read.into_iter().flatten().flatten().collect(),
+                news: Vec::new(),
+            }),
         }
-        if foreign > 0 && foreign == reports.len() {
-            return Err(HookError::Foreign);
-        }
-        Ok(heard)
     }
 }
 
@@ -381,11 +365,6 @@ fn micros(text: &str) -> Option<i64> {
         return None;
     }
     format!("{whole}{fraction:0<6}").parse().ok()
-}
-
-/// Whether this can be a message's name. Infobip's examples are digits, letters and hyphens, but nothing is promised about ids.
-fn is_message_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic())
 }
 
 impl fmt::Debug for Infobip {

@@ -26,5 +26,6 @@ mod address_secret;
 mod answer;
 mod infobip_errors;
 mod jwt;
+mod request;
 mod signature;
 mod vendor_text;

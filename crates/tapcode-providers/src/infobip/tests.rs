@@ -1,11 +1,15 @@
 //! Does Infobip's provider say what Infobip's libraries say, and believe nobody who was not told where to call, or as whom?
 
+use http::Method;
+use http::header::CONTENT_TYPE;
+use tapcode_core::number::Number;
+use tapcode_engine::contract::provider::Content;
+
 use super::*;
 use crate::suite::{
     self, Answer, Carried, Hook, NUMBER, SECRET, Subject, answer, call, code_message, header_to_query, meaning, message,
     reference,
 };
-use tapcode_core::number::Number;
 
 const HOOK: &str = "https://otp.example.com/hooks/sms/42";
 
@@ -242,6 +246,16 @@ fn only_a_message_on_its_way_is_an_acceptance() {
     assert_eq!(means(404, &Value::Null), "trip_sender http_404");
     let violation = json!({ "violations": [{ "property": "messages[0].sender", "violation": "too long" }] });
     assert_eq!(means(400, &violation), "trip_sender http_400");
+}
+
+#[test]
+fn one_unreadable_report_takes_none_of_the_others_with_it() {
+    let good = report(&Value::Null, &Value::Null)[0].clone();
+    let alone = heard(&json!([good])).unwrap();
+    for other in [json!(7), json!({}), json!({ "messageId": "m2" })] {
+        assert_eq!(heard(&json!([other, good])), Ok(alone.clone()), "{other}");
+        assert_eq!(heard(&json!([good, other])), Ok(alone.clone()), "{other}");
+    }
 }
 
 #[test]
