@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod config_error;
+pub mod infobip;
 pub mod kannel;
 pub mod messagebird;
 pub mod registry;
@@ -23,6 +24,8 @@ pub mod whatsapp_wording;
 
 mod address_secret;
 mod answer;
+mod infobip_errors;
 mod jwt;
+mod request;
 mod signature;
 mod vendor_text;

@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
+use http::StatusCode;
+use http::header::HeaderValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome, TripScope};
+use tapcode_core::delivery::{Failure, FailureClass, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference,
-    Source,
+    Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference, Source,
 };
 
-use crate::answer::{self, number, unclear};
+use crate::answer::{self, is_message_id, number, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
+use crate::request::{credential, post_json, sms_text};
 use crate::secret::Secret;
 use crate::vendor_text::{for_people, meaning_and_words};
 use crate::{address_secret, jwt, signature};
@@ -101,12 +101,8 @@ impl Messagebird {
         if let Some(secret) = &config.callback_secret {
             address_secret::ensure_usable("callback_secret", secret)?;
         }
-        let mut authorization =
-            HeaderValue::from_str(&format!("AccessKey {}", config.access_key.expose())).map_err(|_| ConfigError {
-                key: "access_key",
-                remedy: "the account's access key, in ASCII",
-            })?;
-        authorization.set_sensitive(true);
+        let access_key = format!("AccessKey {}", config.access_key.expose());
+        let authorization = credential(&access_key, "access_key", "the account's access key, in ASCII")?;
         Ok(Self {
             messages_url: format!("{base}/messages"),
             authorization,
@@ -144,20 +140,10 @@ impl HttpProvider for Messagebird {
             "reference": message.reference.to_string(),
             "reportUrl": address_secret::callback(&self.config.callback_url, Some(message.reference), secret),
         });
-        match &message.content {
-            Content::Code { text, .. } | Content::Text(text) => body["body"] = json!(text),
-            // No SMS can be made of it. Without a body MessageBird refuses, so that nothing odd is sent.
-            Content::Template { .. } => {}
+        if let Some(text) = sms_text(&message.content) {
+            body["body"] = json!(text);
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        HttpRequest {
-            method: Method::POST,
-            url: self.messages_url.clone(),
-            headers,
-            body: body.to_string().into_bytes(),
-        }
+        post_json(&self.messages_url, &self.authorization, &body)
     }
 
     fn outcome(&self, response: &HttpResponse) -> SendOutcome {
@@ -318,11 +304,6 @@ const OURS: FailureClass = FailureClass::OurMistake;
 /// has no such service (10, 11). Others that Bird's page calls "unknown subscriber" – a base station, an exchange, an illegal
 /// or barred subscriber – may pass.
 const NOBODY_THERE: [u32; 4] = [1, 5, 10, 11];
-
-/// Whether this can be a message's name. MessageBird's examples are 32 hexadecimal digits, but nothing is promised about ids.
-fn is_message_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic())
-}
 
 impl fmt::Debug for Messagebird {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
 use hmac::{Hmac, KeyInit, Mac};
 
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use tapcode_engine::contract::provider::Content;
+
 use super::*;
 use crate::suite::{
     self, Answer, Carried, Hook, NUMBER, SECRET, Subject, answer, call, code_message, header_to_query, meaning, message,

@@ -33,6 +33,7 @@ use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
 use tapcode_engine::rates::RateCards;
+use tapcode_providers::infobip::IndiaDlt;
 use tapcode_providers::webhook::WebhookConfig;
 
 pub use countries::{NoCountry, country};
@@ -327,6 +328,8 @@ pub enum SmsProvider {
     Sandbox,
     /// Twilio's Messages API.
     Twilio(Twilio),
+    /// Infobip's SMS API.
+    Infobip(Infobip),
     /// A Kannel, or a gateway that speaks as it does.
     Kannel(Kannel),
     /// MessageBird's SMS API.
@@ -344,12 +347,37 @@ impl SmsNumber {
         match self.provider {
             SmsProvider::Sandbox => senders::SANDBOX,
             SmsProvider::Twilio(_) => senders::TWILIO,
+            SmsProvider::Infobip(_) => senders::INFOBIP,
             SmsProvider::Kannel(_) => senders::KANNEL,
             SmsProvider::Messagebird(_) => senders::MESSAGEBIRD,
             SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
     }
+}
+
+/// A sender of an account at Infobip.
+#[derive(Clone, Debug)]
+pub struct Infobip {
+    /// Where the account's API is, without a `/` at the end.
+    pub base_url: String,
+    /// The key.
+    pub api_key: Secret,
+    /// What stands in the address that Infobip is told to call.
+    pub callback_secret: Option<Secret>,
+    /// What the subscription has with which Infobip calls.
+    pub callback_credentials: Option<BasicCredentials>,
+    /// For numbers in India.
+    pub india_dlt: Option<IndiaDlt>,
+}
+
+/// A name and its password.
+#[derive(Clone, Debug)]
+pub struct BasicCredentials {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
 }
 
 /// A user of a Kannel.
