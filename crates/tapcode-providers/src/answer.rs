@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::Value;
-use tapcode_core::delivery::{Failure, FailureClass, SendOutcome};
+use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, SendOutcome};
 
 /// The name of messages that the provider has none for: our reference in the address of the callback leads to them, and this
 /// one is never asked for.
@@ -24,6 +24,12 @@ pub(crate) fn refused(failure: Failure) -> SendOutcome {
 /// A refusal of which the HTTP status is all that is known.
 pub(crate) fn by_status(status: StatusCode, class: FailureClass, detail: &str) -> Failure {
     Failure::new(class, &format!("http_{}", status.as_u16()), detail)
+}
+
+/// Whether this can be a provider's name for a message. Examples are all letters, digits and hyphens, but nothing is promised
+/// about ids, and to doubt an acceptance for the spelling of its id would send people a second, paid message.
+pub(crate) fn is_message_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic())
 }
 
 /// A string, or a number as a string.

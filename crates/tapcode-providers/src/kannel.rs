@@ -10,12 +10,13 @@ use tapcode_core::delivery::{Failure, FailureClass, ReceiptKind, SendOutcome, Tr
 use tapcode_core::plan::Channel;
 use tapcode_core::text::{self, Encoding};
 use tapcode_engine::contract::provider::{
-    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Source,
+    Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Source,
 };
 
 use crate::address_secret;
 use crate::answer::{UNNAMED, by_status, refused, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
+use crate::request::sms_text;
 use crate::secret::Secret;
 use crate::vendor_text::meaning_and_words;
 
@@ -104,18 +105,15 @@ impl HttpProvider for Kannel {
         if let Some(from) = &self.config.from {
             query.append_pair("from", from);
         }
-        match &message.content {
-            Content::Code { text, .. } | Content::Text(text) => {
-                // With its plus: the drivers make an international number of it.
-                query.append_pair("to", message.to.expose());
-                query.append_pair("text", text);
-                // Older Kannels read Latin 1 where nothing is said, and what is not said to be UCS-2 loses its letters.
-                query.append_pair("charset", "UTF-8");
-                let (encoding, _) = text::segments(text);
-                query.append_pair("coding", if encoding == Encoding::Gsm7 { "0" } else { "2" });
-            }
-            // No SMS can be made of it. Kannel would send an empty one; without a number it refuses.
-            Content::Template { .. } => {}
+        // Without a text Kannel would send an empty message; it refuses one without a number.
+        if let Some(text) = sms_text(&message.content) {
+            // With its plus: the drivers make an international number of it.
+            query.append_pair("to", message.to.expose());
+            query.append_pair("text", text);
+            // Older Kannels read Latin 1 where nothing is said, and what is not said to be UCS-2 loses its letters.
+            query.append_pair("charset", "UTF-8");
+            let (encoding, _) = text::segments(text);
+            query.append_pair("coding", if encoding == Encoding::Gsm7 { "0" } else { "2" });
         }
         query.append_pair("validity", &(message.useful_ms / 60_000).max(1).to_string());
         query.append_pair("dlr-mask", DLR_MASK);

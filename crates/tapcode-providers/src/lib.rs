@@ -2,7 +2,9 @@
 #![warn(missing_docs)]
 
 pub mod config_error;
+pub mod infobip;
 pub mod kannel;
+pub mod messagebird;
 pub mod registry;
 pub mod sandbox;
 pub mod secret;
@@ -22,5 +24,8 @@ pub mod whatsapp_wording;
 
 mod address_secret;
 mod answer;
+mod infobip_errors;
+mod jwt;
+mod request;
 mod signature;
 mod vendor_text;

@@ -2,11 +2,13 @@
 
 use tapcode_engine::contract::provider::Manifest;
 
-use crate::{kannel, sandbox, sinch, twilio, webhook, whatsapp_cloud};
+use crate::{infobip, kannel, messagebird, sandbox, sinch, twilio, webhook, whatsapp_cloud};
 
 /// All of them, by id.
 static ALL: &[&Manifest] = &[
+    &infobip::MANIFEST,
     &kannel::MANIFEST,
+    &messagebird::MANIFEST,
     &sandbox::MANIFEST,
     &sinch::MANIFEST,
     &twilio::MANIFEST,

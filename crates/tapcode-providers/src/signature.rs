@@ -15,12 +15,17 @@ pub(crate) fn the_one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a Head
 
 /// Whether `signature` is the HMAC-SHA-256 of `bytes`. An empty key signs nothing.
 pub(crate) fn is_hmac_sha256(key: &Secret, bytes: &[u8], signature: &[u8]) -> bool {
-    !key.is_empty() && keyed_sha256(key).chain_update(bytes).verify_slice(signature).is_ok()
+    is_hmac::<Hmac<Sha256>>(key, bytes, signature)
 }
 
 /// Whether `signature` is the HMAC-SHA-1 of `bytes`. An empty key signs nothing.
 pub(crate) fn is_hmac_sha1(key: &Secret, bytes: &[u8], signature: &[u8]) -> bool {
-    let keyed = <Hmac<Sha1>>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes keys of any length");
+    is_hmac::<Hmac<Sha1>>(key, bytes, signature)
+}
+
+/// Whether `signature` is this keyed hash of `bytes`. An empty key signs nothing.
+pub(crate) fn is_hmac<M: Mac + KeyInit>(key: &Secret, bytes: &[u8], signature: &[u8]) -> bool {
+    let keyed = <M as KeyInit>::new_from_slice(key.expose().as_bytes()).expect("HMAC takes keys of any length");
     !key.is_empty() && keyed.chain_update(bytes).verify_slice(signature).is_ok()
 }
 

@@ -4,18 +4,18 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
+use http::StatusCode;
+use http::header::HeaderValue;
 use serde_json::{Value, json};
-use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome, TripScope};
+use tapcode_core::delivery::{Failure, FailureClass, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference,
-    Source,
+    Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference, Source,
 };
 
-use crate::answer::unclear;
+use crate::answer::{is_message_id, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
+use crate::request::{credential, post_json, sms_text};
 use crate::secret::Secret;
 use crate::vendor_text::{for_people, meaning_and_words};
 use crate::{address_secret, answer, signature};
@@ -112,12 +112,8 @@ impl Sinch {
         if let Some(secret) = &config.address_secret {
             address_secret::ensure_usable("address_secret", secret)?;
         }
-        let mut authorization =
-            HeaderValue::from_str(&format!("Bearer {}", config.api_token.expose())).map_err(|_| ConfigError {
-                key: "api_token",
-                remedy: "the service plan's API token, in ASCII",
-            })?;
-        authorization.set_sensitive(true);
+        let bearer = format!("Bearer {}", config.api_token.expose());
+        let authorization = credential(&bearer, "api_token", "the service plan's API token, in ASCII")?;
         let batches_url = format!("{base}/xms/v1/{plan}/batches");
         Ok(Self {
             batches_url,
@@ -150,10 +146,8 @@ impl HttpProvider for Sinch {
             "type": "mt_text",
             "client_reference": message.reference.to_string(),
         });
-        match &message.content {
-            Content::Code { text, .. } | Content::Text(text) => batch["body"] = json!(text),
-            // No SMS can be made of it. Without a body Sinch refuses, so that nothing odd is sent.
-            Content::Template { .. } => {}
+        if let Some(text) = sms_text(&message.content) {
+            batch["body"] = json!(text);
         }
         // `expire_at` is a moment, and Sinch has no field for a length of time: this function has no clock to make one of the
         // other with, so that Sinch's own three days stand (`text_request.py`, read 2026-11-27). A late code has expired here.
@@ -165,15 +159,7 @@ impl HttpProvider for Sinch {
         } else {
             batch["delivery_report"] = json!("none");
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        HttpRequest {
-            method: Method::POST,
-            url: self.batches_url.clone(),
-            headers,
-            body: batch.to_string().into_bytes(),
-        }
+        post_json(&self.batches_url, &self.authorization, &batch)
     }
 
     fn outcome(&self, response: &HttpResponse) -> SendOutcome {
@@ -196,7 +182,7 @@ impl HttpProvider for Sinch {
         }
         let id = body["batch_id"]
             .as_str()
-            .filter(|id| is_batch_id(id))
+            .filter(|id| is_message_id(id))
             .ok_or(HookError::Malformed)?;
         let status = body["status"].as_str().ok_or(HookError::Malformed)?;
         let reference = self.reference(hook, &body["client_reference"])?;
@@ -252,7 +238,7 @@ fn is_signed(hook: &InboundHook, key: &Secret) -> bool {
 
 /// What a 2xx answer means: a batch with an id that is not already canceled.
 fn taken(body: &Value) -> SendOutcome {
-    match body["id"].as_str().filter(|id| is_batch_id(id)) {
+    match body["id"].as_str().filter(|id| is_message_id(id)) {
         Some(_) if body["canceled"] == Value::Bool(true) => unclear("success was answered with a canceled batch"),
         Some(id) => SendOutcome::Accepted {
             provider_message_id: id.into(),
@@ -391,12 +377,6 @@ const REPORTED: &[(u32, FailureClass, &str)] = &[
     (417, NEXT, "an MMS whose recipient cannot be reached"),
     (418, NEXT, "an MMS that the handset does not recognize"),
 ];
-
-/// Whether this can be a batch's name. Sinch's examples are all letters and digits, but nothing is promised about ids, and to
-/// doubt an acceptance for the spelling of its id would send people a second, paid message.
-fn is_batch_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= PROVIDER_MESSAGE_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic())
-}
 
 fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|n| u32::try_from(n).ok())

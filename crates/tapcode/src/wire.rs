@@ -17,13 +17,17 @@ use tapcode_core::plan::{Channel, Plan};
 use tapcode_core::recipient::Mode;
 use tapcode_engine::clock::SystemClock;
 use tapcode_engine::contract::phones::Phones;
+use tapcode_engine::contract::provider::HttpProvider;
 use tapcode_engine::contract::store::Store;
 use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
+use tapcode_providers::config_error::ConfigError;
+use tapcode_providers::infobip::{BasicCredentials, Infobip, InfobipConfig};
 use tapcode_providers::kannel::{Kannel, KannelConfig};
+use tapcode_providers::messagebird::{Messagebird, MessagebirdConfig};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_providers::secret::Secret;
 use tapcode_providers::sinch::{Sinch, SinchConfig};
@@ -302,8 +306,22 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     from,
                     callback_url: Some(format!("{public_url}/hooks/sms/{}", number.id)),
                 });
-                let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
-                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+                by_http(number.id, provider)?
+            }
+            SmsProvider::Infobip(infobip) => {
+                let provider = Infobip::new(InfobipConfig {
+                    base_url: infobip.base_url.clone(),
+                    api_key: secret(&infobip.api_key),
+                    from: number.number.clone().unwrap_or_default(),
+                    callback_url: format!("{public_url}/hooks/sms/{}", number.id),
+                    callback_secret: infobip.callback_secret.as_ref().map(secret),
+                    callback_credentials: infobip.callback_credentials.as_ref().map(|given| BasicCredentials {
+                        username: given.username.clone(),
+                        password: secret(&given.password),
+                    }),
+                    india_dlt: infobip.india_dlt.clone(),
+                });
+                by_http(number.id, provider)?
             }
             SmsProvider::Kannel(kannel) => {
                 let provider = Kannel::new(KannelConfig {
@@ -314,8 +332,18 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     callback_url: format!("{public_url}/hooks/sms/{}", number.id),
                     callback_secret: secret(&kannel.callback_secret),
                 });
-                let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
-                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+                by_http(number.id, provider)?
+            }
+            SmsProvider::Messagebird(messagebird) => {
+                let provider = Messagebird::new(MessagebirdConfig {
+                    base_url: messagebird.base_url.clone(),
+                    access_key: secret(&messagebird.access_key),
+                    from: number.number.clone().unwrap_or_default(),
+                    callback_url: format!("{public_url}/hooks/sms/{}", number.id),
+                    signing_key: messagebird.signing_key.as_ref().map(secret),
+                    callback_secret: messagebird.callback_secret.as_ref().map(secret),
+                });
+                by_http(number.id, provider)?
             }
             SmsProvider::Sinch(sinch) => {
                 let provider = Sinch::new(SinchConfig {
@@ -327,16 +355,14 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     signing_secret: sinch.signing_secret.as_ref().map(secret),
                     address_secret: sinch.callback_secret.as_ref().map(secret),
                 });
-                let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
-                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+                by_http(number.id, provider)?
             }
             SmsProvider::Webhook(webhook) => {
                 let mut webhook = (**webhook).clone();
                 if let Some((callback_url, ..)) = &mut webhook.receipts {
                     *callback_url = format!("{public_url}/hooks/sms/{}", number.id);
                 }
-                let provider = Webhook::new(webhook).with_context(|| format!("numbers, id {}", number.id))?;
-                Sender::new(Channel::Sms, number.id, Provider::Http(Arc::new(provider)))
+                by_http(number.id, Webhook::new(webhook))?
             }
         };
         sender.codes_only = number.dedicated_to_otp;
@@ -344,6 +370,12 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
         senders.push(sender);
     }
     Ok(Directory::new(config.services.iter().map(service).collect(), senders))
+}
+
+/// A sender of text messages whose provider could be made.
+fn by_http<P: HttpProvider>(id: u32, provider: Result<P, ConfigError>) -> anyhow::Result<Sender> {
+    let provider = provider.with_context(|| format!("numbers, id {id}"))?;
+    Ok(Sender::new(Channel::Sms, id, Provider::Http(Arc::new(provider))))
 }
 
 fn service(service: &config::Service) -> Service {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tapcode_engine::contract::provider::Content;
+
 use super::*;
 use crate::suite::{
     self, Answer, CODE, Carried, Hook, NUMBER, SECRET, Subject, answer, call, code_message, header_to_query, meaning, message,

@@ -3,6 +3,10 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use tapcode_engine::contract::provider::Content;
+
 use super::*;
 use crate::suite::{
     self, Answer, Carried, Hook, SECRET, Subject, answer, call, code_message, header_to_query, meaning, message, reference,

@@ -34,6 +34,7 @@ use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
 use tapcode_engine::egress::Outside;
 use tapcode_engine::rates::RateCards;
+use tapcode_providers::infobip::IndiaDlt;
 use tapcode_providers::webhook::WebhookConfig;
 
 pub use countries::{NoCountry, country};
@@ -330,8 +331,12 @@ pub enum SmsProvider {
     Sandbox,
     /// Twilio's Messages API.
     Twilio(Twilio),
+    /// Infobip's SMS API.
+    Infobip(Infobip),
     /// A Kannel, or a gateway that speaks as it does.
     Kannel(Kannel),
+    /// MessageBird's SMS API.
+    Messagebird(Messagebird),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
@@ -345,11 +350,37 @@ impl SmsNumber {
         match self.provider {
             SmsProvider::Sandbox => senders::SANDBOX,
             SmsProvider::Twilio(_) => senders::TWILIO,
+            SmsProvider::Infobip(_) => senders::INFOBIP,
             SmsProvider::Kannel(_) => senders::KANNEL,
+            SmsProvider::Messagebird(_) => senders::MESSAGEBIRD,
             SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
     }
+}
+
+/// A sender of an account at Infobip.
+#[derive(Clone, Debug)]
+pub struct Infobip {
+    /// Where the account's API is, without a `/` at the end.
+    pub base_url: String,
+    /// The key.
+    pub api_key: Secret,
+    /// What stands in the address that Infobip is told to call.
+    pub callback_secret: Option<Secret>,
+    /// What the subscription has with which Infobip calls.
+    pub callback_credentials: Option<BasicCredentials>,
+    /// For numbers in India.
+    pub india_dlt: Option<IndiaDlt>,
+}
+
+/// A name and its password.
+#[derive(Clone, Debug)]
+pub struct BasicCredentials {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
 }
 
 /// A user of a Kannel.
@@ -363,6 +394,19 @@ pub struct Kannel {
     pub password: Secret,
     /// What stands in the address that it is told to call.
     pub callback_secret: Secret,
+}
+
+/// A sender of an account at MessageBird.
+#[derive(Clone, Debug)]
+pub struct Messagebird {
+    /// Where the API is, without a `/` at the end.
+    pub base_url: String,
+    /// The account's key.
+    pub access_key: Secret,
+    /// What inbound hooks are signed with, where MessageBird signs them.
+    pub signing_key: Option<Secret>,
+    /// What stands in the address that MessageBird is told to call.
+    pub callback_secret: Option<Secret>,
 }
 
 /// A sender of a service plan at Sinch.

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use tapcode_core::plan::Channel;
 use tapcode_engine::rates::RateCards;
+use tapcode_providers::infobip::IndiaDlt;
 use tapcode_providers::webhook::{AnswerRules, Body, Format, Proof, ReceiptRules, Webhook, WebhookConfig};
 
 use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{
-    Kannel, Secret, Sinch, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
+    BasicCredentials, Infobip, Kannel, Messagebird, Secret, Sinch, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount,
+    WhatsappCloud, WhatsappProvider,
 };
 
 /// The simulated phones.
@@ -20,8 +22,12 @@ pub(super) const TWILIO: &str = "twilio";
 /// Meta's WhatsApp Cloud API.
 pub(super) const WHATSAPP_CLOUD: &str = "whatsapp_cloud";
 
+/// Infobip's SMS API.
+pub(super) const INFOBIP: &str = "infobip";
 /// A Kannel, or a gateway that speaks as it does.
 pub(super) const KANNEL: &str = "kannel";
+/// MessageBird's SMS API.
+pub(super) const MESSAGEBIRD: &str = "messagebird";
 /// Sinch's SMS REST API.
 pub(super) const SINCH: &str = "sinch";
 /// Any HTTP gateway.
@@ -60,11 +66,33 @@ const TWILIO_KEYS: [&str; 8] = [
     "messaging_service_sid",
 ];
 
+const INFOBIP_KEYS: [&str; 11] = [
+    "base_url",
+    "api_key",
+    "api_key_file",
+    "callback_secret",
+    "callback_secret_file",
+    "callback_username",
+    "callback_password",
+    "callback_password_file",
+    "dlt_principal_entity_id",
+    "dlt_content_template_id",
+    "dlt_telemarketer_id",
+];
 const KANNEL_KEYS: [&str; 6] = [
     "send_url",
     "username",
     "password",
     "password_file",
+    "callback_secret",
+    "callback_secret_file",
+];
+const MESSAGEBIRD_KEYS: [&str; 7] = [
+    "base_url",
+    "access_key",
+    "access_key_file",
+    "signing_key",
+    "signing_key_file",
     "callback_secret",
     "callback_secret_file",
 ];
@@ -105,7 +133,14 @@ const WEBHOOK_KEYS: [&str; 25] = [
     "receipt_signature_prefix",
     "receipt_signature_base64",
 ];
-const ALL_SMS_KEYS: [&[&str]; 4] = [&TWILIO_KEYS, &KANNEL_KEYS, &SINCH_KEYS, &WEBHOOK_KEYS];
+const ALL_SMS_KEYS: [&[&str]; 6] = [
+    &TWILIO_KEYS,
+    &INFOBIP_KEYS,
+    &KANNEL_KEYS,
+    &MESSAGEBIRD_KEYS,
+    &SINCH_KEYS,
+    &WEBHOOK_KEYS,
+];
 /// What a gateway's receipts go to while the configuration is judged; the server knows where it is only when it listens.
 const CALLBACK_TO_COME: &str = "https://callback.invalid";
 
@@ -395,7 +430,9 @@ fn cloud(reading: &Reading, table: &mut Table<'_>, seen: &mut Seen) -> Option<Wh
 
 fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: &mut Seen) -> Option<SmsNumber> {
     let providers = [
+        (INFOBIP, INFOBIP),
         (KANNEL, KANNEL),
+        (MESSAGEBIRD, MESSAGEBIRD),
         (SINCH, SINCH),
         (TWILIO, TWILIO),
         (WEBHOOK, WEBHOOK),
@@ -422,9 +459,17 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
             unused_but(&mut table, &TWILIO_KEYS, "the provider is twilio");
             twilio(reading, &mut table).map(SmsProvider::Twilio)
         }
+        Some(INFOBIP) => {
+            unused_but(&mut table, &INFOBIP_KEYS, "the provider is infobip");
+            infobip(reading, &mut table).map(SmsProvider::Infobip)
+        }
         Some(KANNEL) => {
             unused_but(&mut table, &KANNEL_KEYS, "the provider is kannel");
             kannel(reading, &mut table).map(SmsProvider::Kannel)
+        }
+        Some(MESSAGEBIRD) => {
+            unused_but(&mut table, &MESSAGEBIRD_KEYS, "the provider is messagebird");
+            messagebird(reading, &mut table).map(SmsProvider::Messagebird)
         }
         Some(SINCH) => {
             unused_but(&mut table, &SINCH_KEYS, "the provider is sinch");
@@ -481,6 +526,74 @@ fn unused_but(table: &mut Table<'_>, own: &[&str], why: &str) {
     }
 }
 
+fn infobip(reading: &Reading, table: &mut Table<'_>) -> Option<Infobip> {
+    const EXAMPLE: &str = "https://xyz123.api.infobip.com";
+    let base_url = table
+        .needed_text(
+            "base_url",
+            &format!("write the account's own base URL, such as \"{EXAMPLE}\""),
+        )
+        .and_then(|(text, at)| address(reading, &text, &at, EXAMPLE));
+    let api_key = table.needed_secret("api_key");
+    let credentials = callback_credentials(reading, table);
+    let is_basic = !matches!(credentials, Given::Not);
+    let or = ", or callback_username and callback_password of a subscription at Infobip";
+    let callback_secret = callback_secret(reading, table, is_basic, or);
+    let mut text = |key: &str| table.text(key);
+    let entity = text("dlt_principal_entity_id");
+    let (template, telemarketer) = (text("dlt_content_template_id"), text("dlt_telemarketer_id"));
+    if let (None, Some((_, at))) = (&entity, template.as_ref().or(telemarketer.as_ref())) {
+        reading.problem(
+            at,
+            "is given, and dlt_principal_entity_id is not",
+            "write the principal entity's id from the DLT registration",
+        );
+        return None;
+    }
+    let without_place = |given: Option<(String, At)>| given.map(|(text, _)| text);
+    let india_dlt = entity.map(|(principal_entity_id, _)| IndiaDlt {
+        principal_entity_id,
+        content_template_id: without_place(template),
+        telemarketer_id: without_place(telemarketer),
+    });
+    Some(Infobip {
+        base_url: base_url?,
+        api_key: api_key?,
+        callback_secret: unless_wrong(callback_secret)?,
+        callback_credentials: unless_wrong(credentials)?,
+        india_dlt,
+    })
+}
+
+/// The credentials of a subscription; its name and its password are there together, or neither is.
+fn callback_credentials(reading: &Reading, table: &mut Table<'_>) -> Given<BasicCredentials> {
+    let password_at = table.at("callback_password");
+    let (name_given, username) = (table.has("callback_username"), table.text("callback_username"));
+    match (username, table.secret("callback_password")) {
+        (None, Given::Not) if !name_given => Given::Not,
+        (Some((username, at)), Given::As(password, _)) => {
+            if username.contains(':') {
+                let wrong = "has a colon in it, which basic credentials cannot carry";
+                reading.problem(&at, wrong, "write a name without one");
+                return Given::Wrong;
+            }
+            Given::As(BasicCredentials { username, password }, at)
+        }
+        (Some(_), Given::Not) => {
+            let instead = "write the password of that name, which the subscription at Infobip has";
+            reading.problem(&password_at, "is missing, so that no report could be believed", instead);
+            Given::Wrong
+        }
+        (None, Given::As(_, at)) if !name_given => {
+            let instead = "write callback_username, which the subscription at Infobip has";
+            reading.problem(&at, "is given, and its user's name is not", instead);
+            Given::Wrong
+        }
+        // What is wrong with one of them has been told.
+        (None, _) | (_, Given::Wrong) => Given::Wrong,
+    }
+}
+
 fn kannel(reading: &Reading, table: &mut Table<'_>) -> Option<Kannel> {
     const EXAMPLE: &str = "http://127.0.0.1:13013/cgi-bin/sendsms";
     let send_url = table
@@ -497,6 +610,20 @@ fn kannel(reading: &Reading, table: &mut Table<'_>) -> Option<Kannel> {
         username: username?.0,
         password: password?,
         callback_secret: optional(callback_secret)?,
+    })
+}
+
+fn messagebird(reading: &Reading, table: &mut Table<'_>) -> Option<Messagebird> {
+    let base_url = base_url(reading, table, "https://rest.messagebird.com");
+    let access_key = table.needed_secret("access_key");
+    let signing_key = table.secret("signing_key");
+    let is_signed = !matches!(signing_key, Given::Not);
+    let callback_secret = callback_secret(reading, table, is_signed, ", or signing_key where MessageBird signs");
+    Some(Messagebird {
+        base_url: base_url?,
+        access_key: access_key?,
+        signing_key: unless_wrong(signing_key)?,
+        callback_secret: unless_wrong(callback_secret)?,
     })
 }
 

@@ -246,7 +246,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 5));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 7));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -271,7 +271,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 14);
+    assert_eq!(alternatives, 20);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -601,6 +601,80 @@ fn a_kannel_is_told_everything_that_is_missing_at_once() {
         "numbers[1].send_url",
         "plain http",
     );
+}
+
+#[test]
+fn a_report_of_messagebirds_that_nothing_proves_is_not_configured() {
+    let messagebird = |more: &str| {
+        format!(
+            "{REAL}\n[[numbers]]\nid = 80\nprovider = \"messagebird\"\nnumber = \"Acme\"\naccess_key = \"canary-of-messagebird\"\n{more}"
+        )
+    };
+    for proof in [
+        "signing_key = \"canary-of-a-signature\"\n",
+        "callback_secret = \"canary-0123456789abcdef\"\n",
+    ] {
+        let (config, warnings) = valid(&messagebird(proof), &[], Purpose::Serve);
+        assert!(matches!(config.numbers.last().unwrap().provider, SmsProvider::Messagebird(_)));
+        assert!(warnings.is_empty() && !format!("{config:?}").contains("canary-"));
+    }
+    one_problem(&messagebird(""), "numbers[1].callback_secret", "is missing", "or signing_key");
+    one_problem(
+        &messagebird("signing_key = \"key\"\ncallback_secret = \"too short\"\n"),
+        "numbers[1].callback_secret",
+        "is no secret that an address carries",
+        "16 to 128",
+    );
+    one_problem(
+        &messagebird("signing_key = \"key\"\n").replace("number = \"Acme\"\n", ""),
+        "numbers[1].number",
+        "is missing",
+        "such as",
+    );
+}
+
+#[test]
+fn a_report_of_infobips_that_nothing_proves_is_not_configured() {
+    let infobip = |more: &str| {
+        format!(
+            "{REAL}\n[[numbers]]\nid = 81\nprovider = \"infobip\"\nnumber = \"Acme\"\nbase_url = \"https://xyz.api.infobip.com\"\n\
+             api_key = \"canary-of-infobip\"\n{more}"
+        )
+    };
+    let secret = "callback_secret = \"canary-0123456789abcdef\"\n";
+    let (name, password) = (
+        "callback_username = \"infobip\"\n",
+        "callback_password = \"canary-of-a-password\"\n",
+    );
+    let basic = format!("{name}{password}");
+    for proof in [secret, &basic, &format!("{secret}{basic}")] {
+        let (config, warnings) = valid(&infobip(proof), &[], Purpose::Serve);
+        assert!(matches!(config.numbers.last().unwrap().provider, SmsProvider::Infobip(_)));
+        assert!(warnings.is_empty() && !format!("{config:?}").contains("canary-"));
+    }
+    one_problem(&infobip(""), "numbers[1].callback_secret", "is missing", "callback_username");
+    one_problem(&infobip(name), "numbers[1].callback_password", "is missing", "subscription");
+    one_problem(
+        &infobip(password),
+        "numbers[1].callback_password",
+        "user's name is not",
+        "callback_username",
+    );
+    one_problem(
+        &infobip(&basic.replace("\"infobip\"", "\"a:b\"")),
+        "numbers[1].callback_username",
+        "has a colon",
+        "without one",
+    );
+    let template = "dlt_content_template_id = \"1107161\"\n";
+    one_problem(
+        &infobip(&format!("{secret}{template}")),
+        "numbers[1].dlt_content_template_id",
+        "dlt_principal_entity_id is not",
+        "principal entity",
+    );
+    let bare = infobip(secret).replace("base_url = \"https://xyz.api.infobip.com\"\n", "");
+    one_problem(&bare, "numbers[1].base_url", "is missing", "api.infobip.com");
 }
 
 #[test]
@@ -1102,13 +1176,13 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         &with("[[numbers]]", "provider", "provider = \"vonage\""),
         "numbers[0].provider",
         "this build does not have",
-        "kannel, sinch, twilio, webhook, sandbox",
+        "infobip, kannel, messagebird, sinch, twilio, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"kannel\", \"sinch\", \"twilio\", \"webhook\" or \"sandbox\"",
+        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"twilio\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
