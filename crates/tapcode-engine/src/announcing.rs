@@ -193,7 +193,7 @@ impl Engine {
         let mut bytes = Zeroizing::new([0u8; SECRET_BYTES]);
         self.inner.entropy.fill(&mut *bytes);
         let sealed = self.inner.keyring.seal(Use::Webhook, &*bytes, &*self.inner.entropy);
-        let text = Zeroizing::new(format!("{SECRET_PREFIX}{}", BASE64.encode(&*bytes)));
+        let text = Zeroizing::new(format!("{SECRET_PREFIX}{}", BASE64.encode(*bytes)));
         (sealed, SecretText(text))
     }
 

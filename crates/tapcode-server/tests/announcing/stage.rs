@@ -280,11 +280,16 @@ pub struct Reader {
     task: JoinHandle<()>,
 }
 
+/// A status, and headers.
+type Scripted = (u16, Vec<(&'static str, String)>);
+
 struct ReaderState {
     heard: watch::Sender<Vec<Heard>>,
-    /// The next answers; behind them 204. `None`: no answer at all.
-    answers: Mutex<VecDeque<(u16, Vec<(&'static str, String)>)>>,
+    /// The next answers.
+    answers: Mutex<VecDeque<Scripted>>,
+    /// The answer behind them; `None`: 204.
     always: Mutex<Option<u16>>,
+    /// Whether there is no answer at all.
     hangs: Mutex<bool>,
 }
 
