@@ -177,7 +177,7 @@ pub(crate) struct DeliveryList {
     next_cursor: Option<()>,
 }
 
-const ENDPOINT: &str = r#"{"id":"whe_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","url":"https://shop.example/hooks/otp","service":"acme","mode":"live","types":["verification.approved"],"description":"the shop","created_at":"2026-11-23T09:00:00.000Z","status":"active","disabled_because":null,"failing_since":null,"paused_until":null,"waiting":0}"#;
+const ENDPOINT: &str = r#"{"id":"whe_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","url":"https://example.com/hooks/otp","service":"acme","mode":"live","types":["verification.approved"],"description":"the shop","created_at":"2026-11-23T09:00:00.000Z","status":"active","disabled_because":null,"failing_since":null,"paused_until":null,"waiting":0}"#;
 
 /// The operations of this page.
 pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
@@ -186,7 +186,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
         means: "It is told what happens from now on. Keep its `secret`: it is not shown again.",
         media: "application/json",
         schema: Some(schema::<EndpointAnswer<'static>>),
-        example: r#"{"id":"whe_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","url":"https://shop.example/hooks/otp","service":"acme","mode":"live","types":[],"description":"","created_at":"2026-11-23T09:00:00.000Z","status":"active","disabled_because":null,"failing_since":null,"paused_until":null,"waiting":0,"secret":"whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA="}"#,
+        example: r#"{"id":"whe_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0","url":"https://example.com/hooks/otp","service":"acme","mode":"live","types":[],"description":"","created_at":"2026-11-23T09:00:00.000Z","status":"active","disabled_because":null,"failing_since":null,"paused_until":null,"waiting":0,"secret":"whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA="}"#,
     }];
     const LISTED: &[Success] = &[Success {
         status: 200,
@@ -251,7 +251,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                 body: Some(Body {
                     schema: schema::<EndpointBody>,
                     required: true,
-                    example: r#"{"url":"https://shop.example/hooks/otp","service":"acme"}"#,
+                    example: r#"{"url":"https://example.com/hooks/otp","service":"acme"}"#,
                 }),
                 problems: &[
                     Code::InvalidEndpointUrl,
@@ -450,7 +450,7 @@ fn wanted(call: &Call) -> Result<NewEndpoint, Problem> {
 /// What to send instead of an address.
 const fn instead(problem: UrlProblem) -> &'static str {
     match problem {
-        UrlProblem::NoUrl => "a whole address belongs here, such as https://shop.example/hooks/otp",
+        UrlProblem::NoUrl => "a whole address belongs here, such as https://example.com/hooks/otp",
         UrlProblem::Scheme => {
             "the address begins with https://; http:// is for networks of one's own, which `webhooks.allow_private` opens"
         }
@@ -521,8 +521,8 @@ async fn test(call: Call) -> Answered {
 
 async fn replay(call: Call) -> Answered {
     call.query().done()?;
-    let id = call.id(EndpointId::parse)?;
     let since = since(&call)?;
+    let id = call.id(EndpointId::parse)?;
     let endpoint = call.engine().replay_endpoint(id, since).await.map_err(problem)?;
     Ok(answer(StatusCode::OK, &EndpointAnswer::of(id, &endpoint)))
 }
