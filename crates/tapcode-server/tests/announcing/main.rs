@@ -1,5 +1,7 @@
 //! Is everything that happens told to those who asked for it, signed, at least once, and to nobody else?
 
+#[path = "../shared/leaping.rs"]
+mod leaping;
 mod stage;
 
 use std::process::Stdio;

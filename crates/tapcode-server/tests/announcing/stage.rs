@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
-use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{Right, Store};
@@ -33,32 +31,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
+use crate::leaping::Leaping;
+
 pub const ENDPOINTS: &str = "/api/v1/webhook-endpoints";
 /// Longest wait for anything that should happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The machine's clock, some time ahead.
-#[derive(Debug, Default)]
-pub struct Leaping {
-    ahead_ms: AtomicU64,
-}
-
-impl Leaping {
-    pub fn leap(&self, millis: u64) {
-        self.ahead_ms.fetch_add(millis, Ordering::Relaxed);
-    }
-}
-
-#[async_trait::async_trait]
-impl Clock for Leaping {
-    fn now(&self) -> Timestamp {
-        SystemClock.now().plus_millis(self.ahead_ms.load(Ordering::Relaxed))
-    }
-
-    async fn sleep(&self, millis: u64) {
-        SystemClock.sleep(millis).await;
-    }
-}
 
 pub struct Stage {
     pub engine: Engine,
