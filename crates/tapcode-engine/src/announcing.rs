@@ -658,7 +658,10 @@ mod tests {
                 secrets,
             )
         };
-        assert_eq!(of(&[secret.clone()]), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(
+            of(std::slice::from_ref(&secret)),
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
         assert_eq!(of(&[secret.clone(), secret]).split(' ').count(), 2);
     }
 
