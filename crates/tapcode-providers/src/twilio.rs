@@ -11,11 +11,12 @@ use serde_json::Value;
 use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Source,
+    Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Source,
 };
 
 use crate::answer::{number, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
+use crate::request::sms_text;
 use crate::secret::Secret;
 use crate::vendor_text::for_people;
 use crate::{address_secret, answer, signature, twilio_errors};
@@ -146,12 +147,8 @@ impl HttpProvider for Twilio {
             From::Sender(sender) => form.append_pair("From", sender),
             From::MessagingService(sid) => form.append_pair("MessagingServiceSid", sid),
         };
-        match &message.content {
-            Content::Code { text, .. } | Content::Text(text) => {
-                form.append_pair("Body", text);
-            }
-            // No SMS can be made of it. Without a body Twilio refuses, so that nothing odd is sent.
-            Content::Template { .. } => {}
+        if let Some(text) = sms_text(&message.content) {
+            form.append_pair("Body", text);
         }
         if let Some(url) = &self.config.callback_url {
             let callback = address_secret::callback(url, Some(message.reference), None);

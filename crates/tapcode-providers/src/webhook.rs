@@ -15,12 +15,12 @@ use serde_json::Value;
 use tapcode_core::delivery::{Failure, FailureClass, PROVIDER_MESSAGE_ID_MAX, ReceiptKind, SendOutcome, TripScope};
 use tapcode_core::plan::Channel;
 use tapcode_engine::contract::provider::{
-    Content, Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference,
-    Source,
+    Heard, HookError, HttpProvider, HttpRequest, HttpResponse, InboundHook, Manifest, Message, Receipt, Reference, Source,
 };
 
 use crate::answer::{UNNAMED, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
+use crate::request::sms_text;
 use crate::secret::Secret;
 use crate::vendor_text::for_people;
 use crate::{address_secret, answer, signature};
@@ -302,13 +302,13 @@ impl HttpProvider for Webhook {
     }
 
     fn request(&self, message: &Message) -> HttpRequest {
-        let text = match &message.content {
-            Content::Code { text, .. } | Content::Text(text) => text.as_str(),
-            // No SMS can be made of it: gateways refuse an empty text, so that nothing odd is sent.
-            Content::Template { .. } => "",
+        // Of a template no SMS can be made. Some gateways send an empty one; to nobody, none does.
+        let (to, text) = match sms_text(&message.content) {
+            Some(text) => (message.to.expose(), text),
+            None => ("", ""),
         };
         let values = Values {
-            to: message.to.expose(),
+            to,
             from: self.config.from.as_deref().unwrap_or_default(),
             text,
             reference: &message.reference.to_string(),

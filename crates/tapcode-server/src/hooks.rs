@@ -122,7 +122,7 @@ async fn answer(app: &App, sender: &Sender, large: &Large, request: Request) -> 
     match app.engine.hook(sender, &hook).await {
         // Meta wants 200 and reads no body; Twilio reads a body as instructions, so there is none. Kannel takes 200 and 202
         // for an answer and comes again after any other (`url_result_thread` in <https://github.com/pruiz/kannel>,
-        // `gw/smsbox.c`, read 2026-11-27).
+        // `gw/smsbox.c`, read 2026-11-27, and so did 1.4.5 when it was answered 204).
         Ok(_) => Ok(match (sender.channel, &hook.method) {
             (Channel::Sms, &Method::POST) => StatusCode::NO_CONTENT.into_response(),
             (Channel::Sms | Channel::Whatsapp, _) => StatusCode::OK.into_response(),

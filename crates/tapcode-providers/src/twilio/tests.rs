@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
+use tapcode_engine::contract::provider::Content;
 
 use super::*;
 use crate::suite::{self, Answer, Hook, SECRET, Subject, answer, call, code_message, meaning, message, reference};

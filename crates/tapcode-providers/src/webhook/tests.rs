@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tapcode_engine::contract::provider::Content;
 
 use super::*;
 use crate::suite::{
@@ -234,6 +235,18 @@ fn the_request_is_the_template_with_every_value_in_its_place() {
         let refused = kannel.heard(&call(&format!("{wrong}&status=delivered"), &[], ""), 42);
         assert_eq!(refused, Err(HookError::Signature), "{wrong}");
     }
+}
+
+#[test]
+fn a_template_of_whatsapps_reaches_nobody() {
+    let template = Content::Template {
+        name: "login_otp".into(),
+        language: "en".into(),
+        components: "[]".into(),
+    };
+    let request = Webhook::new(config()).unwrap().request(&message(template));
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!((&body["to"], &body["text"]), (&Value::from(""), &Value::from("")));
 }
 
 #[test]
