@@ -172,7 +172,7 @@ fn migrate_says_which_schema_there_was_and_is() {
     let home = Home::new();
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db was made, with schema 2\n"
+        "sqlite:tapcode.db was made, with schema 3\n"
     );
     let again: Value = serde_json::from_str(&stdout(&home.tapcode(["migrate", "--json"]))).unwrap();
     assert_eq!(
