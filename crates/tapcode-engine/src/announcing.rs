@@ -186,6 +186,7 @@ impl Engine {
             entry: None,
         };
         self.inner.store.commit_endpoint(&commit).await?;
+        self.inner.endpoint_made.notify_one();
         Ok((id, endpoint, secret))
     }
 
@@ -386,7 +387,10 @@ impl Engine {
                     }
                     Err(error) => tracing::warn!(error = %chain(&error), "webhook endpoints could not be looked for"),
                 }
-                engine.inner.clock.sleep(LOOK_MS).await;
+                tokio::select! {
+                    () = engine.inner.clock.sleep(LOOK_MS) => {}
+                    () = engine.inner.endpoint_made.notified() => {}
+                }
             }
         });
     }

@@ -87,6 +87,8 @@ pub(crate) struct Inner {
     pub(crate) accounts: Accounts,
     /// Names this process among those on one store.
     pub(crate) process: u64,
+    /// A webhook endpoint was made here.
+    pub(crate) endpoint_made: tokio::sync::Notify,
 }
 
 impl fmt::Debug for Engine {
@@ -218,6 +220,7 @@ impl Engine {
                 key_cache: crate::access::KeyCache::default(),
                 accounts: Accounts::default(),
                 process,
+                endpoint_made: tokio::sync::Notify::new(),
             }),
         }
     }
