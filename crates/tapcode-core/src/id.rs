@@ -182,6 +182,9 @@ id!(
 id!(
     /// One API key (its name, not its secret).
     KeyId, "key_");
+id!(
+    /// One webhook endpoint.
+    EndpointId, "whe_");
 
 #[cfg(test)]
 mod tests {

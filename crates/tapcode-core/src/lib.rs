@@ -6,6 +6,7 @@
 pub mod account;
 pub mod code;
 pub mod delivery;
+pub mod endpoint;
 pub mod entry;
 pub mod id;
 pub mod money;

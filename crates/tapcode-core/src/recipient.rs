@@ -76,6 +76,12 @@ impl Mode {
             Self::Test => "test",
         }
     }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Live, Self::Test].into_iter().find(|mode| mode.as_str() == text)
+    }
 }
 
 /// Whose a document is: no decision, limit or id crosses from one scope to another.

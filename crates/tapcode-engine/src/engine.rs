@@ -85,6 +85,10 @@ pub(crate) struct Inner {
     pub(crate) stop: CancellationToken,
     pub(crate) key_cache: crate::access::KeyCache,
     pub(crate) accounts: Accounts,
+    /// Names this process among those on one store.
+    pub(crate) process: u64,
+    /// A webhook endpoint was made here.
+    pub(crate) endpoint_made: tokio::sync::Notify,
 }
 
 impl fmt::Debug for Engine {
@@ -196,6 +200,7 @@ impl Engine {
         )]
         tokio::spawn(writing);
         let (log_grew, _) = watch::channel(0);
+        let process = u64::from_be_bytes(sixteen(&*parts.entropy)[..8].try_into().expect("half of sixteen bytes"));
         Self {
             inner: Arc::new(Inner {
                 store: parts.store,
@@ -214,6 +219,8 @@ impl Engine {
                 stop: CancellationToken::new(),
                 key_cache: crate::access::KeyCache::default(),
                 accounts: Accounts::default(),
+                process,
+                endpoint_made: tokio::sync::Notify::new(),
             }),
         }
     }

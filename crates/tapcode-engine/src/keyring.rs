@@ -43,6 +43,8 @@ pub enum Use {
     ProviderMessage,
     /// A recipient's identity on a channel.
     Identity,
+    /// A secret that signs announcements.
+    Webhook,
 }
 
 impl Use {
@@ -55,6 +57,7 @@ impl Use {
             Self::Answer => b"answer",
             Self::ProviderMessage => b"provider message",
             Self::Identity => b"identity",
+            Self::Webhook => b"webhook",
         }
     }
 }

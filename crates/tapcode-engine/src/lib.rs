@@ -3,6 +3,8 @@
 
 pub mod access;
 pub mod accounts;
+mod addresses;
+pub mod announcing;
 mod call;
 pub mod clock;
 pub mod committer;

@@ -69,6 +69,7 @@ impl Engine {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         self.write_written().await;
+        self.release_endpoints().await;
     }
 
     pub(crate) async fn until_stopped(&self, work: impl Future<Output = ()>) {

@@ -68,6 +68,8 @@ codes! {
         "The id has another kind's prefix or is malformed." "Send the id exactly as it was answered.";
     InvalidCursor "invalid_cursor" 400 "Not a cursor of this list"
         "The cursor was not made by this list." "Send a `next_cursor` exactly as it was answered, or leave it out to start anew.";
+    InvalidEndpointUrl "invalid_endpoint_url" 400 "Not an address that events can be told to"
+        "The address of the endpoint is malformed, not `https`, holds a password, or leads into a private network." "Send an `https` address of a machine on the internet.";
     InvalidIdempotencyKey "invalid_idempotency_key" 400 "Not an idempotency key"
         "The `Idempotency-Key` is empty, longer than 255 characters or not visible ASCII." "Send a random text such as a UUID.";
     UnknownChannel "unknown_channel" 400 "A channel is not known"
@@ -116,6 +118,8 @@ codes! {
         "The service has no plain message with this id on this channel." "Compare the id, the channel and the key's service and mode.";
     TemplateNotFound "template_not_found" 404 "No such template"
         "The account has no template with this name, or none in this language." "Compare with `GET /api/v1/whatsapp/templates`; `POST …/sync` asks the provider anew.";
+    EndpointNotFound "webhook_endpoint_not_found" 404 "No such webhook endpoint"
+        "There is no webhook endpoint with this id." "Compare the id with `GET /api/v1/webhook-endpoints`.";
     RecipientNotFound "recipient_not_found" 404 "Nothing is known of the number"
         "The service has nothing on record about the number." "Compare the number, the service and the mode.";
     MethodNotAllowed "method_not_allowed" 405 "The address does not take this method"
@@ -128,6 +132,8 @@ codes! {
         "A verification for this number and purpose is pending with another code of yours." "Cancel it first, or leave it to its user.";
     PendingWithOtherBinding "pending_with_other_binding" 409 "Another transaction is pending"
         "A verification for this number and purpose is pending with another `binding`." "Cancel it first, or use a `purpose` per transaction.";
+    TooManyEndpoints "too_many_webhook_endpoints" 409 "Too many webhook endpoints"
+        "There are as many webhook endpoints as one installation may have." "Delete one that is not needed.";
     BodyTooLarge "body_too_large" 413 "The body is too large"
         "The body has more bytes than the address takes: 64 KiB for the API, 4 MiB for providers' hooks." "Send less.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body is not declared as JSON"

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
-use tapcode_core::id::{MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, MessageId, VerificationId};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError, Subject,
-    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
+    Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::memory::MemoryStore;
@@ -79,6 +80,9 @@ bugs! {
     ReplacesAnyAccount => a_version_of_an_account_is_used_once,
     WritesLinesOfAccountsOnConflict => a_version_of_an_account_is_used_once,
     LosesLinesOfAccounts => the_log_is_one,
+    ReplacesAnyEndpoint => a_version_of_an_endpoint_is_used_once,
+    KeepsDeletedEndpoints => a_version_of_an_endpoint_is_used_once,
+    LosesLinesOfEndpoints => a_version_of_an_endpoint_is_used_once,
     WritesPeopleOncePerCall => written_recipients_are_a_set_per_hour,
     SinceIsExclusive => written_recipients_are_a_set_per_hour,
     SweepsHistoryByTheClock => a_sweep_removes_only_what_is_past,
@@ -419,6 +423,28 @@ impl Store for Faulty {
         result
     }
 
+    async fn endpoints(&self) -> Result<Vec<(EndpointId, Version)>, StoreError> {
+        self.inner.endpoints().await
+    }
+
+    async fn endpoint(&self, id: EndpointId) -> Result<Option<Versioned<Endpoint>>, StoreError> {
+        self.inner.endpoint(id).await
+    }
+
+    async fn commit_endpoint(&self, commit: &EndpointCommit) -> Result<(), StoreError> {
+        let mut commit = commit.clone();
+        if self.is(Bug::ReplacesAnyEndpoint) {
+            commit.expected = self.inner.endpoint(commit.id).await?.map(|found| found.version);
+        }
+        if self.is(Bug::KeepsDeletedEndpoints) && commit.next.is_none() {
+            return Ok(());
+        }
+        if self.is(Bug::LosesLinesOfEndpoints) {
+            commit.entry = None;
+        }
+        self.inner.commit_endpoint(&commit).await
+    }
+
     async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
         let mut written = written.clone();
         if self.is(Bug::WritesPeopleOncePerCall) {
@@ -528,7 +554,7 @@ impl Store for Faulty {
                 .into_iter()
                 .filter_map(|(_, line)| match line {
                     Line::Recipient(entry) => Some(entry),
-                    Line::Account(_) => None,
+                    Line::Account(_) | Line::Endpoint(_) => None,
                 })
                 .collect());
         }

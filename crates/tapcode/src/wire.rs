@@ -108,7 +108,7 @@ pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> a
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy::new()),
         keyring: Keyring::new(master_key.expose()),
-        egress: Egress::new().context("the HTTP client for providers")?,
+        egress: Egress::with(config.outside).context("the HTTP client for providers")?,
         directory,
         rates: config.whatsapp_rates.clone(),
         history_ms: u64::from(config.history_days) * DAY_MS,
@@ -169,6 +169,7 @@ where
     let router = tapcode_server::router(app);
     engine.load_accounts().await;
     engine.start();
+    engine.start_announcing(Arc::new(tapcode_server::api::webhook_endpoints::Feed(engine.clone())));
     let url = local_url(address);
     let services: Vec<&str> = config.services.iter().map(|s| s.name.as_str()).collect();
     tracing::info!(

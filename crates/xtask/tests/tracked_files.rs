@@ -46,7 +46,7 @@ fn allowed() -> Vec<Allowed> {
             "this is the simulated clock: under a paused runtime, time moves by it",
         ),
         pause(
-            "crates/tapcode-server/tests/accounts/stage.rs",
+            "crates/tapcode-server/tests/shared/leaping.rs",
             "a clock that leaps ahead has to have this method; the engine's own waits are real",
         ),
         pause(

@@ -3,6 +3,7 @@
 //! `cargo test -p tapcode-core --test laws -- planted --nocapture` prints how many planted bugs are caught.
 
 mod account;
+mod endpoint;
 mod known;
 mod ledger;
 mod life;

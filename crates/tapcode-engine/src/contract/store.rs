@@ -11,8 +11,9 @@ use std::fmt;
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountEntry, AccountName};
 use tapcode_core::delivery::ReceiptKind;
+use tapcode_core::endpoint::{Endpoint, EndpointEntry};
 use tapcode_core::entry::Entry;
-use tapcode_core::id::{KeyId, MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::number::{Country, Masked};
 use tapcode_core::recipient::{Mode, PlainMessage, Recipient, RecipientKey, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
@@ -188,6 +189,33 @@ pub enum Line {
     Recipient(Entry),
     /// About an account at a provider.
     Account(AccountEntry),
+    /// About a webhook endpoint.
+    Endpoint(EndpointEntry),
+}
+
+impl Line {
+    /// When it was written.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Recipient(entry) => entry.at,
+            Self::Account(entry) => entry.at,
+            Self::Endpoint(entry) => entry.at,
+        }
+    }
+}
+
+/// A webhook endpoint to be replaced, and what the log says of that: written together, or not at all.
+#[derive(Clone, Debug)]
+pub struct EndpointCommit {
+    /// Which endpoint.
+    pub id: EndpointId,
+    /// The version the decision was made on; `None`: there must be none.
+    pub expected: Option<Version>,
+    /// The next state; `None`: it is deleted.
+    pub next: Option<Endpoint>,
+    /// A line of the log, where somebody should know.
+    pub entry: Option<EndpointEntry>,
 }
 
 /// An account to be replaced, and what its log says of that: written together, or not at all.
@@ -342,6 +370,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Replaces what is known of an account, by compare-and-swap as a document is, with its line of the log.
     async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError>;
 
+    /// Every webhook endpoint and its version, oldest first.
+    async fn endpoints(&self) -> Result<Vec<(EndpointId, Version)>, StoreError>;
+
+    /// A webhook endpoint.
+    async fn endpoint(&self, id: EndpointId) -> Result<Option<Versioned<Endpoint>>, StoreError>;
+
+    /// Replaces or deletes a webhook endpoint, by compare-and-swap as a document is, with its line of the log.
+    async fn commit_endpoint(&self, commit: &EndpointCommit) -> Result<(), StoreError>;
+
     /// Adds to whom an account wrote; whoever is there already stays once. Several nodes add to the same hour.
     async fn add_written(&self, written: &Written) -> Result<(), StoreError>;
 
@@ -351,6 +388,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes what is past keeping, at most `sweep.limit` rows; returns how many went. Less than the limit: nothing is left.
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError>;
+
+    /// Whether several servers may work on it at once: then each asks before it does what one of them is to do.
+    fn is_shared(&self) -> bool {
+        true
+    }
 
     /// Whether it can be written to right now.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -41,7 +41,7 @@ pub async fn check(world: &World) -> Vec<String> {
         .into_iter()
         .filter_map(|(_, line)| match line {
             Line::Recipient(entry) => Some(entry),
-            Line::Account(_) => None,
+            Line::Account(_) | Line::Endpoint(_) => None,
         })
         .collect();
     let mut verifications = BTreeMap::new();

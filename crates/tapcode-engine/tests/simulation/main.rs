@@ -53,6 +53,10 @@ fn run(seed: u64, plant: Option<Plant>) -> Over {
                     world.note(|| format!("log {} about an account: {entry:?}", place.0));
                     continue;
                 }
+                Line::Endpoint(entry) => {
+                    world.note(|| format!("log {} about an endpoint: {entry:?}", place.0));
+                    continue;
+                }
             };
             let about = entry
                 .verification

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{Decision, Entry};
-use tapcode_core::id::MessageId;
+use tapcode_core::id::{EndpointId, MessageId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError, SubjectId, Sweep,
-    ToldReceipt, Versioned, Written,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
+    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::plant::{self, Plant};
@@ -190,6 +191,21 @@ impl Store for NodeStore {
     async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
         self.there("crash on the way to an account").await?;
         self.world.kept.commit_account(commit).await
+    }
+
+    async fn endpoints(&self) -> Result<Vec<(EndpointId, Version)>, StoreError> {
+        self.there("crash on the way to an endpoint").await?;
+        self.world.kept.endpoints().await
+    }
+
+    async fn endpoint(&self, id: EndpointId) -> Result<Option<Versioned<Endpoint>>, StoreError> {
+        self.there("crash on the way to an endpoint").await?;
+        self.world.kept.endpoint(id).await
+    }
+
+    async fn commit_endpoint(&self, commit: &EndpointCommit) -> Result<(), StoreError> {
+        self.there("crash on the way to an endpoint").await?;
+        self.world.kept.commit_endpoint(commit).await
     }
 
     async fn add_written(&self, written: &Written) -> Result<(), StoreError> {

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use tapcode_core::account::{AccountDecision, AccountEntry, BreakerScope, TemplateStatus};
 use tapcode_core::delivery::{Failure, FailureClass, MessageStatus};
+use tapcode_core::endpoint::EndpointEntry;
 use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, SendCause};
-use tapcode_core::id::{EventId, ID_BYTES, MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, EventId, ID_BYTES, MessageId, VerificationId};
 use tapcode_core::plan::{Channel, Route};
 use tapcode_core::recipient::Mode;
 use tapcode_core::verification::{ClientHints, Status};
@@ -64,6 +65,10 @@ pub(crate) struct EventData<'a> {
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     message_id: Option<Shown<MessageId>>,
+    /// The webhook endpoint that it is about.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_endpoint_id: Option<Shown<EndpointId>>,
     /// The number, masked; absent where it is about an account.
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'a str>,
@@ -82,7 +87,8 @@ pub(crate) struct EventData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sender: Option<u32>,
     /// Why: of a failed check as at the check; of a fallback `failure` or `silence`; of the guard `too_many_checks`,
-    /// `not_requested` or `identity_changed`; of an account `breaker_opened`, `breaker_closed` or the news in a word.
+    /// `not_requested` or `identity_changed`; of an account `breaker_opened`, `breaker_closed` or the news in a word; of an
+    /// endpoint `webhook_endpoint_disabled`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     /// Whether a failed check cost a guess.
@@ -220,10 +226,27 @@ pub(crate) fn events(line: &Line) -> Vec<EventAnswer<'_>> {
             let decisions = entry.decisions.iter().enumerate();
             decisions.filter_map(|(at, decision)| event(entry, at, decision)).collect()
         }
+        Line::Endpoint(entry) => vec![endpoint_event(entry)],
         Line::Account(entry) => {
             let decisions = entry.decisions.iter().enumerate();
             decisions.map(|(at, decision)| account_event(entry, at, decision)).collect()
         }
+    }
+}
+
+fn endpoint_event(entry: &EndpointEntry) -> EventAnswer<'_> {
+    EventAnswer {
+        id: Shown(entry.id),
+        r#type: "account.alert",
+        timestamp: Moment(entry.at),
+        service: Some(entry.service.as_str()),
+        mode: entry.mode.as_str(),
+        data: EventData {
+            webhook_endpoint_id: Some(Shown(entry.endpoint)),
+            reason: Some("webhook_endpoint_disabled"),
+            detail: Some(entry.why.as_str()),
+            ..EventData::default()
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use tapcode_core::endpoint::Endpoint;
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::time::Timestamp;
@@ -167,7 +168,7 @@ impl std::fmt::Display for Cursor {
 }
 
 /// Whose events, and which.
-struct Wanted {
+pub(crate) struct Wanted {
     service: Option<ServiceName>,
     /// `None`: both; only an admin key without a service sees both.
     mode: Option<Mode>,
@@ -198,10 +199,29 @@ impl Wanted {
         }
     }
 
-    fn has_line(&self, line: &Line) -> bool {
+    /// What an endpoint wants.
+    pub(crate) fn of_endpoint(engine: &Engine, endpoint: &Endpoint) -> Self {
+        let types = || {
+            TYPES
+                .iter()
+                .copied()
+                .filter(|known| endpoint.types.iter().any(|t| **t == **known))
+        };
+        Self {
+            service: Some(endpoint.service.clone()),
+            mode: Some(endpoint.mode),
+            senders: Some(engine.directory().senders_for(&endpoint.service)),
+            types: (!endpoint.types.is_empty()).then(|| types().collect()),
+        }
+    }
+
+    pub(crate) fn has_line(&self, line: &Line) -> bool {
         match line {
             Line::Recipient(entry) => {
                 self.service.as_ref().is_none_or(|s| *s == entry.scope.service) && self.mode.is_none_or(|m| m == entry.scope.mode)
+            }
+            Line::Endpoint(entry) => {
+                self.service.as_ref().is_none_or(|s| *s == entry.service) && self.mode.is_none_or(|m| m == entry.mode)
             }
             // An account is everybody's whose messages go over it.
             Line::Account(entry) => {
@@ -212,7 +232,7 @@ impl Wanted {
         }
     }
 
-    fn has(&self, event: &EventAnswer<'_>) -> bool {
+    pub(crate) fn has(&self, event: &EventAnswer<'_>) -> bool {
         self.types.as_ref().is_none_or(|types| types.contains(&event.r#type))
     }
 }

@@ -20,6 +20,7 @@ mod status;
 mod templates;
 pub(crate) mod time;
 mod verifications;
+pub mod webhook_endpoints;
 
 use std::sync::Arc;
 
@@ -63,6 +64,7 @@ fn routes(app: &App) -> Vec<Route> {
     routes.extend(messages::routes(&shared));
     routes.extend(sms_preview::routes(&shared));
     routes.extend(events::routes(&shared));
+    routes.extend(webhook_endpoints::routes(&shared));
     routes.extend(templates::routes(&shared));
     routes.extend(administration::routes(&shared));
     routes.extend(recipients::routes(&shared));

@@ -107,8 +107,7 @@ impl<'q> Query<'q> {
 
     /// Live or test, for admin keys.
     pub(crate) fn mode(&self) -> Option<Mode> {
-        let read = |text: &str| [Mode::Live, Mode::Test].into_iter().find(|m| m.as_str() == text);
-        self.read("mode", (Code::InvalidRequest, "live or test belongs here"), read)
+        self.read("mode", (Code::InvalidRequest, "live or test belongs here"), Mode::parse)
     }
 
     /// Every mistake, unknown parameters among them.

@@ -3,6 +3,8 @@
 mod alerts;
 mod health;
 mod hooks;
+#[path = "../shared/leaping.rs"]
+mod leaping;
 mod meta;
 mod routing;
 mod stage;

@@ -1,7 +1,6 @@
 //! What do the stories about accounts run in? One server without sockets, Meta on a socket, SMS on simulated phones.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,7 +11,6 @@ use serde_json::{Value, json};
 use tapcode_core::number::Number;
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
-use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
 use tapcode_engine::accounts::AccountView;
 use tapcode_engine::clock::{Clock, SystemClock};
@@ -31,6 +29,7 @@ use tapcode_server::App;
 use tapcode_store::memory::MemoryStore;
 use tower::ServiceExt;
 
+use crate::leaping::Leaping;
 use crate::meta::{Meta, PHONE, SECRET, TOKEN, WABA, messages};
 
 pub const NUMBER: &str = "+31611398058";
@@ -250,29 +249,6 @@ impl Stage {
                 { "type": "body", "parameters": text },
                 { "type": "button", "sub_type": "url", "index": 0, "parameters": text } ] } });
         self.post(&self.live, "/api/v1/whatsapp/messages", &body).await
-    }
-}
-
-/// The machine's clock, some time ahead.
-#[derive(Debug, Default)]
-pub struct Leaping {
-    ahead_ms: AtomicU64,
-}
-
-impl Leaping {
-    pub fn leap(&self, millis: u64) {
-        self.ahead_ms.fetch_add(millis, Ordering::Relaxed);
-    }
-}
-
-#[async_trait::async_trait]
-impl Clock for Leaping {
-    fn now(&self) -> Timestamp {
-        SystemClock.now().plus_millis(self.ahead_ms.load(Ordering::Relaxed))
-    }
-
-    async fn sleep(&self, millis: u64) {
-        SystemClock.sleep(millis).await;
     }
 }
 

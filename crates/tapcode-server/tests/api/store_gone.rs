@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use serde_json::json;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
-use tapcode_core::id::MessageId;
+use tapcode_core::id::{EndpointId, MessageId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError, SubjectId, Sweep,
-    ToldReceipt, Versioned, Written,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
+    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_store::memory::MemoryStore;
 
@@ -113,6 +114,15 @@ impl Store for Switched {
         self.there()?.commit_account(commit).await
     }
 
+    async fn endpoints(&self) -> Result<Vec<(EndpointId, Version)>, StoreError> {
+        self.there()?.endpoints().await
+    }
+    async fn endpoint(&self, id: EndpointId) -> Result<Option<Versioned<Endpoint>>, StoreError> {
+        self.there()?.endpoint(id).await
+    }
+    async fn commit_endpoint(&self, commit: &EndpointCommit) -> Result<(), StoreError> {
+        self.there()?.commit_endpoint(commit).await
+    }
     async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
         self.there()?.add_written(written).await
     }

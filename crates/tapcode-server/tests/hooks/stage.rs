@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
 use tapcode_core::delivery::MessageStatus;
+use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{Decision, Entry};
-use tapcode_core::id::{KeyId, MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::number::Number;
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, ServiceName};
@@ -17,8 +18,8 @@ use tapcode_core::verification::{Attempt, Limits, Purpose, Verification};
 use tapcode_engine::access::Caller;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store, StoreError, Subject,
-    SubjectId, Sweep, ToldReceipt, Versioned, Written,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store,
+    StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
@@ -397,6 +398,15 @@ impl Store for Unplugged {
     }
     async fn commit_account(&self, commit: &AccountCommit) -> Result<(), StoreError> {
         self.there()?.commit_account(commit).await
+    }
+    async fn endpoints(&self) -> Result<Vec<(EndpointId, Version)>, StoreError> {
+        self.there()?.endpoints().await
+    }
+    async fn endpoint(&self, id: EndpointId) -> Result<Option<Versioned<Endpoint>>, StoreError> {
+        self.there()?.endpoint(id).await
+    }
+    async fn commit_endpoint(&self, commit: &EndpointCommit) -> Result<(), StoreError> {
+        self.there()?.commit_endpoint(commit).await
     }
     async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
         self.there()?.add_written(written).await

@@ -6,13 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
-use tapcode_core::id::{KeyId, MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page, Parked, Place,
-    REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page,
+    Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version,
+    Versioned, Written,
 };
 
 use crate::limits::Full;
@@ -38,6 +40,7 @@ struct State {
     remembered: BTreeMap<[u8; 32], Remembered>,
     keys: BTreeMap<KeyId, ApiKey>,
     accounts: BTreeMap<AccountName, Versioned<Account>>,
+    endpoints: BTreeMap<EndpointId, Versioned<Endpoint>>,
     /// Hour, portfolio and recipient.
     written: BTreeSet<(u32, Box<str>, u64)>,
 }
@@ -145,16 +148,9 @@ impl State {
         self.verifications
             .retain(|id, s| !take(id.made_at() < sweep.history_before && is_past(s, sweep.history_before)));
         self.messages.retain(|id, _| !take(id.made_at() < sweep.history_before));
-        self.log.retain(|_, line| !take(line_at(line) < sweep.history_before));
+        self.log.retain(|_, line| !take(line.at() < sweep.history_before));
         self.written.retain(|(hour, ..)| !take(*hour < sweep.written_before_hour));
         sweep.limit - left
-    }
-}
-
-const fn line_at(line: &Line) -> Timestamp {
-    match line {
-        Line::Recipient(entry) => entry.at,
-        Line::Account(entry) => entry.at,
     }
 }
 
@@ -304,7 +300,7 @@ impl Store for MemoryStore {
         let state = self.state();
         let entries = state.log.values().filter_map(|line| match line {
             Line::Recipient(entry) => Some(entry),
-            Line::Account(_) => None,
+            Line::Account(_) | Line::Endpoint(_) => None,
         });
         let about = |entry: &&Entry| match id {
             SubjectId::Verification(id) => entry.verification == Some(id),
@@ -346,6 +342,32 @@ impl Store for MemoryStore {
         state.accounts.insert(commit.name.clone(), Versioned { value, version });
         if let Some(entry) = commit.entry.clone() {
             state.append(Line::Account(entry));
+        }
+        Ok(())
+    }
+
+    async fn endpoints(&self) -> Result<Vec<(EndpointId, Version)>, StoreError> {
+        let state = self.state();
+        Ok(state.endpoints.iter().map(|(id, known)| (*id, known.version)).collect())
+    }
+
+    async fn endpoint(&self, id: EndpointId) -> Result<Option<Versioned<Endpoint>>, StoreError> {
+        Ok(self.state().endpoints.get(&id).cloned())
+    }
+
+    async fn commit_endpoint(&self, commit: &EndpointCommit) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let known = state.endpoints.get(&commit.id).map(|known| known.version);
+        if known != commit.expected {
+            return Err(StoreError::Conflict);
+        }
+        let version = Version(known.map_or(1, |version| version.0 + 1));
+        match commit.next.clone() {
+            Some(value) => state.endpoints.insert(commit.id, Versioned { value, version }),
+            None => state.endpoints.remove(&commit.id),
+        };
+        if let Some(entry) = commit.entry.clone() {
+            state.append(Line::Endpoint(entry));
         }
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! How is an account at a provider written down, and a line of the log about one?
 //!
-//! Lines about accounts stand in the log beside entries about recipients. They are told apart by their first byte: records
-//! of entries count up from 1, records of lines about accounts from [`ACCOUNT_LINES_FROM`].
+//! Lines about accounts and endpoints stand in the log beside entries about recipients. They are told apart by their first
+//! byte: records of entries count up from 1, of lines about accounts from [`ACCOUNT_LINES_FROM`], of lines about webhook
+//! endpoints from [`ENDPOINT_LINES_FROM`].
 
 use serde::{Deserialize, Serialize};
 use tapcode_core::account::{
     Account, AccountDecision, AccountEntry, AccountName, Breaker, BreakerScope, MessagingLimit, SenderFacts, Template,
 };
+use tapcode_core::endpoint::EndpointEntry;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::EventId;
 use tapcode_core::time::Timestamp;
@@ -18,6 +20,8 @@ use crate::record::{Stored, Unreadable, stored};
 
 /// The first byte of version 1 of a line about an account.
 const ACCOUNT_LINES_FROM: u8 = 128;
+/// The first byte of version 1 of a line about a webhook endpoint.
+const ENDPOINT_LINES_FROM: u8 = 192;
 
 stored!(Account, 2 = AccountV2, 1 = AccountV1);
 stored!(AccountEntry, 128 = AccountEntryV1);
@@ -27,11 +31,13 @@ impl Stored for Line {
         match self {
             Self::Recipient(entry) => entry.to_bytes(),
             Self::Account(entry) => entry.to_bytes(),
+            Self::Endpoint(entry) => entry.to_bytes(),
         }
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
         match bytes.first() {
+            Some(version) if *version >= ENDPOINT_LINES_FROM => EndpointEntry::from_bytes(bytes).map(Self::Endpoint),
             Some(version) if *version >= ACCOUNT_LINES_FROM => AccountEntry::from_bytes(bytes).map(Self::Account),
             Some(_) | None => Entry::from_bytes(bytes).map(Self::Recipient),
         }

@@ -8,6 +8,7 @@
 //! The core's types know nothing of this: they have no serde on purpose.
 
 mod account;
+mod endpoint;
 mod entry;
 mod key;
 mod recipient;

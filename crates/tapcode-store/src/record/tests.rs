@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use tapcode_core::account::Account;
 use tapcode_core::code::Alphabet;
 use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, TripScope};
+use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::plan::{Channel, Skip, SkipReason};
@@ -20,8 +21,8 @@ use tapcode_engine::rates::Category;
 
 use crate::record::{Stored, Unreadable};
 use crate::suite::samples::{
-    BEGIN, account, account_entry, api_key, approved, at, entry, key, knowledge, message_id, message_snapshot, plain_message,
-    plan, purpose, recipient, scope, snapshot, verification,
+    BEGIN, account, account_entry, api_key, approved, at, endpoint, endpoint_entry, entry, key, knowledge, message_id,
+    message_snapshot, plain_message, plan, purpose, recipient, scope, snapshot, verification,
 };
 
 /// Set to `write`, missing golden files are made. One that exists is never written again: delete it by hand if a record
@@ -446,6 +447,10 @@ fn lines() -> Vec<Line> {
     vec![Line::Recipient(of_recipient), Line::Account(account_entry(5))]
 }
 
+fn endpoint_lines() -> [Line; 2] {
+    [1, 2].map(|n| Line::Endpoint(endpoint_entry(n)))
+}
+
 /// An account as version 1 kept it.
 fn account_v1(n: u32) -> Account {
     let mut account = account(n);
@@ -487,6 +492,8 @@ fn every_record_of_version_2_still_reads() {
     golden("receipt_v2.hex", &receipts());
     golden("line_v1.hex", &lines());
     golden("account_v2.hex", &[account(1), account(5), Account::default()]);
+    golden("endpoint_v1.hex", &[endpoint(0), endpoint(3), endpoint(4)]);
+    golden("endpoint_line_v1.hex", &endpoint_lines());
 }
 
 #[test]
@@ -536,6 +543,7 @@ fn all_total(bytes: &[u8]) -> Result<(), TestCaseError> {
     total::<Entry>(bytes)?;
     total::<Line>(bytes)?;
     total::<Account>(bytes)?;
+    total::<Endpoint>(bytes)?;
     total::<ToldReceipt>(bytes)?;
     total::<ApiKey>(bytes)
 }
@@ -549,6 +557,8 @@ fn written() -> Vec<Vec<u8>> {
     all.extend(recipients_v2().iter().map(Stored::to_bytes));
     all.extend(lines().iter().map(Stored::to_bytes));
     all.push(account(5).to_bytes());
+    all.push(endpoint(4).to_bytes());
+    all.extend(endpoint_lines().iter().map(Stored::to_bytes));
     all
 }
 
@@ -556,7 +566,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(
         mut bytes in prop::collection::vec(any::<u8>(), 0..400),
-        claims in prop_oneof![Just(Some(1)), Just(Some(2)), Just(Some(128)), Just(None)],
+        claims in prop_oneof![Just(Some(1)), Just(Some(2)), Just(Some(128)), Just(Some(192)), Just(None)],
     ) {
         if let Some(first) = bytes.first_mut() {
             *first = claims.unwrap_or(*first);

@@ -3,6 +3,7 @@
 use tapcode_core::account::{ButtonKind, Quality, TemplateStatus};
 use tapcode_core::code::Alphabet;
 use tapcode_core::delivery::MessageStatus;
+use tapcode_core::endpoint::{Unanswered, WhyDisabled};
 use tapcode_core::entry::{CheckReason, NoFallback};
 use tapcode_core::plan::{Channel, SkipReason};
 use tapcode_core::recipient::Mode;
@@ -68,6 +69,14 @@ words!(
     Deleted = 8,
     Archived = 9,
     Unusable = 10
+);
+words!(WhyDisabled, "reason of a disabled endpoint", Gone = 1, Failing = 2);
+words!(
+    Unanswered,
+    "reason without an answer",
+    NoConnection = 1,
+    Broken = 2,
+    Forbidden = 3
 );
 words!(Quality, "quality", Unknown = 1, Green = 2, Yellow = 3, Red = 4);
 words!(ButtonKind, "button", CopyCode = 1, OneTap = 2, ZeroTap = 3);
@@ -145,6 +154,8 @@ mod tests {
         all::<Status>(7);
         all::<MessageStatus>(7);
         all::<CheckReason>(6);
+        all::<WhyDisabled>(2);
+        all::<Unanswered>(3);
         for (number, word) in (1..).zip(SAID) {
             assert_eq!((said_number(word), said(number)), (number, Ok(word)));
         }

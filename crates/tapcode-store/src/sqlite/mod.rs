@@ -14,14 +14,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
-use tapcode_core::id::{MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot,
+    Store, StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tokio::sync::Semaphore;
 
@@ -535,6 +536,39 @@ impl Store for SqliteStore {
         }
     }
 
+    async fn endpoints(&self) -> Result<Vec<(EndpointId, Version)>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT id, version FROM endpoints ORDER BY id")?;
+            let mut rows = statement.query([])?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                all.push((EndpointId::from_bytes(row.get(0)?), Version(row.get(1)?)));
+            }
+            Ok(all)
+        })
+    }
+
+    async fn endpoint(&self, id: EndpointId) -> Result<Option<Versioned<Endpoint>>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT version, record FROM endpoints WHERE id = ?1")?;
+            let mut rows = statement.query([id.as_bytes()])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let value = record(row.get_ref(1)?.as_blob().unwrap_or_default(), "endpoints", "record", &id)?;
+            Ok(Some(Versioned {
+                value,
+                version: Version(row.get(0)?),
+            }))
+        })
+    }
+
+    async fn commit_endpoint(&self, commit: &EndpointCommit) -> Result<(), StoreError> {
+        match self.writer.write(Work::Endpoint(commit.into())).await? {
+            Done::Committed(written) if written == [true] => Ok(()),
+            Done::Committed(_) => Err(StoreError::Conflict),
+            _ => unreachable!("a commit is answered as a commit"),
+        }
+    }
+
     async fn add_written(&self, written: &Written) -> Result<(), StoreError> {
         for piece in written.recipients.chunks(WRITTEN_ROWS) {
             let work = Work::AddWritten {
@@ -599,6 +633,11 @@ impl Store for SqliteStore {
             }
         }
         Ok(gone)
+    }
+
+    /// One server per file.
+    fn is_shared(&self) -> bool {
+        false
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -4,7 +4,9 @@ use tapcode_core::entry::Entry;
 use tapcode_core::id::ID_BYTES;
 use tapcode_core::recipient::Scope;
 use tapcode_core::time::Timestamp;
-use tapcode_engine::contract::store::{AccountCommit, Commit, ProviderHandle, Remembered, Snapshot, Subject, SubjectId};
+use tapcode_engine::contract::store::{
+    AccountCommit, Commit, EndpointCommit, ProviderHandle, Remembered, Snapshot, Subject, SubjectId,
+};
 
 use crate::record::Stored;
 use crate::record::words::Word;
@@ -75,6 +77,30 @@ impl From<&AccountCommit> for AccountWrite {
             name: commit.name.as_str().into(),
             expected: commit.expected.map(|version| i64::try_from(version.0).unwrap_or(i64::MAX)),
             record: commit.next.to_bytes(),
+            log: commit.entry.as_ref().map(|entry| LogRow {
+                at: entry.at.as_millis(),
+                subject: None,
+                entry: entry.to_bytes(),
+            }),
+        }
+    }
+}
+
+/// One commit of a webhook endpoint, ready to be written.
+pub(super) struct EndpointWrite {
+    pub(super) id: [u8; ID_BYTES],
+    pub(super) expected: Option<i64>,
+    /// `None`: it is deleted.
+    pub(super) record: Option<Vec<u8>>,
+    pub(super) log: Option<LogRow>,
+}
+
+impl From<&EndpointCommit> for EndpointWrite {
+    fn from(commit: &EndpointCommit) -> Self {
+        Self {
+            id: *commit.id.as_bytes(),
+            expected: commit.expected.map(|version| i64::try_from(version.0).unwrap_or(i64::MAX)),
+            record: commit.next.as_ref().map(Stored::to_bytes),
             log: commit.entry.as_ref().map(|entry| LogRow {
                 at: entry.at.as_millis(),
                 subject: None,

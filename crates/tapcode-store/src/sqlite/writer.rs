@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::limits::Full;
 use crate::sqlite::checkpoint::Turnstile;
-use crate::sqlite::rows::{AccountWrite, HistoryRow, Kind, LogRow, Write};
+use crate::sqlite::rows::{AccountWrite, EndpointWrite, HistoryRow, Kind, LogRow, Write};
 
 /// Most pieces of work that wait for the writer. A piece is up to [`BATCH_MAX`] commits; whoever comes next waits for room.
 const WAITING_MAX: usize = 256;
@@ -42,6 +42,7 @@ pub(super) enum Work {
         until: i64,
     },
     Account(AccountWrite),
+    Endpoint(EndpointWrite),
     /// To whom a portfolio wrote within an hour.
     AddWritten {
         portfolio: Box<str>,
@@ -239,6 +240,7 @@ impl Turn<'_> {
                 until,
             } => Ok(Done::Parked(self.park(sender, provider_message_id, kind, told, *until)?)),
             Work::Account(write) => Ok(Done::Committed(vec![self.account(write)?])),
+            Work::Endpoint(write) => Ok(Done::Committed(vec![self.endpoint(write)?])),
             Work::AddWritten {
                 portfolio,
                 hour,
@@ -387,6 +389,39 @@ impl Turn<'_> {
                  AND version = ?2",
                 params![write.name, version, write.record],
             )?,
+        };
+        if rows == 1
+            && let Some(row) = &write.log
+        {
+            self.append(row)?;
+        }
+        Ok(rows == 1)
+    }
+
+    /// Compare and swap of a webhook endpoint, with its line of the log; `false`: a conflict, and nothing was written.
+    fn endpoint(&mut self, write: &EndpointWrite) -> Result<bool, rusqlite::Error> {
+        let rows = match (write.expected, &write.record) {
+            (None, Some(record)) => self.execute(
+                "INSERT INTO endpoints (id, version, record)
+                 VALUES (?1, 1, ?2)
+                 ON CONFLICT (id) DO NOTHING",
+                params![write.id, record],
+            )?,
+            (Some(version), Some(record)) => self.execute(
+                "UPDATE endpoints
+                 SET version = version + 1, record = ?3
+                 WHERE id = ?1
+                 AND version = ?2",
+                params![write.id, version, record],
+            )?,
+            (Some(version), None) => self.execute(
+                "DELETE FROM endpoints
+                 WHERE id = ?1
+                 AND version = ?2",
+                params![write.id, version],
+            )?,
+            // There is none, and there is to be none.
+            (None, None) => return Ok(true),
         };
         if rows == 1
             && let Some(row) = &write.log

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use tapcode_core::account::{AccountEntry, AccountName};
 use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::entry::Entry;
-use tapcode_core::id::{MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, MessageId, VerificationId};
 use tapcode_core::recipient::{Mode, Scope};
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BATCH_MAX, BROWSE_ROWS_MAX, Browse, Commit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Parked, Place,
-    Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Written,
+    AccountCommit, ApiKey, BATCH_MAX, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX,
+    Parked, Place, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Written,
 };
 use tapcode_engine::rates::Category;
 use tokio::task::JoinSet;
 
 use crate::suite::samples::{
-    BEGIN, account_commit, api_key, approved, at, begin, entry, everything, failed, first, handle, key, message_entry,
-    message_id, message_snapshot, next, plain_message, purpose, recipient, remembered, scope, snapshot, verification,
-    verification_id,
+    BEGIN, account_commit, api_key, approved, at, begin, endpoint_commit, entry, everything, failed, first, handle, key,
+    message_entry, message_id, message_snapshot, next, plain_message, purpose, recipient, remembered, scope, snapshot,
+    verification, verification_id,
 };
 
 type Shared = Arc<dyn Store>;
@@ -62,7 +62,7 @@ async fn log(store: &Shared) -> Vec<Entry> {
 fn about_a_recipient(line: Line) -> Entry {
     match line {
         Line::Recipient(entry) => entry,
-        Line::Account(entry) => panic!("nothing here wrote {entry:?}"),
+        line @ (Line::Account(_) | Line::Endpoint(_)) => panic!("nothing here wrote {line:?}"),
     }
 }
 
@@ -653,7 +653,7 @@ async fn accounts_in_log(store: &Shared) -> Vec<AccountEntry> {
     let lines = store.lines(None, usize::MAX).await.unwrap();
     let accounts = lines.into_iter().filter_map(|(_, line)| match line {
         Line::Account(entry) => Some(entry),
-        Line::Recipient(_) => None,
+        Line::Recipient(_) | Line::Endpoint(_) => None,
     });
     accounts.collect()
 }
@@ -699,6 +699,58 @@ pub async fn a_version_of_an_account_is_used_once(store: Shared) {
         commit_account(&store, &other).await,
         "another account has versions of its own"
     );
+}
+
+/// A webhook endpoint is replaced and deleted by compare-and-swap, with its line of the log or not at all.
+pub async fn a_version_of_an_endpoint_is_used_once(store: Shared) {
+    let id = endpoint_commit(1, None).id;
+    assert!(store.endpoint(id).await.unwrap().is_none());
+    assert_eq!(store.endpoints().await.unwrap(), []);
+    let refused = |result| matches!(result, Err(StoreError::Conflict));
+    assert!(
+        refused(store.commit_endpoint(&endpoint_commit(1, Some(1))).await),
+        "there is none"
+    );
+    let first = endpoint_commit(1, None);
+    store.commit_endpoint(&first).await.unwrap();
+    let found = store.endpoint(id).await.unwrap().unwrap();
+    assert_eq!((found.version, Some(found.value)), (Version(1), first.next));
+    assert!(
+        refused(store.commit_endpoint(&endpoint_commit(2, None)).await),
+        "there is one already"
+    );
+    let second = endpoint_commit(2, Some(1));
+    store.commit_endpoint(&second).await.unwrap();
+    assert!(
+        refused(store.commit_endpoint(&endpoint_commit(3, Some(1))).await),
+        "version 1 was replaced"
+    );
+    let found = store.endpoint(id).await.unwrap().unwrap();
+    assert_eq!((found.version, Some(found.value)), (Version(2), second.next));
+    let other = EndpointCommit {
+        id: EndpointId::new(at(2), [9; 16]),
+        entry: None,
+        ..endpoint_commit(1, None)
+    };
+    store.commit_endpoint(&other).await.unwrap();
+    assert_eq!(
+        store.endpoints().await.unwrap(),
+        [(id, Version(2)), (other.id, Version(1))],
+        "oldest first"
+    );
+    let gone = |version| EndpointCommit {
+        next: None,
+        entry: None,
+        ..endpoint_commit(1, Some(version))
+    };
+    assert!(refused(store.commit_endpoint(&gone(1)).await));
+    store.commit_endpoint(&gone(2)).await.unwrap();
+    assert_eq!(store.endpoints().await.unwrap(), [(other.id, Version(1))]);
+    assert!(store.endpoint(id).await.unwrap().is_none());
+    let lines = store.lines(None, 10).await.unwrap();
+    let lines: Vec<_> = lines.into_iter().map(|(_, line)| line).collect();
+    let entries = [first.entry, second.entry].map(|entry| Line::Endpoint(entry.expect("the samples tell something")));
+    assert_eq!(lines, entries, "a conflict writes no line");
 }
 
 /// Lines about accounts and about recipients stand in one order, and a timeline is about a recipient's things only.

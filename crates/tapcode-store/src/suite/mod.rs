@@ -62,6 +62,7 @@ macro_rules! for_each_store_law {
             a_timeline_is_about_one_thing,
             api_keys_are_found_by_digest,
             a_version_of_an_account_is_used_once,
+            a_version_of_an_endpoint_is_used_once,
             the_log_is_one,
             written_recipients_are_a_set_per_hour,
             a_sweep_removes_only_what_is_past,

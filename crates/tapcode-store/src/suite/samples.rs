@@ -5,8 +5,9 @@ use tapcode_core::account::{
     Template, TemplateStatus,
 };
 use tapcode_core::delivery::{Delivery, Failure, FailureClass, MessageStatus, ReceiptKind};
+use tapcode_core::endpoint::{Endpoint, EndpointEntry, EndpointSecret, Failing, Retry, Told, Try, Unanswered, WhyDisabled};
 use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, SendCause};
-use tapcode_core::id::{EventId, KeyId, MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, EventId, KeyId, MessageId, VerificationId};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::{Country, Masked};
 use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
@@ -14,7 +15,8 @@ use tapcode_core::recipient::{Identity, Knowledge, Mode, PlainMessage, Reach, Re
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, CodeSource, Limits, Purpose, Sealed, Status, Verification};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, ProviderHandle, REMEMBERED_MS, Remembered, Right, Snapshot, Subject, Version,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, ProviderHandle, REMEMBERED_MS, Remembered, Right, Snapshot, Subject,
+    Version,
 };
 
 /// When the tests begin.
@@ -242,6 +244,96 @@ pub fn account(n: u32) -> Account {
         read_at: Some(at(2)),
         unreadable: (n > 1).then(|| "the token has expired".into()),
         template_news_at: (n > 1).then(|| at(3)),
+    }
+}
+
+/// A webhook endpoint with something of everything; `n` is how often each retry was tried.
+#[must_use]
+pub fn endpoint(n: u8) -> Endpoint {
+    let event = |n| EventId::new(at(3), [n; 16]);
+    let told = [
+        Told::Taken { status: 204 },
+        Told::Refused {
+            status: 429,
+            retry_after_ms: Some(30_000),
+        },
+        Told::Refused {
+            status: 500,
+            retry_after_ms: None,
+        },
+    ];
+    let unanswered = Unanswered::ALL.map(Told::Unanswered);
+    Endpoint {
+        service: ServiceName::parse("acme").expect("a name"),
+        mode: Mode::Live,
+        url: "https://acme.example/hooks".into(),
+        types: vec!["verification.approved".into(), "message.delivered".into()],
+        description: "the shop".into(),
+        created_at: at(1),
+        secrets: vec![
+            EndpointSecret {
+                sealed: Sealed(Box::from([7; 60])),
+                until: None,
+            },
+            EndpointSecret {
+                sealed: Sealed(Box::from([6; 60])),
+                until: Some(at(9)),
+            },
+        ],
+        after: 1_000,
+        retries: (1..=n)
+            .map(|tries| Retry {
+                event: event(tries),
+                place: u64::from(tries),
+                tries,
+                first_at: at(4),
+                next_at: at(5),
+            })
+            .collect(),
+        tries: told
+            .into_iter()
+            .chain(unanswered)
+            .zip(1..)
+            .map(|(told, number)| Try {
+                event: event(number),
+                at: at(5),
+                number,
+                told,
+                took_ms: 12,
+            })
+            .collect(),
+        failing: (n > 1).then(|| Failing {
+            since: at(4),
+            in_a_row: 6,
+            probes: 1,
+            paused_until: at(6),
+        }),
+        disabled: (n > 2).then(|| (at(7), if n == 3 { WhyDisabled::Gone } else { WhyDisabled::Failing })),
+        lease: (n > 1).then_some((42, at(8))),
+    }
+}
+
+/// A line of the log about an endpoint.
+#[must_use]
+pub fn endpoint_entry(n: u8) -> EndpointEntry {
+    EndpointEntry {
+        id: EventId::new(at(n.into()), [n; 16]),
+        at: at(n.into()),
+        endpoint: EndpointId::new(at(1), [1; 16]),
+        service: ServiceName::parse("acme").expect("a name"),
+        mode: Mode::Live,
+        why: if n == 1 { WhyDisabled::Gone } else { WhyDisabled::Failing },
+    }
+}
+
+/// The `n`-th commit of one endpoint, with a line.
+#[must_use]
+pub fn endpoint_commit(n: u8, expected: Option<u64>) -> EndpointCommit {
+    EndpointCommit {
+        id: EndpointId::new(at(1), [1; 16]),
+        expected: expected.map(Version),
+        next: Some(endpoint(n)),
+        entry: Some(endpoint_entry(n)),
     }
 }
 

@@ -32,6 +32,7 @@ use tapcode_core::recipient::ServiceName;
 use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
+use tapcode_engine::egress::Outside;
 use tapcode_engine::rates::RateCards;
 use tapcode_providers::infobip::IndiaDlt;
 use tapcode_providers::webhook::WebhookConfig;
@@ -88,6 +89,8 @@ pub struct Config {
     pub whatsapp_rates: RateCards,
     /// How long finished verifications, messages and log entries stay. Days.
     pub history_days: u32,
+    /// Which machines events may be told to.
+    pub outside: Outside,
 }
 
 /// `[server]`.

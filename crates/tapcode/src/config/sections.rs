@@ -1,4 +1,4 @@
-//! How are the single sections read: server, store, secrets, sandbox, log, retention?
+//! How are the single sections read: server, store, secrets, sandbox, log, retention, webhooks?
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use reqwest::Url;
 use tapcode_core::number::Number;
 use tapcode_engine::contract::phones::PHONES_MAX;
+use tapcode_engine::egress::Outside;
 
 use super::finding::variable;
 use super::reader::{At, Bounds, Given, Reading, Table};
@@ -23,6 +24,7 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
     let sandbox = sandbox(reading, root.section("sandbox"));
     let log = log(root.section("log"));
     let history_days = retention(reading, root.section("retention"));
+    let outside = webhooks(reading, root.section("webhooks"));
     let whatsapp_rates = prices::read(reading, root.section("prices"));
     let senders = senders::read(reading, &mut root, &whatsapp_rates);
     let services = services::read(reading, &mut root, &senders, &sandbox);
@@ -39,6 +41,7 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
         numbers: senders.numbers,
         whatsapp_rates,
         history_days,
+        outside,
     })
 }
 
@@ -275,4 +278,24 @@ fn retention(reading: &Reading, mut table: Table<'_>) -> u32 {
     }
     table.finish();
     days
+}
+
+/// A development server tells its events to whatever runs beside it.
+fn webhooks(reading: &Reading, mut table: Table<'_>) -> Outside {
+    let at = table.at("allow_private");
+    let given = table.has("allow_private");
+    let allowed = table.boolean("allow_private", false);
+    if allowed && !reading.purpose.is_dev() {
+        reading.warning(
+            &at,
+            "is true: whoever may make webhook endpoints can have this server call machines of its own network",
+            "write false, unless endpoints are in your own network",
+        );
+    }
+    table.finish();
+    if allowed || (reading.purpose.is_dev() && !given) {
+        Outside::Anywhere
+    } else {
+        Outside::Internet
+    }
 }

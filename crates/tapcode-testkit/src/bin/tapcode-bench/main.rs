@@ -6,6 +6,7 @@
 
 mod load;
 mod processes;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -42,7 +43,7 @@ struct Arguments {
     /// Messages whose receipts come one by one, and as many whose receipts come in batches.
     #[arg(long, default_value_t = 40_000)]
     messages: u64,
-    /// Parts to run: limit, begin, check, receipts, timers, memory. All, unless given.
+    /// Parts to run: limit, begin, check, receipts, webhooks, timers, memory. All, unless given.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the databases go; a folder on a real disk.
@@ -59,6 +60,7 @@ struct Bench {
     listen: SocketAddr,
     standins: Running,
     key: String,
+    admin: String,
     _folder: tempfile::TempDir,
 }
 
@@ -97,6 +99,9 @@ async fn all(arguments: Arguments) -> Result<(), Failure> {
     }
     if wanted("receipts") {
         receipts(&arguments).await?;
+    }
+    if wanted("webhooks") {
+        webhooks::webhooks(&arguments).await?;
     }
     if wanted("timers") {
         timers(&arguments, &Bench::start(&arguments)?).await?;
@@ -147,12 +152,8 @@ impl Bench {
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
         let config = config.to_str().ok_or("a folder whose name is text")?;
         let binary = beside("tapcode")?;
-        let made = Command::new(&binary)
-            .args(["keys", "create", "--config", config, "--service", "bench", "--json"])
-            .output()?;
-        let made: Value = serde_json::from_slice(&made.stdout)
-            .map_err(|e| format!("keys create: {e}: {}", String::from_utf8_lossy(&made.stderr)))?;
-        let key = made["key"].as_str().ok_or("keys create gave no key")?.to_owned();
+        let key = made_key(&binary, config, ["--service", "bench"])?;
+        let admin = made_key(&binary, config, ["--rights", "admin"])?;
         let server = Running::start(&binary, &["serve", "--config", config, "--json"], &[])?;
         let listen = server.address("listen")?;
         Ok(Self {
@@ -160,6 +161,7 @@ impl Bench {
             listen,
             standins,
             key,
+            admin,
             _folder: folder,
         })
     }
@@ -183,6 +185,15 @@ impl Bench {
     }
 }
 
+fn made_key(binary: &Path, config: &str, whose: [&str; 2]) -> Result<String, Failure> {
+    let mut made = Command::new(binary);
+    made.args(["keys", "create", "--config", config, "--json"]).args(whose);
+    let made = made.output()?;
+    let json: Value = serde_json::from_slice(&made.stdout)
+        .map_err(|e| format!("keys create: {e}: {}", String::from_utf8_lossy(&made.stderr)))?;
+    Ok(json["key"].as_str().ok_or("keys create gave no key")?.to_owned())
+}
+
 fn configuration(folder: &Path, cloud: &str, twilio: SocketAddr) -> String {
     format!(
         r#"
@@ -195,6 +206,8 @@ url = "sqlite:{folder}/tapcode.db"
 master_key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 [log]
 level = "warn"
+[webhooks]
+allow_private = true
 [[services]]
 name = "bench"
 brand = "Bench"
