@@ -45,3 +45,13 @@ pub(crate) fn text(value: &Value) -> Option<String> {
 pub(crate) fn number(value: &Value) -> Option<u32> {
     text(value)?.parse().ok()
 }
+
+/// A decimal number that is not negative, in millionths. What is finer than they are is no price that could be added up.
+pub(crate) fn micros(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |part: &str| part.bytes().all(|c| c.is_ascii_digit());
+    if whole.is_empty() || fraction.len() > 6 || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    format!("{whole}{fraction:0<6}").parse().ok()
+}

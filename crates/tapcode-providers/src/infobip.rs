@@ -16,7 +16,7 @@ use tapcode_engine::contract::provider::{
     Source,
 };
 
-use crate::answer::{self, is_message_id, unclear};
+use crate::answer::{self, is_message_id, micros, unclear};
 use crate::config_error::{ConfigError, base_url, ensure};
 use crate::infobip_errors::{of_error, of_status};
 use crate::request::{credential, post_json, sms_text};
@@ -355,16 +355,6 @@ fn price(report: &Value) -> Option<Money> {
         amount_micros: of_one.checked_mul(parts)?,
         currency,
     })
-}
-
-/// A decimal number that is not negative, in millionths. What is finer than they are is no price that could be added up.
-fn micros(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let is_digits = |part: &str| part.bytes().all(|c| c.is_ascii_digit());
-    if whole.is_empty() || fraction.len() > 6 || !is_digits(whole) || !is_digits(fraction) {
-        return None;
-    }
-    format!("{whole}{fraction:0<6}").parse().ok()
 }
 
 impl fmt::Debug for Infobip {

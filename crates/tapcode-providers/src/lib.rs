@@ -11,6 +11,7 @@ pub mod secret;
 pub mod sinch;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
+pub mod telnyx;
 pub mod twilio;
 pub mod twilio_errors;
 pub mod webhook;

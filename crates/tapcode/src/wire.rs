@@ -31,6 +31,7 @@ use tapcode_providers::messagebird::{Messagebird, MessagebirdConfig};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_providers::secret::Secret;
 use tapcode_providers::sinch::{Sinch, SinchConfig};
+use tapcode_providers::telnyx::{Telnyx, TelnyxConfig};
 use tapcode_providers::twilio::{ApiKey, From, Twilio, TwilioConfig};
 use tapcode_providers::webhook::Webhook;
 use tapcode_providers::whatsapp_cloud::{WhatsappCloud, WhatsappCloudConfig};
@@ -342,6 +343,17 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     callback_url: format!("{public_url}/hooks/sms/{}", number.id),
                     signing_key: messagebird.signing_key.as_ref().map(secret),
                     callback_secret: messagebird.callback_secret.as_ref().map(secret),
+                });
+                by_http(number.id, provider)?
+            }
+            SmsProvider::Telnyx(telnyx) => {
+                let provider = Telnyx::new(TelnyxConfig {
+                    base_url: telnyx.base_url.clone(),
+                    api_key: secret(&telnyx.api_key),
+                    public_key: telnyx.public_key.clone(),
+                    from: number.number.clone(),
+                    messaging_profile_id: telnyx.messaging_profile_id.clone(),
+                    callback_url: format!("{public_url}/hooks/sms/{}", number.id),
                 });
                 by_http(number.id, provider)?
             }

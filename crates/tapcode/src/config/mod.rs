@@ -337,6 +337,8 @@ pub enum SmsProvider {
     Kannel(Kannel),
     /// MessageBird's SMS API.
     Messagebird(Messagebird),
+    /// Telnyx's Messaging API.
+    Telnyx(Telnyx),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
@@ -353,6 +355,7 @@ impl SmsNumber {
             SmsProvider::Infobip(_) => senders::INFOBIP,
             SmsProvider::Kannel(_) => senders::KANNEL,
             SmsProvider::Messagebird(_) => senders::MESSAGEBIRD,
+            SmsProvider::Telnyx(_) => senders::TELNYX,
             SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
@@ -407,6 +410,19 @@ pub struct Messagebird {
     pub signing_key: Option<Secret>,
     /// What stands in the address that MessageBird is told to call.
     pub callback_secret: Option<Secret>,
+}
+
+/// A sender of an account at Telnyx.
+#[derive(Clone, Debug)]
+pub struct Telnyx {
+    /// Where the API is, without a `/` at the end.
+    pub base_url: String,
+    /// The key.
+    pub api_key: Secret,
+    /// What proves inbound hooks: base 64.
+    pub public_key: String,
+    /// The messaging profile.
+    pub messaging_profile_id: Option<String>,
 }
 
 /// A sender of a service plan at Sinch.

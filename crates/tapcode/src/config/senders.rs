@@ -11,8 +11,8 @@ use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{
-    BasicCredentials, Infobip, Kannel, Messagebird, Secret, Sinch, SmsNumber, SmsProvider, Twilio, TwilioApiKey, WhatsappAccount,
-    WhatsappCloud, WhatsappProvider,
+    BasicCredentials, Infobip, Kannel, Messagebird, Secret, Sinch, SmsNumber, SmsProvider, Telnyx, Twilio, TwilioApiKey,
+    WhatsappAccount, WhatsappCloud, WhatsappProvider,
 };
 
 /// The simulated phones.
@@ -30,6 +30,8 @@ pub(super) const KANNEL: &str = "kannel";
 pub(super) const MESSAGEBIRD: &str = "messagebird";
 /// Sinch's SMS REST API.
 pub(super) const SINCH: &str = "sinch";
+/// Telnyx's Messaging API.
+pub(super) const TELNYX: &str = "telnyx";
 /// Any HTTP gateway.
 pub(super) const WEBHOOK: &str = "webhook";
 /// Providers of later versions, so that they are not taken for slips of the pen.
@@ -106,6 +108,7 @@ const SINCH_KEYS: [&str; 8] = [
     "callback_secret",
     "callback_secret_file",
 ];
+const TELNYX_KEYS: [&str; 5] = ["base_url", "api_key", "api_key_file", "public_key", "messaging_profile_id"];
 const WEBHOOK_KEYS: [&str; 25] = [
     "method",
     "url",
@@ -133,12 +136,13 @@ const WEBHOOK_KEYS: [&str; 25] = [
     "receipt_signature_prefix",
     "receipt_signature_base64",
 ];
-const ALL_SMS_KEYS: [&[&str]; 6] = [
+const ALL_SMS_KEYS: [&[&str]; 7] = [
     &TWILIO_KEYS,
     &INFOBIP_KEYS,
     &KANNEL_KEYS,
     &MESSAGEBIRD_KEYS,
     &SINCH_KEYS,
+    &TELNYX_KEYS,
     &WEBHOOK_KEYS,
 ];
 /// What a gateway's receipts go to while the configuration is judged; the server knows where it is only when it listens.
@@ -434,6 +438,7 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         (KANNEL, KANNEL),
         (MESSAGEBIRD, MESSAGEBIRD),
         (SINCH, SINCH),
+        (TELNYX, TELNYX),
         (TWILIO, TWILIO),
         (WEBHOOK, WEBHOOK),
         (SANDBOX, SANDBOX),
@@ -475,6 +480,10 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
             unused_but(&mut table, &SINCH_KEYS, "the provider is sinch");
             sinch(reading, &mut table).map(SmsProvider::Sinch)
         }
+        Some(TELNYX) => {
+            unused_but(&mut table, &TELNYX_KEYS, "the provider is telnyx");
+            telnyx(reading, &mut table).map(SmsProvider::Telnyx)
+        }
         Some(WEBHOOK) => {
             unused_but(&mut table, &WEBHOOK_KEYS, "the provider is webhook");
             let from = match &number {
@@ -498,6 +507,7 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         (Given::As(number, _), _) => Some(Some(number)),
         (Given::Wrong, _) => None,
         (Given::Not, Some(SmsProvider::Twilio(twilio))) if twilio.messaging_service_sid.is_some() => Some(None),
+        (Given::Not, Some(SmsProvider::Telnyx(telnyx))) if telnyx.messaging_profile_id.is_some() => Some(None),
         // The gateway knows whom its messages are from, unless a template or `number` says it.
         (Given::Not, _) if is_gateway => Some(None),
         (Given::Not, _) => {
@@ -644,6 +654,31 @@ fn sinch(reading: &Reading, table: &mut Table<'_>) -> Option<Sinch> {
         api_token: api_token?,
         signing_secret: optional(signing_secret),
         callback_secret: unless_wrong(callback_secret)?,
+    })
+}
+
+fn telnyx(reading: &Reading, table: &mut Table<'_>) -> Option<Telnyx> {
+    let base_url = base_url(reading, table, "https://api.telnyx.com");
+    let api_key = table.needed_secret("api_key");
+    let key_is = "write the account's public key as Telnyx's portal shows it: 44 characters of base 64";
+    let public_key = table.needed_text("public_key", key_is).and_then(|(text, at)| {
+        let is_key = tapcode_providers::telnyx::public_key(&text).is_some();
+        checked(reading, text, &at, is_key, "is no public key", key_is)
+    });
+    let profile_given = table.has("messaging_profile_id");
+    let profile = table.text("messaging_profile_id").and_then(|(text, at)| {
+        let fits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+        let instead = "write the id of a messaging profile, such as \"4000eba1-a0c0-4563-9925-b25e842a7cb6\"";
+        checked(reading, text, &at, fits, "is no id of a messaging profile", instead)
+    });
+    if profile_given && profile.is_none() {
+        return None;
+    }
+    Some(Telnyx {
+        base_url: base_url?,
+        api_key: api_key?,
+        public_key: public_key?,
+        messaging_profile_id: profile,
     })
 }
 

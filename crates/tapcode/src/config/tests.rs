@@ -246,7 +246,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 7));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 8));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -271,7 +271,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 20);
+    assert_eq!(alternatives, 21);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -630,6 +630,30 @@ fn a_report_of_messagebirds_that_nothing_proves_is_not_configured() {
         "numbers[1].number",
         "is missing",
         "such as",
+    );
+}
+
+#[test]
+fn a_sender_at_telnyx_is_a_number_or_a_profile_and_its_reports_are_proven_by_the_accounts_key() {
+    let telnyx =
+        |more: &str| format!("{REAL}\n[[numbers]]\nid = 82\nprovider = \"telnyx\"\napi_key = \"canary-of-telnyx\"\n{more}");
+    let key = "public_key = \"e5j4x8C2kz0xJQYqzSc1pQp2m5k0aXb4g0c1d2e3f4Q=\"\n";
+    let (number, profile) = ("number = \"Acme\"\n", "messaging_profile_id = \"4000eba1-a0c0\"\n");
+    for sender in [number, profile, &format!("{number}{profile}")] {
+        let (config, warnings) = valid(&telnyx(&format!("{key}{sender}")), &[], Purpose::Serve);
+        assert!(matches!(config.numbers.last().unwrap().provider, SmsProvider::Telnyx(_)));
+        assert!(warnings.is_empty() && !format!("{config:?}").contains("canary-"));
+    }
+    one_problem(&telnyx(key), "numbers[1].number", "is missing", "such as");
+    one_problem(&telnyx(number), "numbers[1].public_key", "is missing", "44 characters");
+    let short = format!("public_key = \"e5j4\"\n{number}");
+    one_problem(&telnyx(&short), "numbers[1].public_key", "is no public key", "44 characters");
+    let odd = format!("{key}{number}messaging_profile_id = \"a b\"\n");
+    one_problem(
+        &telnyx(&odd),
+        "numbers[1].messaging_profile_id",
+        "is no id",
+        "messaging profile",
     );
 }
 
@@ -1176,13 +1200,13 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         &with("[[numbers]]", "provider", "provider = \"vonage\""),
         "numbers[0].provider",
         "this build does not have",
-        "infobip, kannel, messagebird, sinch, twilio, webhook, sandbox",
+        "infobip, kannel, messagebird, sinch, telnyx, twilio, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"twilio\", \"webhook\" or \"sandbox\"",
+        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"telnyx\", \"twilio\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
