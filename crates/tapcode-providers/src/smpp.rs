@@ -119,6 +119,31 @@ pub struct SmppConfig {
     pub dlt_tags: [u16; 3],
 }
 
+impl SmppConfig {
+    /// Whether a sender could be made of it.
+    ///
+    /// # Errors
+    /// The first setting that cannot be, and what belongs there.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.ensure_texts()?;
+        Tcp::new(&self.host, self.port, &self.tls).map(|_| ())
+    }
+
+    fn ensure_texts(&self) -> Result<(), ConfigError> {
+        let fits = |text: &str, most: usize| text.len() <= most && !text.bytes().any(|c| c == 0 || !c.is_ascii());
+        let given = |text: &str, most| !text.is_empty() && fits(text, most);
+        ensure(given(&self.system_id, 15), "system_id", "1 to 15 characters of ASCII")?;
+        ensure(fits(self.password.expose(), 8), "password", "at most 8 characters of ASCII, as SMPP 3.4 has room for")?;
+        ensure(fits(&self.system_type, 12), "system_type", "at most 12 characters of ASCII")?;
+        ensure(fits(&self.address_range, 40), "address_range", "at most 40 characters of ASCII")?;
+        ensure(given(&self.from, 20), "number", "the number or name that messages come from")?;
+        ensure((1..=WINDOW_MAX).contains(&self.window), "window", "1 to 1000 messages")?;
+        ensure((1..=BINDS_MAX).contains(&self.binds), "binds", "1 to 8 sessions")?;
+        ensure(self.enquire_link_s >= 1, "enquire_link_s", "at least 1 second")?;
+        Ok(())
+    }
+}
+
 /// A sender at an SMSC.
 pub struct Smpp {
     config: SmppConfig,
@@ -171,29 +196,15 @@ impl Smpp {
     /// # Errors
     /// What in the configuration cannot be, or a certificate that cannot be read.
     pub fn new(config: SmppConfig, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, ConfigError> {
+        config.ensure_texts()?;
         let dial = Tcp::new(&config.host, config.port, &config.tls)?;
-        Self::over(Box::new(dial), config, clock, entropy)
+        Ok(Self::over(Box::new(dial), config, clock, entropy))
     }
 
-    fn over(
-        dial: Box<dyn Dial>,
-        config: SmppConfig,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, ConfigError> {
-        let fits = |text: &str, most: usize| text.len() <= most && !text.bytes().any(|c| c == 0 || !c.is_ascii());
-        let given = |text: &str, most| !text.is_empty() && fits(text, most);
-        ensure(given(&config.system_id, 15), "system_id", "1 to 15 characters of ASCII")?;
-        ensure(fits(config.password.expose(), 8), "password", "at most 8 characters of ASCII, as SMPP 3.4 has room for")?;
-        ensure(fits(&config.system_type, 12), "system_type", "at most 12 characters of ASCII")?;
-        ensure(fits(&config.address_range, 40), "address_range", "at most 40 characters of ASCII")?;
-        ensure(given(&config.from, 20), "number", "the number or name that messages come from")?;
-        ensure((1..=WINDOW_MAX).contains(&config.window), "window", "1 to 1000 messages")?;
-        ensure((1..=BINDS_MAX).contains(&config.binds), "binds", "1 to 8 sessions")?;
-        ensure(config.enquire_link_s >= 1, "enquire_link_s", "at least 1 second")?;
+    fn over(dial: Box<dyn Dial>, config: SmppConfig, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let mut reference = [0; 2];
         entropy.fill(&mut reference);
-        Ok(Self {
+        Self {
             account: format!("{}:{}/{}", config.host, config.port, config.system_id),
             lines: (0..config.binds).map(|_| Line::default()).collect(),
             config,
@@ -201,7 +212,7 @@ impl Smpp {
             clock,
             entropy,
             reference: AtomicU16::new(u16::from_be_bytes(reference)),
-        })
+        }
     }
 
     /// Submits one part; its name there.

@@ -17,6 +17,7 @@ mod secret;
 mod sections;
 mod senders;
 mod services;
+mod smpp;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,7 @@ use tapcode_engine::contract::account::App;
 use tapcode_engine::egress::Outside;
 use tapcode_engine::rates::RateCards;
 use tapcode_providers::infobip::IndiaDlt;
+use tapcode_providers::smpp::SmppConfig;
 use tapcode_providers::webhook::WebhookConfig;
 
 pub use countries::{NoCountry, country};
@@ -341,6 +343,8 @@ pub enum SmsProvider {
     Telnyx(Telnyx),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
+    /// An SMSC, by SMPP.
+    Smpp(Box<SmppConfig>),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
     Webhook(Box<WebhookConfig>),
 }
@@ -357,6 +361,7 @@ impl SmsNumber {
             SmsProvider::Messagebird(_) => senders::MESSAGEBIRD,
             SmsProvider::Telnyx(_) => senders::TELNYX,
             SmsProvider::Sinch(_) => senders::SINCH,
+            SmsProvider::Smpp(_) => senders::SMPP,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
     }

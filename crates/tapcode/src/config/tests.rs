@@ -1200,13 +1200,13 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         &with("[[numbers]]", "provider", "provider = \"vonage\""),
         "numbers[0].provider",
         "this build does not have",
-        "infobip, kannel, messagebird, sinch, telnyx, twilio, webhook, sandbox",
+        "infobip, kannel, messagebird, sinch, smpp, telnyx, twilio, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"telnyx\", \"twilio\", \"webhook\" or \"sandbox\"",
+        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"smpp\", \"telnyx\", \"twilio\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
