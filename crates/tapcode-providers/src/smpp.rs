@@ -133,9 +133,17 @@ impl SmppConfig {
         let fits = |text: &str, most: usize| text.len() <= most && !text.bytes().any(|c| c == 0 || !c.is_ascii());
         let given = |text: &str, most| !text.is_empty() && fits(text, most);
         ensure(given(&self.system_id, 15), "system_id", "1 to 15 characters of ASCII")?;
-        ensure(fits(self.password.expose(), 8), "password", "at most 8 characters of ASCII, as SMPP 3.4 has room for")?;
+        ensure(
+            fits(self.password.expose(), 8),
+            "password",
+            "at most 8 characters of ASCII, as SMPP 3.4 has room for",
+        )?;
         ensure(fits(&self.system_type, 12), "system_type", "at most 12 characters of ASCII")?;
-        ensure(fits(&self.address_range, 40), "address_range", "at most 40 characters of ASCII")?;
+        ensure(
+            fits(&self.address_range, 40),
+            "address_range",
+            "at most 40 characters of ASCII",
+        )?;
         ensure(given(&self.from, 20), "number", "the number or name that messages come from")?;
         ensure((1..=WINDOW_MAX).contains(&self.window), "window", "1 to 1000 messages")?;
         ensure((1..=BINDS_MAX).contains(&self.binds), "binds", "1 to 8 sessions")?;
@@ -279,7 +287,12 @@ impl Smpp {
     fn part(&self, part: &Part, message: &Message, is_last: bool) -> Vec<u8> {
         let number = message.to.expose();
         let mut tlvs = part.tlvs.clone();
-        if let Some(dlt) = self.config.india_dlt.as_ref().filter(|_| message.to.country().as_str() == "IN") {
+        if let Some(dlt) = self
+            .config
+            .india_dlt
+            .as_ref()
+            .filter(|_| message.to.country().as_str() == "IN")
+        {
             let values = [
                 Some(&dlt.principal_entity_id),
                 dlt.content_template_id.as_ref(),
@@ -423,7 +436,10 @@ impl SessionProvider for Smpp {
 
     async fn run(&self, receipts: mpsc::Sender<SessionReceipt>, stop: CancellationToken) {
         let (lines, receipts, stop) = (&self.lines, &receipts, &stop);
-        let mut sessions: Vec<_> = lines.iter().map(|line| Box::pin(self.keep_bound(line, receipts, stop))).collect();
+        let mut sessions: Vec<_> = lines
+            .iter()
+            .map(|line| Box::pin(self.keep_bound(line, receipts, stop)))
+            .collect();
         std::future::poll_fn(|context| {
             sessions.retain_mut(|session| session.as_mut().poll(context).is_pending());
             if sessions.is_empty() {

@@ -72,9 +72,7 @@ fn client(tls: &Tls) -> Result<ClientConfig, ConfigError> {
         Tls::Authority(pem) => {
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_slice_iter(pem) {
-                roots
-                    .add(certificate.map_err(|_| unreadable)?)
-                    .map_err(|_| unreadable)?;
+                roots.add(certificate.map_err(|_| unreadable)?).map_err(|_| unreadable)?;
             }
             if roots.is_empty() {
                 return Err(unreadable);

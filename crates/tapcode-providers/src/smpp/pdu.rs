@@ -198,7 +198,9 @@ impl<'a> Deliver<'a> {
         let [esm_class, _, _] = *rest.take(3)? else { return None };
         rest.c_string()?;
         rest.c_string()?;
-        let [_, _, data_coding, _, length] = *rest.take(5)? else { return None };
+        let [_, _, data_coding, _, length] = *rest.take(5)? else {
+            return None;
+        };
         let text = rest.take(length.into())?;
         let mut read = Self {
             esm_class,
@@ -218,7 +220,9 @@ impl<'a> Deliver<'a> {
             rest.take(2)?;
             rest.c_string()?;
         }
-        let [esm_class, _, data_coding] = *rest.take(3)? else { return None };
+        let [esm_class, _, data_coding] = *rest.take(3)? else {
+            return None;
+        };
         let mut read = Self {
             esm_class,
             data_coding,

@@ -116,7 +116,10 @@ impl Deliver<'_> {
             char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect()
         } else {
             // An underscore of the GSM alphabet is 0x11; everything else that a receipt is made of is where ASCII has it.
-            bytes.iter().map(|byte| if *byte == 0x11 { '_' } else { char::from(*byte) }).collect()
+            bytes
+                .iter()
+                .map(|byte| if *byte == 0x11 { '_' } else { char::from(*byte) })
+                .collect()
         }
     }
 }
@@ -138,7 +141,9 @@ impl<'a> Said<'a> {
         let text = &text[..end];
         let mut said = Self::default();
         for word in text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|')) {
-            let Some((key, value)) = word.split_once([':', '=']) else { continue };
+            let Some((key, value)) = word.split_once([':', '=']) else {
+                continue;
+            };
             let place = match key.to_ascii_lowercase().as_str() {
                 "id" => &mut said.id,
                 "stat" | "status" => &mut said.state,

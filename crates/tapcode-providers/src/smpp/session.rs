@@ -179,9 +179,7 @@ impl Drop for Forgotten<'_> {
 /// Binds on a new connection; what came behind the answer is returned.
 pub(super) async fn bind(stream: &mut dyn Stream, body: &[u8]) -> Result<BytesMut, Ended> {
     const FIRST: u32 = 1;
-    stream
-        .write_all(&pdu::pdu(command::BIND_TRANSCEIVER, 0, FIRST, body))
-        .await?;
+    stream.write_all(&pdu::pdu(command::BIND_TRANSCEIVER, 0, FIRST, body)).await?;
     stream.flush().await?;
     let mut buffer = BytesMut::new();
     loop {
@@ -340,13 +338,7 @@ async fn kept(
 }
 
 /// Takes one PDU that does not end the session.
-fn take(
-    header: Header,
-    body: &[u8],
-    open: &Open,
-    around: &Around<'_>,
-    confirming: &mut JoinSet<Vec<u8>>,
-) -> Result<(), Ended> {
+fn take(header: Header, body: &[u8], open: &Open, around: &Around<'_>, confirming: &mut JoinSet<Vec<u8>>) -> Result<(), Ended> {
     let answer = |status, body: &[u8]| open.write(pdu::pdu(header.command | command::RESPONSE, status, header.sequence, body));
     let read = match header.command {
         command::DELIVER_SM => Deliver::read(body),

@@ -135,7 +135,11 @@ fn written(text: &str, coding: Coding) -> (u8, Vec<Unit>) {
     shorter.unwrap_or_else(|| {
         let wide = |c: char| {
             let mut units = [0; 2];
-            let bytes: Vec<u8> = c.encode_utf16(&mut units).iter().flat_map(|unit| unit.to_be_bytes()).collect();
+            let bytes: Vec<u8> = c
+                .encode_utf16(&mut units)
+                .iter()
+                .flat_map(|unit| unit.to_be_bytes())
+                .collect();
             let weight = bytes.len();
             Unit { bytes, weight }
         };

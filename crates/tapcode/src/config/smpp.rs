@@ -100,7 +100,11 @@ pub(super) fn read(reading: &Reading, table: &mut Table<'_>, from: &str) -> Opti
             "address_range" => address_range.as_ref().map_or(&whole, |(_, at)| at),
             _ => &whole,
         };
-        reading.problem(at, format!("does not work ({})", error.key), format!("write {}", error.remedy));
+        reading.problem(
+            at,
+            format!("does not work ({})", error.key),
+            format!("write {}", error.remedy),
+        );
         return None;
     }
     Some(config)

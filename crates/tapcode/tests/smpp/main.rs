@@ -86,7 +86,10 @@ async fn attempts_once(server: &Server, key: &str, path: &str, status: &str) -> 
     harness::eventually("its last attempt has the status", async || {
         let attempts = server.get(path, key).await.expect(200)["attempts"].clone();
         let attempts = attempts.as_array().cloned().unwrap_or_default();
-        attempts.last().is_some_and(|last| last["status"] == status).then_some(attempts)
+        attempts
+            .last()
+            .is_some_and(|last| last["status"] == status)
+            .then_some(attempts)
     })
     .await
 }
@@ -145,7 +148,11 @@ async fn receipts_are_understood_however_they_are_written() {
         delivered(json!({ "receipt": receipt }), "").await;
     }
     delivered(json!({ "receipt": "hex" }), "message_ids = \"decimal_then_hex\"").await;
-    delivered(json!({ "receipt": "text", "ids": "hex" }), "message_ids = \"hex_then_decimal\"").await;
+    delivered(
+        json!({ "receipt": "text", "ids": "hex" }),
+        "message_ids = \"hex_then_decimal\"",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,9 +172,25 @@ async fn over_tls_only_an_smsc_that_the_authority_has_signed_gets_the_password()
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let made = harness::run(Command::new(place("TAPCODE_TEST_OPENSSL")).args([
-        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout",
-        &path("key.pem"), "-out", &path("cert.pem"),
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+        "-keyout",
+        &path("key.pem"),
+        "-out",
+        &path("cert.pem"),
     ]));
     assert!(made.status.success(), "{made:?}");
     let wanted = json!({ "tls": { "key": path("key.pem"), "cert": path("cert.pem") } });
@@ -203,6 +226,102 @@ async fn a_wrong_password_opens_the_breaker_and_the_next_code_goes_another_way()
     let path = begin(&server, &key, "+31611398059", "nl").await;
     let attempts = attempts_once(&server, &key, &path, "accepted").await;
     assert_eq!(attempts.len(), 1, "{attempts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wireshark_reads_our_bytes_as_we_mean_them() {
+    let smsc = Smsc::start(&json!({}));
+    let dlt = "dlt_principal_entity_id = \"1201159012345678901\"\ndlt_content_template_id = \"1107161012345678901\"";
+    let home = home(smsc.port, &format!("tls = false\n{dlt}"));
+    let mut server = serve(&home, &smsc);
+    let key = home.key("demo");
+    for to in ["+31611398058", "+919876543210"] {
+        let path = begin(&server, &key, to, "nl").await;
+        attempts_once(&server, &key, &path, "delivered").await;
+    }
+    assert_eq!(server.terminate(), Some(0));
+    let read = dissected(&smsc);
+    let of = |command: &str| -> Vec<&Value> { read.iter().filter(|pdu| first(pdu, "command_id") == command).collect() };
+    let [bind] = of("0x00000009")[..] else {
+        panic!("one bind: {read:?}")
+    };
+    assert_eq!(
+        (
+            first(bind, "system_id"),
+            first(bind, "password"),
+            first(bind, "system_type"),
+            first(bind, "interface_version")
+        ),
+        ("tapcode", PASSWORD, "OTP", "52")
+    );
+    let [plain, indian] = of("0x00000004")[..] else {
+        panic!("two submissions: {read:?}")
+    };
+    for (name, value) in [
+        ("source_addr_ton", "0x05"),
+        ("source_addr_npi", "0x00"),
+        ("source_addr", "Demo"),
+        ("dest_addr_ton", "0x01"),
+        ("dest_addr_npi", "0x01"),
+        ("destination_addr", "31611398058"),
+        ("data_coding", "0x00"),
+        ("regdel.receipt", "0x01"),
+    ] {
+        assert_eq!(first(plain, name), value, "{name}");
+    }
+    let tags: Vec<&str> = indian["smpp_smpp_opt_param_tag"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(tags, ["0x1400", "0x1401"], "{indian}");
+    assert!(plain["smpp_smpp_opt_param_tag"].is_null());
+    assert_eq!((of("0x80000005").len(), of("0x00000006").len()), (2, 1), "{read:?}");
+}
+
+/// What Wireshark's dissector reads in each PDU that was sent; it complains of none.
+fn dissected(smsc: &Smsc) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let pdus = smsc.said("pdu");
+    let hex: String = pdus
+        .iter()
+        .map(|said| {
+            let bytes = said["pdu"].as_str().unwrap().as_bytes();
+            let pairs: Vec<&str> = bytes.chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+            format!("000000 {}\n", pairs.join(" "))
+        })
+        .collect();
+    let (dump, capture) = (folder.path().join("dump"), folder.path().join("capture"));
+    std::fs::write(&dump, hex).unwrap();
+    let tshark = place("TAPCODE_TEST_TSHARK");
+    let text2pcap = std::path::Path::new(&tshark).with_file_name("text2pcap");
+    let made = harness::run(
+        Command::new(text2pcap)
+            .args(["-q", "-T", "40000,2775"])
+            .args([&dump, &capture]),
+    );
+    assert!(made.status.success(), "{made:?}");
+    let mut read = Command::new(tshark);
+    read.args(["-d", "tcp.port==2775,smpp", "-T", "ek", "-r"]).arg(&capture);
+    let read = harness::run(&mut read);
+    let text = harness::stdout(&read);
+    assert!(
+        !text.contains("malformed") && !text.contains("_ws_expert_severity\":\"8388608"),
+        "{text}"
+    );
+    let packets = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let read: Vec<Value> = packets
+        .map(|packet| packet["layers"]["smpp"].clone())
+        .filter(|smpp| !smpp.is_null())
+        .collect();
+    assert_eq!(read.len(), pdus.len());
+    read
+}
+
+fn first<'a>(pdu: &'a Value, name: &str) -> &'a str {
+    let value = &pdu[format!("smpp_smpp_{}", name.replace('.', "_"))];
+    value.as_str().or_else(|| value[0].as_str()).unwrap_or_default()
 }
 
 /// Number 51 first, and number 42 at the stand-in for Twilio as the way out.

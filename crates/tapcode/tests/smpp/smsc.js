@@ -46,7 +46,19 @@ const options = wanted.tls ? { key: fs.readFileSync(wanted.tls.key), cert: fs.re
 const server = smpp.createServer(options, (session) => {
   session.on("error", () => {});
   session.on("close", () => say({ closed: true }));
-  session.on("pdu", (pdu) => say({ pdu: pdu.toBuffer().toString("hex"), command: pdu.command }));
+  // The bytes as they came, before anybody has understood them.
+  const { socket } = session;
+  const read = socket.read.bind(socket);
+  let raw = [];
+  socket.read = (size) => {
+    const chunk = read(size);
+    if (chunk) raw.push(chunk);
+    return chunk;
+  };
+  session.on("pdu", (pdu) => {
+    say({ pdu: Buffer.concat(raw).toString("hex"), command: pdu.command });
+    raw = [];
+  });
   session.on("bind_transceiver", (pdu) => {
     const taken = pdu.password === wanted.password;
     session.send(pdu.response({ command_status: taken ? 0 : smpp.ESME_RINVPASWD, system_id: "smsc" }));
