@@ -634,6 +634,52 @@ fn a_report_of_messagebirds_that_nothing_proves_is_not_configured() {
 }
 
 #[test]
+fn an_smsc_is_told_everything_that_is_missing_at_once() {
+    let smpp = |more: &str| format!("{REAL}\n[[numbers]]\nid = 83\nprovider = \"smpp\"\nnumber = \"Acme\"\n{more}");
+    let whole = "address = \"smpp.example.com:3550\"\nsystem_id = \"tapcode\"\npassword = \"canary-8\"\n";
+    let (config, warnings) = valid(&smpp(whole), &[], Purpose::Serve);
+    let SmsProvider::Smpp(read) = &config.numbers.last().unwrap().provider else {
+        panic!("SMPP")
+    };
+    assert_eq!(
+        (read.host.as_str(), read.port, read.window, read.from.as_str()),
+        ("smpp.example.com", 3550, 10, "Acme")
+    );
+    assert!(warnings.is_empty() && !format!("{config:?}").contains("canary-"));
+
+    let problems = read_text(&smpp(""), &[], Purpose::Serve).unwrap_err().problems;
+    let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(paths, ["numbers[1].address", "numbers[1].system_id", "numbers[1].password"]);
+    let at = |key: &str| format!("numbers[1].{key}");
+    for (from, to, key, instead) in [
+        (":3550", "", "address", "host and a port"),
+        ("canary-8", "canary-89", "password", "at most 8"),
+        ("\"tapcode\"", "\"sixteen-letters-\"", "system_id", "1 to 15"),
+    ] {
+        let text = smpp(&whole.replace(from, to));
+        let problems = read_text(&text, &[], Purpose::Serve).unwrap_err().problems;
+        assert_eq!(
+            (problems.len(), problems[0].path.as_str()),
+            (1, at(key).as_str()),
+            "{problems:?}"
+        );
+        assert!(problems[0].to_string().contains(instead), "{problems:?}");
+    }
+    for more in [
+        "source_ton = 5",
+        "window = 0",
+        "dlt_tags = [5120]",
+        "message_ids = \"octal\"",
+        "tls = false\ntls_ca_file = \"x\"",
+    ] {
+        let text = smpp(&format!("{whole}{more}\n"));
+        assert_eq!(read_text(&text, &[], Purpose::Serve).unwrap_err().problems.len(), 1, "{more}");
+    }
+    let (_, warnings) = valid(&smpp(&format!("{whole}tls = false\n")), &[], Purpose::Serve);
+    assert!(warnings[0].to_string().contains("in clear"), "{warnings:?}");
+}
+
+#[test]
 fn a_sender_at_telnyx_is_a_number_or_a_profile_and_its_reports_are_proven_by_the_accounts_key() {
     let telnyx =
         |more: &str| format!("{REAL}\n[[numbers]]\nid = 82\nprovider = \"telnyx\"\napi_key = \"canary-of-telnyx\"\n{more}");
