@@ -56,7 +56,13 @@ impl Problems {
         }
     }
 
-    pub(crate) fn add(&mut self, line: Option<u64>, cell: impl Into<String>, wrong: impl Into<String>, instead: impl Into<String>) {
+    pub(crate) fn add(
+        &mut self,
+        line: Option<u64>,
+        cell: impl Into<String>,
+        wrong: impl Into<String>,
+        instead: impl Into<String>,
+    ) {
         if self.is_full() {
             self.more += 1;
             return;

@@ -9,7 +9,7 @@ mod call;
 pub mod clock;
 pub mod committer;
 pub mod contract;
-mod csv_file;
+pub mod csv_file;
 pub mod egress;
 pub mod engine;
 pub mod entropy;

@@ -329,7 +329,10 @@ mod tests {
             ("", "the file has no prices in it"),
             ("provider,country,price,currency\n", "the file has no prices in it"),
             ("provider,country,price\ntwilio,NL,0.07\n", "line 1 (currency) is missing"),
-            ("\nprovider;country;price;currency\n", "line 2 (`provider;country;price;currency`) is no column"),
+            (
+                "\nprovider;country;price;currency\n",
+                "line 2 (`provider;country;price;currency`) is no column",
+            ),
             ("provider,country,price,price,currency\n", "line 1 (price) is twice"),
         ] {
             let told = told(text);

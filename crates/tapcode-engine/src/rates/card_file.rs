@@ -13,7 +13,7 @@ use tapcode_core::money::Currency;
 
 use super::market::{Market, plain};
 use super::{Rate, RateCard, Row};
-use crate::csv_file::{Problems, Lines, micros, quoted, text};
+use crate::csv_file::{Lines, Problems, micros, quoted, text};
 use crate::nearest::nearest;
 
 pub use crate::csv_file::FileProblem as CardProblem;
