@@ -142,7 +142,8 @@ pub(crate) fn cause() -> Option<Cause> {
 
 impl Cause {
     /// Reads a `traceparent` header. A version that is not known yet is read as far as it agrees with version 00
-    /// (<https://www.w3.org/TR/trace-context/#traceparent-header>, from memory).
+    /// (<https://www.w3.org/TR/trace-context/#traceparent-header>, from memory;
+    /// that it is so is said in <https://github.com/DataDog/dd-trace-rb/issues/2473>, read 2026-11-27).
     #[must_use]
     pub fn parse(traceparent: &str) -> Option<Self> {
         let mut parts = traceparent.splitn(5, '-');

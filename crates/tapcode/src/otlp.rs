@@ -172,7 +172,9 @@ struct Watched<E> {
 }
 
 impl<E> Watched<E> {
-    const fn new(exporter: E, signal: &'static str) -> Self {
+    fn new(exporter: E, signal: &'static str) -> Self {
+        // A count that is first seen above zero has not risen for who watches it.
+        count(signal, "lost", 0);
         Self {
             exporter,
             signal,

@@ -13,8 +13,8 @@ use super::reader::{At, Bounds, Given, Reading, Table};
 use super::secret::{MASTER_KEY_FORM, MasterKey};
 use super::{Config, DEFAULT, Log, LogFormat, LogLevel, Sandbox, Server, Store, Telemetry, prices, senders, services};
 
-/// Where a collector on this machine takes OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-default-port>,
-/// from memory).
+/// Where a collector on this machine takes OTLP over HTTP
+/// (<https://www.opentelemetry.io/docs/languages/sdk-configuration/otlp-exporter/>, read 2026-11-27).
 const OTLP_EXAMPLE: &str = "http://127.0.0.1:4318";
 /// Settings of `[telemetry]` that mean something only where there is an endpoint.
 const TELEMETRY: [&str; 6] = [
