@@ -430,8 +430,6 @@ impl Engine {
     }
 
     fn after_commit(&self, key: RecipientKey, decided: &Decided, permits: Vec<Permit>, asked: Asked) {
-        // Before the calls are started: their spans are parts of these, and a call may end at once.
-        self.record_entries(&decided.entries, asked);
         if let Some(document) = &decided.next {
             for (message, permit) in decided.calls.iter().zip(permits) {
                 let claim = trace::claim_of(&decided.entries, *message);
@@ -440,6 +438,9 @@ impl Engine {
         }
         for entry in &decided.entries {
             crate::telemetry::count(entry);
+            if let Some(traces) = &self.inner.traces {
+                trace::record(&**traces, entry, asked, self.now());
+            }
             self.judge_ways(entry, decided.next.as_ref());
             if let Some(id) = subject_of(entry) {
                 self.inner.waiters.tell(id);
@@ -447,18 +448,6 @@ impl Engine {
         }
         if !decided.entries.is_empty() {
             self.inner.log_grew.send_modify(|n| *n = n.wrapping_add(1));
-        }
-    }
-
-    fn record_entries(&self, entries: &[Entry], asked: Asked) {
-        let Some(traces) = &self.inner.traces else {
-            return;
-        };
-        let now = self.now();
-        for entry in entries {
-            for span in trace::spans_of(entry, asked, now).filter(|span| traces.wants(span.trace)) {
-                traces.record(span);
-            }
         }
     }
 

@@ -12,7 +12,7 @@ use std::future::Future;
 use sha2::{Digest as _, Sha256};
 use tapcode_core::delivery::SendOutcome;
 use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef};
-use tapcode_core::id::{EventId, MessageId};
+use tapcode_core::id::MessageId;
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Status;
 use tapcode_core::words;
@@ -96,11 +96,6 @@ impl SpanId {
     #[must_use]
     pub fn root_of(subject: SubjectId) -> Self {
         Self(digest(subject)[16..24].try_into().expect("a digest has 32 bytes"))
-    }
-
-    /// The span of an entry.
-    fn of_entry(id: EventId) -> Self {
-        Self::hashed(id.as_bytes(), &[])
     }
 
     /// The span of a call: a message that is called for again has another one.
@@ -187,17 +182,27 @@ pub(crate) struct Asked {
     pub(crate) cause: Option<Cause>,
 }
 
-/// The spans of an entry that is durable now: of its input, and, when it tells of the end, of the whole verification.
-pub(crate) fn spans_of(entry: &Entry, asked: Asked, now: Timestamp) -> impl Iterator<Item = Span> {
-    let subject = subject_of(entry);
-    let input = subject.map(|subject| of_input(entry, subject, asked, now));
-    input.into_iter().chain(subject.and_then(|subject| of_whole(entry, subject)))
+/// Records the spans of an entry that is durable now: of its input, and of the whole verification when it tells of its end.
+pub(crate) fn record(traces: &dyn Traces, entry: &Entry, asked: Asked, now: Timestamp) {
+    let Some(subject) = subject_of(entry).filter(|subject| traces.wants(TraceId::of(*subject))) else {
+        return;
+    };
+    traces.record(of_input(entry, subject, asked, now));
+    if let Some(whole) = of_whole(entry, subject) {
+        traces.record(whole);
+    }
+}
+
+/// The span of an entry's input. Nothing tells of a plain message's end, so that its beginning is its trace's root.
+fn id_of(entry: &Entry, subject: SubjectId) -> SpanId {
+    match entry.input {
+        InputRecord::SendMessage => SpanId::root_of(subject),
+        _ => SpanId::hashed(entry.id.as_bytes(), &[]),
+    }
 }
 
 fn of_input(entry: &Entry, subject: SubjectId, asked: Asked, now: Timestamp) -> Span {
-    let root = SpanId::root_of(subject);
-    // Nothing tells of a plain message's end, so that its beginning is what the rest hangs on.
-    let is_root = matches!(entry.input, InputRecord::SendMessage);
+    let (id, root) = (id_of(entry, subject), SpanId::root_of(subject));
     let mut attributes = about(entry, subject);
     let (message, told) = match &entry.input {
         InputRecord::Outcome { message, said } => (Some(*message), Some(*said)),
@@ -225,8 +230,8 @@ fn of_input(entry: &Entry, subject: SubjectId, asked: Asked, now: Timestamp) -> 
     }
     Span {
         trace: TraceId::of(subject),
-        id: if is_root { root } else { SpanId::of_entry(entry.id) },
-        parent: (!is_root).then_some(root),
+        id,
+        parent: (id != root).then_some(root),
         name: name(&entry.input),
         is_call: false,
         began_at: asked.at,
@@ -270,14 +275,7 @@ fn of_whole(entry: &Entry, subject: SubjectId) -> Option<Span> {
 pub(crate) fn claim_of(entries: &[Entry], message: MessageId) -> Option<(SubjectId, SpanId)> {
     let claims = |decision: &Decision| matches!(decision, Decision::Claimed { message: claimed } if claimed.id == message);
     let entry = entries.iter().find(|entry| entry.decisions.iter().any(claims))?;
-    let subject = subject_of(entry)?;
-    let is_root = matches!(entry.input, InputRecord::SendMessage);
-    let span = if is_root {
-        SpanId::root_of(subject)
-    } else {
-        SpanId::of_entry(entry.id)
-    };
-    Some((subject, span))
+    subject_of(entry).map(|subject| (subject, id_of(entry, subject)))
 }
 
 /// The span of a call that has ended.
