@@ -26,4 +26,5 @@ mod telemetry;
 pub mod templates;
 pub mod text;
 pub mod timers;
+pub mod trace;
 pub mod waiters;
