@@ -80,6 +80,19 @@ const CARD: &str = "\"Cost per message in USD, effective January 1, 2027\",,,,,,
 /// A table of SMS prices of one row.
 const TABLE: &str = "provider,country,price,currency\ntwilio,NL,0.0754,USD\n";
 
+/// Somebody's certificate; nobody has its key.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBgDCCASegAwIBAgIUfyTTI81Xxx/lW/SGRXfVEb8czoIwCgYIKoZIzj0EAwIw\n\
+    FTETMBEGA1UEAwwKRXhhbXBsZSBDQTAgFw0yNjExMjcyMDQxNTlaGA8yMTI2MTEw\n\
+    MzIwNDE1OVowFTETMBEGA1UEAwwKRXhhbXBsZSBDQTBZMBMGByqGSM49AgEGCCqG\n\
+    SM49AwEHA0IABJkxLmv47+y3GuccQMHNdYw6Zs5V6D4wiP6OMHaKEIjNuV4dY81T\n\
+    tnBvZ8SPsklSGIHfhc71si6TwWHopQtPS9KjUzBRMB0GA1UdDgQWBBTTACVkSNu7\n\
+    5M3SEJFamkeAYklMXjAfBgNVHSMEGDAWgBTTACVkSNu75M3SEJFamkeAYklMXjAP\n\
+    BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIHkCoGRhjGRepsgweoeW\n\
+    jk7N9Qkyxmgx6iSPamA0BmB4AiBCgNTBJe55Ogn8nnvfPeHd+6lhdpzzo/DPeVgi\n\
+    NcUdmg==\n\
+    -----END CERTIFICATE-----\n";
+
 type Outcome = Result<(Config, Vec<Warning>), Problems>;
 
 fn read_text(text: &str, variables: &[(&str, &str)], purpose: Purpose) -> Outcome {
@@ -220,10 +233,12 @@ fn uncommented(folder: &Path) -> Vec<String> {
         .collect();
     for line in &lines {
         if let Some((_, name)) = line.split_once("_file = ") {
-            let secret = if line.starts_with("master_key") {
-                KEY
-            } else {
-                "0123456789abcdef"
+            let secret = match line {
+                _ if line.starts_with("master_key") => KEY,
+                _ if line.starts_with("tls_ca_file") => CERTIFICATE,
+                // SMPP has room for eight characters.
+                _ if name.contains("smsc-password") => "01234567",
+                _ => "0123456789abcdef",
             };
             let path = Path::new(name.trim_matches('"'));
             std::fs::write(path, format!("{secret}\n")).unwrap();
@@ -250,7 +265,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 8));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 9));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
