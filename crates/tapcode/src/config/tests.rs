@@ -290,7 +290,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 22);
+    assert_eq!(alternatives, 23);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
