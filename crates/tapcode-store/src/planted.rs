@@ -9,7 +9,7 @@ use tapcode_core::account::{Account, AccountName};
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, MessageId, VerificationId};
-use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope};
+use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
@@ -598,8 +598,24 @@ impl Store for Faulty {
         Ok(keys)
     }
 
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
+        self.inner.swept(service).await
+    }
+
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError> {
+        self.inner.erase(key, limit).await
+    }
+
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        self.inner.history(key, after, limit).await
+    }
+
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError> {
+        self.inner.beside(key, limit).await
+    }
+
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {
-        let mut sweep = *sweep;
+        let mut sweep = sweep.clone();
         match self.bug {
             Bug::SweepsHistoryByTheClock => sweep.history_before = sweep.now,
             Bug::SweepsNoAnswers => sweep.now = Timestamp::from_millis(0),

@@ -10,10 +10,11 @@ use crate::sqlite::SqliteOptions;
 /// "TapC": what `file` and `PRAGMA application_id` say of a database of ours.
 const APPLICATION_ID: i32 = 0x5461_7043;
 /// Forward only; a migration is never changed once it has been released.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_accounts.sql"),
     include_str!("migrations/0003_endpoints.sql"),
+    include_str!("migrations/0004_privacy.sql"),
 ];
 /// How long a connection waits for another process, such as `tapcode keys create`, to finish writing.
 const BUSY: Duration = Duration::from_secs(5);
@@ -85,6 +86,8 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     // Checkpoints are made by a thread of their own (checkpoint.rs): within a commit they cost tens of milliseconds.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT, |_| Ok(()))?;
+    // What is deleted is overwritten with zeros, rather than left in the file until its place is needed.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -i64::from(options.writer_cache_kib))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     if let Some(pages) = options.pages_max {

@@ -32,6 +32,7 @@ const CHILD: &str = "TAPCODE_STORE_TEST_CHILD";
 const EVERYTHING_PAST: Sweep = Sweep {
     now: at(1 << 45),
     history_before: at(1 << 45),
+    services: Vec::new(),
     written_before_hour: u32::MAX,
     limit: 1_000_000,
 };

@@ -103,6 +103,7 @@ async fn walk(store: &Shared, browse: &Browse) -> (usize, Vec<VerificationId>) {
 const EVERYTHING_PAST: Sweep = Sweep {
     now: at(1_000_000_000_000),
     history_before: at(1_000_000_000_000),
+    services: Vec::new(),
     written_before_hour: u32::MAX,
     limit: 1_000_000,
 };
@@ -608,6 +609,7 @@ pub async fn parked_receipts_wait_in_order(store: Shared) {
     let sweep = Sweep {
         now: at(100),
         history_before: BEGIN,
+        services: Vec::new(),
         written_before_hour: 0,
         limit: 100,
     };
@@ -803,6 +805,7 @@ pub async fn written_recipients_are_a_set_per_hour(store: Shared) {
     let sweep = Sweep {
         now: BEGIN,
         history_before: BEGIN,
+        services: Vec::new(),
         written_before_hour: 12,
         limit: 3,
     };
@@ -869,6 +872,7 @@ pub async fn parked_receipts_are_bounded(store: Shared) {
             .sweep(&Sweep {
                 now: at(100),
                 history_before: BEGIN,
+                services: Vec::new(),
                 written_before_hour: 0,
                 limit: 10
             })
@@ -1306,6 +1310,7 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     let nothing = Sweep {
         now: expired.minus_millis(1),
         history_before: at(10),
+        services: Vec::new(),
         written_before_hour: 0,
         limit: 100,
     };
@@ -1313,6 +1318,7 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     let sweep = Sweep {
         now: expired,
         history_before: at(100),
+        services: Vec::new(),
         written_before_hour: 0,
         limit: 100,
     };

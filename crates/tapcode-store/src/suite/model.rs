@@ -229,6 +229,7 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
                     now,
                     written_before_hour: 0,
                     history_before: at(*history_before),
+                    services: Vec::new(),
                     limit: 10_000,
                 };
                 let (expected, found) = (
