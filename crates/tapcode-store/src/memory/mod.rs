@@ -235,9 +235,10 @@ impl State {
             log.retain(|place, line| {
                 let is_one = match (service, line) {
                     (None, line) => line.at() < before,
-                    // What is about something that is kept is kept with it.
+                    // What is about something that is kept is kept with it, and what is about nobody with everybody's.
                     (Some(_), Line::Recipient(entry)) => {
-                        is_of(&entry.scope) && entry.verification.is_none() && entry.message.is_none() && entry.at < before
+                        let is_apart = entry.verification.is_none() && entry.message.is_none() && !entry.is_erased();
+                        is_of(&entry.scope) && is_apart && entry.at < before
                     }
                     (Some(_), Line::Account(_) | Line::Endpoint(_)) => false,
                 };

@@ -511,7 +511,7 @@ fn a_document_takes_a_few_hundred_bytes() {
 fn what_cannot_be_is_refused() {
     assert_eq!(Recipient::from_bytes(&[]), Err(Unreadable::Empty));
     assert_eq!(Recipient::from_bytes(&[0]), Err(Unreadable::Version(0)));
-    assert_eq!(Recipient::from_bytes(&[3, 1, 2, 3]), Err(Unreadable::Version(3)));
+    assert_eq!(Recipient::from_bytes(&[4, 1, 2, 3]), Err(Unreadable::Version(4)));
     let mut longer = recipient(1, BEGIN).to_bytes();
     longer.push(0);
     assert_eq!(Recipient::from_bytes(&longer), Err(Unreadable::Malformed));

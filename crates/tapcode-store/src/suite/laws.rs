@@ -22,6 +22,10 @@ use crate::suite::samples::{
     verification, verification_id,
 };
 
+pub use crate::suite::privacy::{
+    a_recipients_history_is_walked, a_service_may_keep_less, an_erasure_is_bounded, what_is_erased_is_gone_and_nothing_else,
+};
+
 type Shared = Arc<dyn Store>;
 
 /// Commits alone; `true`: written, `false`: a conflict.
