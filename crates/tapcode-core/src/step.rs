@@ -397,14 +397,17 @@ fn forgetting_due(recipient: &Recipient) -> Option<Timestamp> {
     let erased_messages = recipient.erased_messages.iter().map(|at| at.plus_millis(FINISHED_KEPT_MS));
     let most = finished.chain(messages).chain(sends).chain(erased_messages).max();
     if let Some(erased) = recipient.erased {
-        // What is left limits somebody until its own end, or nobody.
-        let limits = !recipient.failures.is_empty() || recipient.lock != Lock::Open || !recipient.knowledge.is_empty();
-        let least = erased.least_until();
-        return Some(if limits {
-            erased.until()
-        } else {
-            most.map_or(least, |at| at.max(least))
-        });
+        // Failed checks in a row and a lock for good have no end of their own.
+        let endless = !recipient.failures.is_empty() || recipient.lock == Lock::UntilOperator;
+        let locked = match recipient.lock {
+            Lock::Until(until) => Some(until),
+            Lock::Open | Lock::UntilOperator => None,
+        };
+        let last = most
+            .max(locked)
+            .max(recipient.knowledge.forgotten_at())
+            .max(Some(erased.least_until()));
+        return last.map(|at| if endless { erased.until() } else { at.min(erased.until()) });
     }
     most.or_else(|| {
         let lock = match recipient.lock {

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use tapcode_core::delivery::Delivery;
 use tapcode_core::entry::Entry;
 use tapcode_core::number::Number;
 use tapcode_core::recipient::{Recipient, RecipientKey, Scope};
@@ -100,7 +101,8 @@ impl Engine {
         let more = found.len() > limit;
         found.truncate(limit);
         let mut things = Vec::with_capacity(found.len());
-        for snapshot in found {
+        for mut snapshot in found {
+            self.open_names(&mut snapshot);
             let lines = store.timeline(id_of(&snapshot), TIMELINE_MAX).await?;
             things.push((snapshot, lines));
         }
@@ -111,6 +113,21 @@ impl Engine {
             things,
             next,
         })
+    }
+}
+
+impl Engine {
+    /// Providers' names of messages as their providers write them.
+    fn open_names(&self, snapshot: &mut Snapshot) {
+        let deliveries: Vec<&mut Delivery> = match &mut snapshot.subject {
+            Subject::Verification(v) => v.attempts.iter_mut().map(|attempt| &mut attempt.delivery).collect(),
+            Subject::Message(message) => vec![&mut message.delivery],
+        };
+        for delivery in deliveries {
+            let kept = delivery.provider_message_id.take();
+            let opened = kept.and_then(|kept| self.inner.keyring.open_provider_message_id(&kept));
+            delivery.provider_message_id = opened.map(Into::into);
+        }
     }
 }
 
