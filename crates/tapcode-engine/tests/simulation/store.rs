@@ -12,8 +12,8 @@ use tapcode_core::id::{EndpointId, MessageId};
 use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
+    StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::plant::{self, Plant};

@@ -18,7 +18,7 @@ use tapcode_core::verification::{Attempt, Limits, Purpose, Verification};
 use tapcode_engine::access::Caller;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store,
     StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_engine::egress::Egress;
