@@ -280,6 +280,18 @@ impl World {
         self.ask(key, Method::GET, path, None, &[]).await
     }
 
+    /// The status alone, of an answer that may not end.
+    pub async fn get_head(&self, key: &str, path: &str) -> (u16, HeaderMap) {
+        let request = Request::builder().uri(path).header("authorization", format!("Bearer {key}"));
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        (response.status().as_u16(), response.headers().clone())
+    }
+
     /// Begins a verification for [`NUMBER`] with the live key; returns its id and code.
     pub async fn begun(&self) -> (String, String) {
         let begun = self
