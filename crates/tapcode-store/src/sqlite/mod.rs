@@ -31,7 +31,7 @@ use crate::record::{Inconsistency, Stored, Unreadable};
 use crate::sqlite::checkpoint::{Checkpointer, Turnstile};
 use crate::sqlite::readers::Readers;
 use crate::sqlite::rows::{Kind, SubjectKey, Write, scope_text, subject_key, swept_counter};
-pub use crate::sqlite::schema::{OpenError, SCHEMA, schema_of};
+pub use crate::sqlite::schema::{OpenError, SCHEMA, compact, schema_of};
 use crate::sqlite::writer::{Done, Work, Writer};
 
 /// Rows of written-to recipients that one turn of the writer adds.

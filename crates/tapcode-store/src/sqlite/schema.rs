@@ -43,6 +43,9 @@ pub enum OpenError {
     /// Another program's database.
     #[error("the file is a database of another program: name another file in store.url")]
     Foreign,
+    /// Somebody else has it open and did not let go of it.
+    #[error("another process was reading the database for too long: try again, or stop it first")]
+    Busy,
     /// SQLite could not open, read or migrate it.
     #[error("the database could not be opened")]
     Sqlite(#[from] rusqlite::Error),
@@ -68,6 +71,26 @@ pub fn schema_of(path: &Path) -> Result<Option<u32>, OpenError> {
     let ours = refuse_foreign(&connection)?;
     let schema = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(ours.then_some(schema))
+}
+
+/// Writes a database file anew, so that nothing is left in it but what it holds: neither free pages nor copies of rows that
+/// SQLite moved to another page before they were deleted. Returns its size before and after, in bytes. Whoever else has the
+/// file open may read meanwhile, and waits to write for as long as it takes.
+///
+/// # Errors
+/// [`OpenError`] when it is no database of ours, or somebody else writes all the time.
+pub fn compact(path: &Path) -> Result<(u64, u64), OpenError> {
+    let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY)?;
+    refuse_foreign(&connection)?;
+    let before = std::fs::metadata(path)?.len();
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+    connection.execute_batch("VACUUM")?;
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        return Err(OpenError::Busy);
+    }
+    Ok((before, std::fs::metadata(path)?.len()))
 }
 
 /// A connection that may write, its schema up to date.
