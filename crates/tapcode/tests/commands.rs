@@ -33,6 +33,10 @@ fn the_help_reads_as_reviewed() {
         "check",
         "explain",
         "tail",
+        "recipients",
+        "recipients erase",
+        "recipients export",
+        "recipients compact",
     ] {
         let mut command = home.command(words.split_whitespace().chain(["--help"]));
         command.env_remove("TAPCODE_CONFIG");
