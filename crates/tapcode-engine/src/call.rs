@@ -9,12 +9,13 @@ use tapcode_core::step::Input;
 use tapcode_core::time::Timestamp;
 
 use crate::contract::provider::{Content, Message, Reference};
-use crate::contract::store::ProviderHandle;
+use crate::contract::store::{ProviderHandle, SubjectId};
 use crate::egress::EgressError;
 use crate::engine::{Engine, EngineError, Permit, route_of};
 use crate::keyring::Use;
 use crate::receive::{PARKED_MS, arrivals_first};
 use crate::service::{Provider, Sender, sender_name};
+use crate::trace::{self, Cause, SpanId};
 
 /// How long to wait before an outcome that could not be written is written again; doubled each time. Milliseconds.
 const REWRITE_FIRST_MS: u64 = 50;
@@ -61,7 +62,15 @@ pub(crate) mod payload {
 
 impl Engine {
     /// Starts the one call of a claim. The task belongs to the engine: no caller's departure stops it.
-    pub(crate) fn start_call(&self, key: RecipientKey, document: &Recipient, id: MessageId, permit: Permit) {
+    /// `claim` is the span that the call's own is part of.
+    pub(crate) fn start_call(
+        &self,
+        key: RecipientKey,
+        document: &Recipient,
+        id: MessageId,
+        permit: Permit,
+        claim: Option<(SubjectId, SpanId)>,
+    ) {
         let engine = self.clone();
         let message = self.compose(key, document, id);
         let route = route_of(document, id).cloned();
@@ -75,9 +84,12 @@ impl Engine {
             self.take_place(sender, key);
         }
         self.inner.tasks.spawn(async move {
+            let mut cause = None;
             let outcome = match (sender, message) {
                 (Some(sender), Some(message)) => {
+                    let began_at = engine.now();
                     let outcome = engine.call(&sender, message).await;
+                    cause = engine.record_call(claim, id, &sender, began_at, &outcome);
                     engine.judge_way(&sender, key, country, template.as_ref().map(|l| l.as_deref()), &outcome);
                     outcome
                 }
@@ -85,8 +97,26 @@ impl Engine {
                 (_, None) => ours("cannot_compose", "the message's seal does not open under this master key"),
             };
             drop(permit);
-            engine.write_outcome(key, id, &name, outcome).await;
+            trace::caused_by(cause, engine.write_outcome(key, id, &name, outcome)).await;
         });
+    }
+
+    /// Tells of a call that has ended; its span, where anybody wants it.
+    fn record_call(
+        &self,
+        claim: Option<(SubjectId, SpanId)>,
+        id: MessageId,
+        sender: &Sender,
+        began_at: Timestamp,
+        outcome: &SendOutcome,
+    ) -> Option<Cause> {
+        let (traces, claim) = self.inner.traces.as_ref().zip(claim)?;
+        let span = trace::of_call(claim, id, sender, (began_at, self.now()), outcome);
+        let cause = span.as_cause();
+        traces.wants(span.trace).then(|| {
+            traces.record(span);
+            cause
+        })
     }
 
     /// The message as the provider gets it: the number is opened and the code made here, and nowhere earlier.

@@ -25,4 +25,5 @@ mod telemetry;
 pub mod templates;
 pub mod text;
 pub mod timers;
+pub mod trace;
 pub mod waiters;

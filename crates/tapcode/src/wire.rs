@@ -24,6 +24,7 @@ use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
+use tapcode_engine::trace::Traces;
 use tapcode_providers::config_error::ConfigError;
 use tapcode_providers::infobip::{BasicCredentials, Infobip, InfobipConfig};
 use tapcode_providers::kannel::{Kannel, KannelConfig};
@@ -45,6 +46,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::listen::{self, Bounds};
+use crate::otlp::Otlp;
 use crate::telemetry::Metrics;
 
 /// The version of this binary.
@@ -99,7 +101,12 @@ pub fn store_name(store: &config::Store) -> String {
 ///
 /// # Errors
 /// When there is no master key, or the machine's certificates cannot be loaded.
-pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> anyhow::Result<Engine> {
+pub fn engine(
+    config: &Config,
+    store: Arc<dyn Store>,
+    directory: Directory,
+    traces: Option<Arc<dyn Traces>>,
+) -> anyhow::Result<Engine> {
     let master_key = config
         .master_key
         .as_ref()
@@ -113,6 +120,7 @@ pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> a
         directory,
         rates: config.whatsapp_rates.clone(),
         history_ms: u64::from(config.history_days) * DAY_MS,
+        traces,
     }))
 }
 
@@ -124,14 +132,15 @@ pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> a
 pub fn asking_engine(config: &Config) -> anyhow::Result<Engine> {
     let sandbox = Sandbox::new(&config.services[0].brand, &[], Arc::new(SystemClock));
     let directory = directory(config, &config.server.public_url, &sandbox)?;
-    engine(config, Arc::new(MemoryStore::new()), directory)
+    engine(config, Arc::new(MemoryStore::new()), directory, None)
 }
 
-/// Runs a server until it is told to stop. `ready` is called once it listens and before it answers.
+/// Runs a server until it is told to stop. `ready` is called once it listens and before it answers; what is told until the
+/// end goes to `otlp` as well.
 ///
 /// # Errors
 /// One sentence for what kept it from starting.
-pub async fn serve<R>(config: Config, dev: bool, ready: R) -> anyhow::Result<ExitCode>
+pub async fn serve<R>(config: Config, dev: bool, otlp: Option<Otlp>, ready: R) -> anyhow::Result<ExitCode>
 where
     R: AsyncFnOnce(Ready<'_>) -> anyhow::Result<()>,
 {
@@ -146,7 +155,8 @@ where
     };
     let numbers = &config.sandbox.numbers;
     let sandbox = Sandbox::new(&config.services[0].brand, numbers, Arc::new(SystemClock));
-    let engine = engine(&config, store, directory(&config, &public_url, &sandbox)?)?;
+    let traces = otlp.as_ref().and_then(Otlp::traces);
+    let engine = engine(&config, store, directory(&config, &public_url, &sandbox)?, traces)?;
     let stop = CancellationToken::new();
     let mut beside = JoinSet::new();
     beside.spawn(stop_on_signals(stop.clone())?);
@@ -205,6 +215,9 @@ where
         tracing::warn!("calls to providers were still under way; the next start finds them in the store");
     }
     tracing::info!("stopped");
+    if let Some(otlp) = otlp {
+        otlp.end().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -279,6 +279,7 @@ pub async fn engine(store: &Arc<MemoryStore>, meta: &Meta, clock: &Arc<Leaping>)
         directory: directory(meta),
         rates: RateCards::built_in(),
         history_ms: 86_400_000,
+        traces: None,
     });
     engine.load_accounts().await;
     engine.start();

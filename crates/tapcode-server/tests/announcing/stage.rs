@@ -216,6 +216,7 @@ fn engine(store: &Arc<MemoryStore>, clock: &Arc<Leaping>, outside: Outside) -> E
         directory: Directory::new(vec![service("acme"), service("other")], vec![sender(Channel::Sms, 42)]),
         rates: RateCards::default(),
         history_ms: 86_400_000,
+        traces: None,
     });
     engine.start();
     engine.start_announcing(Arc::new(Feed(engine.clone())));

@@ -201,6 +201,7 @@ impl World {
             directory: Directory::new(vec![service("acme", false), service("own", true)], senders),
             rates: RateCards::default(),
             history_ms: 86_400_000,
+            traces: None,
         });
         engine.start();
         let broken = Arc::new(AtomicBool::new(false));

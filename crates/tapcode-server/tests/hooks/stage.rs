@@ -90,6 +90,7 @@ impl Stage {
             directory: directory(&cloud, &twilio, wait_ms, deadline_ms),
             rates: RateCards::default(),
             history_ms: 3_600_000,
+            traces: None,
         });
         engine.start();
         let app = App {

@@ -79,6 +79,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// What it writes down.
     pub log: Log,
+    /// Which collector it tells; `None`: none.
+    pub telemetry: Option<Telemetry>,
     /// Whose verifications it makes; never empty.
     pub services: Vec<Service>,
     /// The WhatsApp senders.
@@ -169,6 +171,21 @@ impl LogLevel {
             Self::Trace => "trace",
         }
     }
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// Where the collector takes OTLP over HTTP: `http` or `https`, without a `/` at the end and without `/v1/…`.
+    pub endpoint: String,
+    /// The `Authorization` header that the collector asks for.
+    pub authorization: Option<Secret>,
+    /// What this server is called there.
+    pub service_name: String,
+    /// Of how many verifications of a hundred the trace is told, 1 to 100; `None`: of none.
+    pub traces_percent: Option<u32>,
+    /// Whether the lines of the log are told too.
+    pub logs: bool,
 }
 
 /// An entry of `[[services]]`.

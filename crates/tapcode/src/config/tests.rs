@@ -271,7 +271,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 21);
+    assert_eq!(alternatives, 22);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -1524,6 +1524,102 @@ fn workflows_have_one_to_eight_steps_that_can_be_taken() {
         &with("[[services]]", "max_checks", "history_days = 29"),
         "services[0].history_days",
         "is 29",
+    );
+}
+
+/// [`REAL`] with a collector, and further lines of that section.
+fn with_collector(lines: &str) -> String {
+    format!("{REAL}\n[telemetry]\nendpoint = \"https://collector.example.com:4318/otlp/\"\n{lines}\n")
+}
+
+#[test]
+fn a_collector_is_told_what_is_asked_for() {
+    assert!(
+        valid(REAL, &[], Purpose::Serve).0.telemetry.is_none(),
+        "nobody is told unless somebody says so"
+    );
+    let all = valid(&with_collector(""), &[], Purpose::Serve).0.telemetry.unwrap();
+    assert_eq!(all.endpoint, "https://collector.example.com:4318/otlp");
+    assert_eq!(
+        (&*all.service_name, all.traces_percent, all.logs),
+        ("tapcode", Some(100), true)
+    );
+    assert!(all.authorization.is_none());
+    let lines = "protocol = \"http/protobuf\"\nservice_name = \"codes\"\ntraces_percent = 0\nlogs = false";
+    let less = [("TAPCODE__TELEMETRY__AUTHORIZATION", CANARY)];
+    let less = valid(&with_collector(lines), &less, Purpose::Serve).0.telemetry.unwrap();
+    assert_eq!((&*less.service_name, less.traces_percent, less.logs), ("codes", None, false));
+    assert_eq!(less.authorization.as_ref().unwrap().expose(), CANARY);
+    assert!(!format!("{less:?}").contains(CANARY));
+    let by_variable = [("TAPCODE__TELEMETRY__ENDPOINT", "http://127.0.0.1:4318")];
+    let by_variable = valid(REAL, &by_variable, Purpose::Serve).0.telemetry.unwrap();
+    assert_eq!(by_variable.endpoint, "http://127.0.0.1:4318");
+}
+
+#[test]
+fn a_collector_that_cannot_be_told_is_refused() {
+    let endpoint = |text: &str| with_collector("").replace("https://collector.example.com:4318/otlp/", text);
+    for (text, path, wrong, instead) in [
+        (
+            endpoint("127.0.0.1:4318"),
+            "telemetry.endpoint",
+            "no address",
+            "http://127.0.0.1:4318",
+        ),
+        (
+            endpoint("https://c.example.com/v1/traces"),
+            "telemetry.endpoint",
+            "of one signal",
+            "before /v1",
+        ),
+        (
+            endpoint("https://c.example.com/v1/logs/"),
+            "telemetry.endpoint",
+            "of one signal",
+            "before /v1",
+        ),
+        (
+            with_collector("protocol = \"grpc\""),
+            "telemetry.protocol",
+            "\"grpc\"",
+            "\"http/protobuf\"",
+        ),
+        (
+            with_collector("traces_percent = 101"),
+            "telemetry.traces_percent",
+            "is 101",
+            "0 to 100",
+        ),
+        (
+            with_collector("traces_percent = 0.5"),
+            "telemetry.traces_percent",
+            "whole number",
+            "0 to 100",
+        ),
+        (
+            with_collector("service_name = \" \""),
+            "telemetry.service_name",
+            "is empty",
+            "give it a value",
+        ),
+        (
+            with_collector("trace_percent = 5"),
+            "telemetry.trace_percent",
+            "is no setting",
+            "`traces_percent`",
+        ),
+    ] {
+        one_problem(&text, path, wrong, instead);
+    }
+    one_warning(
+        &endpoint("http://collector.example.com:4318"),
+        "telemetry.endpoint",
+        "is plain http",
+    );
+    one_warning(
+        &format!("{REAL}\n[telemetry]\nlogs = false\n"),
+        "telemetry.logs",
+        "there is no endpoint",
     );
 }
 
