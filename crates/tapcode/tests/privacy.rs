@@ -12,7 +12,7 @@ async fn an_erasure_outlives_kill_9_and_gives_nothing_back() {
     let home = Home::new();
     let mut server = home.serve();
     let key = home.key("demo");
-    let admin = home.key_with(&["--admin"]);
+    let admin = home.key_with(&["--rights", "admin"]);
     let typed = |url: &str, key: &str, words: &str| {
         let mut command = home.command(words.split_whitespace());
         command.env("TAPCODE_URL", url).env("TAPCODE_KEY", key);

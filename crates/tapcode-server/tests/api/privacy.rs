@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tapcode_core::number::Number;
 use tapcode_core::recipient::{Mode, RecipientKey, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
-use tapcode_engine::contract::store::{Line, Store, Subject, Sweep};
+use tapcode_engine::contract::store::{Line, Subject, Sweep};
 use tapcode_store::sqlite::SqliteStore;
 
 use crate::world::{NUMBER, World, wrong};
@@ -434,6 +434,32 @@ async fn a_cursor_behind_what_is_past_keeping_says_so_and_starting_anew_works() 
         .await
         .expect(200);
     assert_eq!(page["data"][0]["type"], "verification.created");
+}
+
+/// `acme` keeps history for a day as everybody does, `own` for two; and each an hour longer, because of late receipts.
+#[tokio::test(start_paused = true)]
+async fn a_service_sweeps_by_its_own_days() {
+    let world = World::begin().await;
+    let (of_acme, _) = world.begun().await;
+    let to = json!({ "to": NUMBER }).to_string();
+    let begun = world.post(&world.other, "/api/v1/verifications", &to).await.expect(201);
+    let of_own = begun["id"].as_str().unwrap().to_owned();
+    // By then both have expired.
+    world.pass(400_000).await;
+    let hour = Duration::from_secs(3_600);
+    let mut passed = 0;
+    for (hours, acme, own) in [(24, 200, 200), (26, 404, 200), (48, 404, 200), (50, 404, 404)] {
+        tokio::time::advance(hour * (hours - passed)).await;
+        passed = hours;
+        // A sweep or two.
+        world.pass(70_000).await;
+        for (key, id, status) in [(&world.live, &of_acme, acme), (&world.other, &of_own, own)] {
+            let found = world.get(key, &format!("/api/v1/verifications/{id}")).await;
+            assert_eq!(found.status, status, "{id} after {hours} hours");
+            let events = world.get(key, "/api/v1/events").await.expect(200);
+            assert_eq!(events["data"].as_array().unwrap().is_empty(), status == 404);
+        }
+    }
 }
 
 /// How often each of some things, of eight bytes at least, stands in a dump: one walk, found by their first bytes.

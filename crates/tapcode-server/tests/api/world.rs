@@ -198,7 +198,8 @@ impl World {
             entropy: Arc::new(Counted::default()),
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
-            directory: Directory::new(vec![service("acme", false), service("own", true)], senders),
+            directory: Directory::new(vec![service("acme", false), service("own", true)], senders)
+                .keeping([(ServiceName::parse("own").unwrap(), 2 * 86_400_000)]),
             rates: RateCards::default(),
             history_ms: 86_400_000,
             traces: None,
