@@ -502,6 +502,11 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
             metadata: vec![("user_id".into(), "u_17".into())],
             locale: (*locale).into(),
             plan: plan_over(plan, |at| if *one_sender { 0 } else { at }).on_identity_change(*on_identity_change),
+            passed_over: if purpose % 2 == 1 {
+                vec![(route(Channel::Sms, 9), Skip::because(SkipReason::Landline))]
+            } else {
+                Vec::new()
+            },
             ..begin_of(plan)
         })),
         Act::BeginAgain { which } => {
@@ -605,6 +610,7 @@ pub fn begin_of(plan: &[(Channel, u32)]) -> Begin {
         binding: None,
         locale: "en".into(),
         plan: plan_of(plan),
+        passed_over: Vec::new(),
         client: None,
         metadata: Vec::new(),
     }

@@ -144,6 +144,7 @@ fn the_lives_are_interesting() {
         "put off",
         "put off for its distance",
         "skipped",
+        "may never",
         "not_on_channel",
         "breaker",
         "template",
