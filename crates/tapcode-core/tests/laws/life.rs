@@ -9,7 +9,7 @@ use tapcode_core::delivery::{Failure, FailureClass, ReceiptFacts, ReceiptKind, S
 use tapcode_core::id::{Fresh, MessageId, VerificationId};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::Number;
-use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
+use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Skip, SkipReason, Step};
 use tapcode_core::recipient::{Mode, Recipient, Scope, ServiceName};
 use tapcode_core::step::{Addressee, Begin, Context, Decided, Input, NewMessage, due_at, step};
 use tapcode_core::time::Timestamp;
