@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha512;
 
 use super::*;
-use crate::suite::{self, CODE, NUMBER, SECRET, call, code_message, header_to_query, message, reference};
+use crate::suite::{CODE, NUMBER, SECRET, call, code_message, header_to_query, message, reference};
 use tapcode_engine::contract::provider::Content;
 
 const HOOK: &str = "https://otp.example.com/hooks/sms/42";
