@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use tapcode::config::{self, Config, SmsProvider, WhatsappProvider};
+use tapcode::config::{self, CallBounds, Config, SmsProvider, WhatsappProvider};
 use tapcode_core::plan::{Channel, Plan};
 use tapcode_core::recipient::Mode;
 use tapcode_engine::clock::SystemClock;
@@ -43,6 +43,7 @@ use tapcode_store::memory::MemoryStore;
 use tapcode_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -294,7 +295,7 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
             }
         };
         sender.template = Some(account.template.as_str().into());
-        sender.messages_per_second = account.messages_per_second;
+        bounded(&mut sender, account.pace);
         sender.currency = account.billing_currency;
         senders.push(sender);
     }
@@ -404,11 +405,20 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                 by_http(number.id, Webhook::new(webhook))?
             }
         };
+        bounded(&mut sender, number.pace);
+        sender.prices = config.sms_prices.of(number.provider_id()).cloned().map(Arc::new);
         sender.codes_only = number.dedicated_to_otp;
         sender.number = number.number.as_deref().map(Into::into);
         senders.push(sender);
     }
     Ok(Directory::new(config.services.iter().map(service).collect(), senders))
+}
+
+/// How a sender's provider may be called, as configured.
+fn bounded(sender: &mut Sender, bounds: CallBounds) {
+    sender.deadline_ms = bounds.deadline_ms.into();
+    sender.calls = Arc::new(Semaphore::new(bounds.calls_at_once.try_into().unwrap_or(usize::MAX)));
+    sender.messages_per_second = bounds.messages_per_second;
 }
 
 /// A sender of text messages whose provider could be made.

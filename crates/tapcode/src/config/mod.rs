@@ -34,6 +34,7 @@ use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
 use tapcode_engine::egress::Outside;
 use tapcode_engine::rates::RateCards;
+use tapcode_engine::sms_prices::SmsPrices;
 use tapcode_providers::infobip::IndiaDlt;
 use tapcode_providers::webhook::WebhookConfig;
 
@@ -89,6 +90,8 @@ pub struct Config {
     pub numbers: Vec<SmsNumber>,
     /// What Meta charges for a delivered message: the built-in cards, and those of `[[prices.whatsapp]]`.
     pub whatsapp_rates: RateCards,
+    /// What text messages cost where their provider does not say so: the tables of `[[prices.sms]]`.
+    pub sms_prices: SmsPrices,
     /// How long finished verifications, messages and log entries stay. Days.
     pub history_days: u32,
     /// Which machines events may be told to.
@@ -281,8 +284,8 @@ pub struct WhatsappAccount {
     pub template_language: String,
     /// The languages in which the template is approved, [`Self::template_language`] among them; never empty.
     pub template_languages: Vec<String>,
-    /// Messages a second; `None`: as many as the provider says that it takes.
-    pub messages_per_second: Option<u32>,
+    /// How its provider may be called.
+    pub pace: CallBounds,
     /// In which currency Meta bills the account.
     pub billing_currency: Currency,
 }
@@ -339,6 +342,19 @@ pub struct SmsNumber {
     pub provider: SmsProvider,
     /// Whether it never sends anything but codes.
     pub dedicated_to_otp: bool,
+    /// How its provider may be called.
+    pub pace: CallBounds,
+}
+
+/// How a sender's provider may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallBounds {
+    /// How long a call may take before it counts as unclear. Milliseconds.
+    pub deadline_ms: u32,
+    /// Calls under way at once.
+    pub calls_at_once: u32,
+    /// Messages a second; `None`: as many as the provider says that it takes.
+    pub messages_per_second: Option<u32>,
 }
 
 /// Whose API carries an SMS number.
