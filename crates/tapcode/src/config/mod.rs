@@ -29,6 +29,7 @@ use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange, Plan, Route};
 use tapcode_core::recipient::ServiceName;
+use tapcode_core::sender::{SenderKind, not_allowed};
 use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
@@ -344,6 +345,21 @@ pub struct SmsNumber {
     pub dedicated_to_otp: bool,
     /// How its provider may be called.
     pub pace: CallBounds,
+    /// The countries that it is kept for; `None`: all.
+    pub countries: Option<Vec<Country>>,
+    /// Where it is registered.
+    pub registrations: Vec<Registration>,
+}
+
+/// That a sender is registered in a country.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The country.
+    pub country: Country,
+    /// What it is registered as: a 10DLC campaign, a DLT entity, the registration of a sender id.
+    pub id: String,
+    /// The template that the text is registered as, in India.
+    pub template_id: Option<String>,
 }
 
 /// How a sender's provider may be called.
@@ -381,6 +397,26 @@ pub enum SmsProvider {
 }
 
 impl SmsNumber {
+    /// Where it is registered: as written down, and in India where its provider is told the DLT ids.
+    #[must_use]
+    pub fn registered_in(&self) -> Vec<Country> {
+        let mut all: Vec<Country> = self.registrations.iter().map(|r| r.country).collect();
+        if matches!(&self.provider, SmsProvider::Infobip(infobip) if infobip.india_dlt.is_some()) {
+            all.extend(Country::parse("IN"));
+        }
+        all
+    }
+
+    /// Why it may never send to a country, for people.
+    #[must_use]
+    pub fn never_in(&self, country: Country) -> Option<String> {
+        if self.countries.as_ref().is_some_and(|countries| !countries.contains(&country)) {
+            return Some("its `countries` are others".into());
+        }
+        let kind = SenderKind::of(self.number.as_deref());
+        not_allowed(kind, country, self.registered_in().contains(&country)).map(|why| why.to_string())
+    }
+
     /// The provider's name, as the configuration and routes write it.
     #[must_use]
     pub const fn provider_id(&self) -> &'static str {

@@ -12,8 +12,8 @@ use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{
-    BasicCredentials, CallBounds, Infobip, Kannel, Messagebird, Secret, Sinch, SmsNumber, SmsProvider, Telnyx, Twilio,
-    TwilioApiKey, Vonage, WhatsappAccount, WhatsappCloud, WhatsappProvider,
+    BasicCredentials, CallBounds, Infobip, Kannel, Messagebird, Registration, Secret, Sinch, SmsNumber, SmsProvider, Telnyx,
+    Twilio, TwilioApiKey, Vonage, WhatsappAccount, WhatsappCloud, WhatsappProvider,
 };
 
 /// The simulated phones.
@@ -482,6 +482,10 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
     };
     let is_gateway = matches!(provider, Some(KANNEL | WEBHOOK));
     let pace = call_bounds(&mut table);
+    let countries = table
+        .has("countries")
+        .then(|| super::services::countries(reading, &mut table, &mut BTreeSet::new()));
+    let registrations = registrations(reading, &mut table);
     let dedicated_to_otp = table.word("dedicated_to", &[("otp", true)]).unwrap_or(false);
     let provider = match provider {
         Some(TWILIO) => {
@@ -554,7 +558,50 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         provider: provider?,
         dedicated_to_otp,
         pace,
+        countries,
+        registrations,
     })
+}
+
+/// Where a sender is registered.
+fn registrations(reading: &Reading, table: &mut Table<'_>) -> Vec<Registration> {
+    let mut all: Vec<Registration> = Vec::new();
+    for mut entry in table.sections("registrations") {
+        let here = entry.here().clone();
+        let country = entry
+            .needed_text("country", "write the country's two capitals, such as \"US\"")
+            .and_then(|(text, at)| {
+                let country = super::country(&text).ok();
+                if country.is_none() {
+                    reading.problem(&at, "is no country", "write two capitals of ISO 3166-1, such as \"US\"");
+                }
+                country
+            });
+        let id = entry.needed_text("id", "write the 10DLC campaign, the DLT entity or the sender's registration");
+        let template_at = entry.at("template_id");
+        let template_id = entry.text("template_id").map(|(text, _)| text);
+        entry.finish();
+        let Some((country, (id, _))) = country.zip(id) else {
+            continue;
+        };
+        if country.as_str() == "IN" && template_id.is_none() {
+            let instead = "write the id of the template that the text of codes is registered as";
+            reading.problem(
+                &template_at,
+                "is missing, and carriers in India drop texts without one",
+                instead,
+            );
+        } else if all.iter().any(|before| before.country == country) {
+            reading.problem(&here, "is for a country of an entry before", "remove one of the two");
+        } else {
+            all.push(Registration {
+                country,
+                id,
+                template_id,
+            });
+        }
+    }
+    all
 }
 
 /// How a sender's provider may be called.

@@ -1608,7 +1608,7 @@ fn a_collector_that_cannot_be_told_is_refused() {
         (
             with_collector("protocol = \"grpc\""),
             "telemetry.protocol",
-            "\"grpc\"",
+            "`grpc`",
             "\"http/protobuf\"",
         ),
         (
@@ -1892,6 +1892,40 @@ fn a_mistake_in_a_price_table_is_named_with_its_line() {
                 "names a file that prices twilio, as the file of another entry does"
             ),
         ]
+    );
+}
+
+#[test]
+fn a_workflow_that_can_never_work_in_a_country_is_named() {
+    let letters = with("[[numbers]]", "number", "number = \"Acme\"");
+    let in_country = |country: &str, steps: &str, more: &str| {
+        format!("{letters}\n{more}\n[[services.workflows]]\ncountries = [\"{country}\"]\nsteps = [{steps}]\n")
+    };
+    let (only, both) = (
+        "{channel = \"sms\", sender = 42}",
+        "{channel = \"sms\", sender = 42}, {channel = \"whatsapp\", sender = 1}",
+    );
+    one_problem(
+        &in_country("CA", only, ""),
+        "services[0].workflows[1].steps",
+        "may not be taken in CA, where sms sender 42: carriers there take no senders of letters",
+        "name a sender that may send there",
+    );
+    one_warning(
+        &in_country("SG", both, ""),
+        "services[0].workflows[1].steps",
+        "in part may not be taken in SG",
+    );
+    let registered = "[[numbers.registrations]]\ncountry = \"SG\"\nid = \"SGNIC-1\"";
+    let (config, warnings) = valid(&in_country("SG", both, registered), &[], Purpose::Serve);
+    assert!(warnings.is_empty(), "{warnings:#?}");
+    assert_eq!(config.numbers[0].registered_in(), [Country::parse("SG").unwrap()]);
+    let india = "[[numbers.registrations]]\ncountry = \"IN\"\nid = \"1101\"";
+    one_problem(
+        &format!("{letters}\n{india}"),
+        "numbers[0].registrations[0].template_id",
+        "is missing",
+        "the template",
     );
 }
 
