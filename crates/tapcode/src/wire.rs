@@ -34,6 +34,7 @@ use tapcode_providers::secret::Secret;
 use tapcode_providers::sinch::{Sinch, SinchConfig};
 use tapcode_providers::telnyx::{Telnyx, TelnyxConfig};
 use tapcode_providers::twilio::{ApiKey, From, Twilio, TwilioConfig};
+use tapcode_providers::vonage::{Vonage, VonageConfig};
 use tapcode_providers::webhook::Webhook;
 use tapcode_providers::whatsapp_cloud::{WhatsappCloud, WhatsappCloudConfig};
 use tapcode_server::App;
@@ -368,6 +369,19 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     from: number.number.clone(),
                     messaging_profile_id: telnyx.messaging_profile_id.clone(),
                     callback_url: format!("{public_url}/hooks/sms/{}", number.id),
+                });
+                by_http(number.id, provider)?
+            }
+            SmsProvider::Vonage(vonage) => {
+                let provider = Vonage::new(VonageConfig {
+                    api: vonage.api,
+                    base_url: vonage.base_url.clone(),
+                    api_key: vonage.api_key.clone(),
+                    api_secret: secret(&vonage.api_secret),
+                    from: number.number.clone().unwrap_or_default(),
+                    callback_url: format!("{public_url}/hooks/sms/{}", number.id),
+                    signature_secret: vonage.signature_secret.as_ref().map(secret),
+                    callback_secret: vonage.callback_secret.as_ref().map(secret),
                 });
                 by_http(number.id, provider)?
             }

@@ -390,6 +390,8 @@ pub enum SmsProvider {
     Messagebird(Messagebird),
     /// Telnyx's Messaging API.
     Telnyx(Telnyx),
+    /// Vonage's Messages API or SMS API.
+    Vonage(Vonage),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
@@ -427,6 +429,7 @@ impl SmsNumber {
             SmsProvider::Kannel(_) => senders::KANNEL,
             SmsProvider::Messagebird(_) => senders::MESSAGEBIRD,
             SmsProvider::Telnyx(_) => senders::TELNYX,
+            SmsProvider::Vonage(_) => senders::VONAGE,
             SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
@@ -494,6 +497,23 @@ pub struct Telnyx {
     pub public_key: String,
     /// The messaging profile.
     pub messaging_profile_id: Option<String>,
+}
+
+/// A sender of an account at Vonage.
+#[derive(Clone, Debug)]
+pub struct Vonage {
+    /// Which of its APIs.
+    pub api: tapcode_providers::vonage::Api,
+    /// Where the API is, without a `/` at the end.
+    pub base_url: String,
+    /// The key. No secret.
+    pub api_key: String,
+    /// The secret to it.
+    pub api_secret: Secret,
+    /// What inbound hooks are signed with, where Vonage signs them.
+    pub signature_secret: Option<Secret>,
+    /// What stands in the address that Vonage is told to call.
+    pub callback_secret: Option<Secret>,
 }
 
 /// A sender of a service plan at Sinch.

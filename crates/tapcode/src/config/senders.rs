@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tapcode_core::plan::Channel;
 use tapcode_engine::rates::RateCards;
 use tapcode_providers::infobip::IndiaDlt;
+use tapcode_providers::vonage::Api;
 use tapcode_providers::webhook::{AnswerRules, Body, Format, Proof, ReceiptRules, Webhook, WebhookConfig};
 
 use super::prices::billing_currency;
@@ -12,7 +13,7 @@ use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{
     BasicCredentials, CallBounds, Infobip, Kannel, Messagebird, Registration, Secret, Sinch, SmsNumber, SmsProvider, Telnyx,
-    Twilio, TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
+    Twilio, TwilioApiKey, Vonage, WhatsappAccount, WhatsappCloud, WhatsappProvider,
 };
 
 /// The simulated phones.
@@ -32,12 +33,14 @@ pub(super) const MESSAGEBIRD: &str = "messagebird";
 pub(super) const SINCH: &str = "sinch";
 /// Telnyx's Messaging API.
 pub(super) const TELNYX: &str = "telnyx";
+/// Vonage's Messages API or SMS API.
+pub(super) const VONAGE: &str = "vonage";
 /// Any HTTP gateway.
 pub(super) const WEBHOOK: &str = "webhook";
 /// Everybody who carries text messages for money, by the name in the configuration and in price tables.
-pub(super) const SMS_PROVIDERS: [&str; 7] = [INFOBIP, KANNEL, MESSAGEBIRD, SINCH, TELNYX, TWILIO, WEBHOOK];
+pub(super) const SMS_PROVIDERS: [&str; 8] = [INFOBIP, KANNEL, MESSAGEBIRD, SINCH, TELNYX, TWILIO, VONAGE, WEBHOOK];
 /// Providers of later versions, so that they are not taken for slips of the pen.
-const NOT_YET: [&str; 2] = ["smpp", "vonage"];
+const NOT_YET: [&str; 1] = ["smpp"];
 /// Longest name of a template: Meta takes 1 to 512 of `a-z 0-9 _`
 /// (<https://developers.facebook.com/docs/whatsapp/business-management-api/message-templates>, read 2026-11-22).
 const TEMPLATE_NAME_MAX: usize = 512;
@@ -121,6 +124,17 @@ const SINCH_KEYS: [&str; 8] = [
     "callback_secret_file",
 ];
 const TELNYX_KEYS: [&str; 5] = ["base_url", "api_key", "api_key_file", "public_key", "messaging_profile_id"];
+const VONAGE_KEYS: [&str; 9] = [
+    "api",
+    "base_url",
+    "api_key",
+    "api_secret",
+    "api_secret_file",
+    "signature_secret",
+    "signature_secret_file",
+    "callback_secret",
+    "callback_secret_file",
+];
 const WEBHOOK_KEYS: [&str; 25] = [
     "method",
     "url",
@@ -148,13 +162,14 @@ const WEBHOOK_KEYS: [&str; 25] = [
     "receipt_signature_prefix",
     "receipt_signature_base64",
 ];
-const ALL_SMS_KEYS: [&[&str]; 7] = [
+const ALL_SMS_KEYS: [&[&str]; 8] = [
     &TWILIO_KEYS,
     &INFOBIP_KEYS,
     &KANNEL_KEYS,
     &MESSAGEBIRD_KEYS,
     &SINCH_KEYS,
     &TELNYX_KEYS,
+    &VONAGE_KEYS,
     &WEBHOOK_KEYS,
 ];
 /// What a gateway's receipts go to while the configuration is judged; the server knows where it is only when it listens.
@@ -447,6 +462,7 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         (SINCH, SINCH),
         (TELNYX, TELNYX),
         (TWILIO, TWILIO),
+        (VONAGE, VONAGE),
         (WEBHOOK, WEBHOOK),
         (SANDBOX, SANDBOX),
     ];
@@ -495,6 +511,10 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         Some(TELNYX) => {
             unused_but(&mut table, &TELNYX_KEYS, "the provider is telnyx");
             telnyx(reading, &mut table).map(SmsProvider::Telnyx)
+        }
+        Some(VONAGE) => {
+            unused_but(&mut table, &VONAGE_KEYS, "the provider is vonage");
+            vonage(reading, &mut table).map(SmsProvider::Vonage)
         }
         Some(WEBHOOK) => {
             unused_but(&mut table, &WEBHOOK_KEYS, "the provider is webhook");
@@ -759,6 +779,36 @@ fn telnyx(reading: &Reading, table: &mut Table<'_>) -> Option<Telnyx> {
         api_key: api_key?,
         public_key: public_key?,
         messaging_profile_id: profile,
+    })
+}
+
+fn vonage(reading: &Reading, table: &mut Table<'_>) -> Option<Vonage> {
+    let api_given = table.has("api");
+    let api = match table.word("api", &[("messages", Api::Messages), ("sms", Api::Sms)]) {
+        None if !api_given => Some(Api::Messages),
+        api => api,
+    };
+    let default = match api {
+        Some(Api::Sms) => "https://rest.nexmo.com",
+        Some(Api::Messages) | None => "https://api.nexmo.com",
+    };
+    let base_url = base_url(reading, table, default);
+    let key_is = "write the account's API key from Vonage's dashboard: letters and digits";
+    let api_key = table.needed_text("api_key", key_is).and_then(|(text, at)| {
+        let fits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric());
+        checked(reading, text, &at, fits, "is no API key", key_is)
+    });
+    let api_secret = table.needed_secret("api_secret");
+    let signature_secret = table.secret("signature_secret");
+    let is_signed = !matches!(signature_secret, Given::Not);
+    let callback_secret = callback_secret(reading, table, is_signed, ", or signature_secret where Vonage signs");
+    Some(Vonage {
+        api: api?,
+        base_url: base_url?,
+        api_key: api_key?,
+        api_secret: api_secret?,
+        signature_secret: unless_wrong(signature_secret)?,
+        callback_secret: unless_wrong(callback_secret)?,
     })
 }
 
