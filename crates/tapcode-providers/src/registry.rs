@@ -2,7 +2,7 @@
 
 use tapcode_engine::contract::provider::Manifest;
 
-use crate::{infobip, kannel, messagebird, sandbox, sinch, smpp, telnyx, twilio, webhook, whatsapp_cloud};
+use crate::{infobip, kannel, messagebird, sandbox, sinch, smpp, telnyx, twilio, vonage, webhook, whatsapp_cloud};
 
 /// All of them, by id.
 static ALL: &[&Manifest] = &[
@@ -14,6 +14,7 @@ static ALL: &[&Manifest] = &[
     &smpp::MANIFEST,
     &telnyx::MANIFEST,
     &twilio::MANIFEST,
+    &vonage::MANIFEST,
     &webhook::MANIFEST,
     &whatsapp_cloud::MANIFEST,
 ];

@@ -114,7 +114,7 @@ fn told_in_order(order: &[Told]) -> (String, String) {
 /// Properties that no life reaches prove nothing.
 #[test]
 fn the_lives_are_interesting() {
-    const RARE: [&str; 49] = [
+    const RARE: [&str; 54] = [
         "approved",
         "expired",
         "canceled",
@@ -144,6 +144,7 @@ fn the_lives_are_interesting() {
         "put off",
         "put off for its distance",
         "skipped",
+        "may never",
         "not_on_channel",
         "breaker",
         "template",
@@ -162,6 +163,10 @@ fn the_lives_are_interesting() {
         "disowned after the end",
         "locked by its holder",
         "a document that stays",
+        "erased while pending",
+        "erased while nothing was pending",
+        "refused: erasure",
+        "erased failures forgotten",
         "repeated receipt",
         "no fallback: failure forbids",
     ];

@@ -4,7 +4,9 @@ use std::error::Error;
 
 use http::StatusCode;
 use tapcode_core::entry::Refusal;
+use tapcode_core::plan::{Skip, SkipReason};
 use tapcode_core::time::Timestamp;
+use tapcode_core::words::skipped;
 use tapcode_engine::engine::EngineError;
 use tapcode_engine::requests::RequestError;
 use tapcode_engine::service::PlanError;
@@ -13,10 +15,23 @@ use crate::problem::{Code, Problem};
 
 /// Seconds until a store that could not be asked is worth another try.
 const STORE_GONE_S: u64 = 1;
+/// Seconds until the erasure of a number is over, as a rule.
+const ERASURE_S: u64 = 1;
 /// Seconds to say where only a person can lift a lock: a day.
 const OPERATOR_S: u64 = 86_400;
 /// Seconds until some pending verification of a number has ended: the longest life of one.
 const PENDING_S: u64 = 600;
+
+/// What a caller reads for a landline where nothing but text messages would be sent.
+const LANDLINE: &str = "a landline number receives no text messages; ask for a mobile number";
+
+/// The problem of a plain message that its sender may never carry to the number.
+pub(crate) fn of_sender(skip: &Skip) -> Problem {
+    match skip.reason {
+        SkipReason::Landline => Problem::at(Code::InvalidNumber, "/to", LANDLINE),
+        _ => Problem::at(Code::NoRoute, "/to", skipped(skip)),
+    }
+}
 
 /// The problem of a request about a verification.
 pub(crate) fn of_verification(error: RequestError, now: Timestamp) -> Problem {
@@ -33,6 +48,10 @@ fn of(error: RequestError, now: Timestamp, unknown: Code) -> Problem {
         RequestError::Refused(refusal) => of_refusal(&refusal, now, unknown),
         RequestError::OwnCodesOff => Problem::at(Code::OwnCodesOff, "/code", Code::OwnCodesOff.registered().means),
         RequestError::Plan(error @ PlanError::NoSender(_)) => Problem::at(Code::NoRoute, "/workflow", error.to_string()),
+        RequestError::Plan(PlanError::NoneMay(why)) if why.iter().all(|(_, skip)| skip.reason == SkipReason::Landline) => {
+            Problem::at(Code::InvalidNumber, "/to", LANDLINE)
+        }
+        RequestError::Plan(error @ PlanError::NoneMay(_)) => Problem::at(Code::NoRoute, "/to", error.to_string()),
         RequestError::Plan(error @ PlanError::UnknownSender(..)) => {
             Problem::at(Code::UnknownSender, "/workflow", error.to_string())
         }
@@ -65,6 +84,7 @@ fn of_refusal(refusal: &Refusal, now: Timestamp, unknown: Code) -> Problem {
         Refusal::ChannelNotInPlan => Problem::at(Code::ChannelNotInPlan, "/channel", Code::ChannelNotInPlan.registered().means),
         Refusal::TooManyPurposes => Problem::new(Code::TooManyPurposes).retry_after(OPERATOR_S),
         Refusal::TooManyPending => Problem::new(Code::TooManyPending).retry_after(PENDING_S),
+        Refusal::ErasureUnderWay => Problem::new(Code::ErasureUnderWay).retry_after(ERASURE_S),
         Refusal::TooManyMessages { retry_at } => Problem::new(Code::TooManyMessages).retry_at(*retry_at, now),
     }
 }

@@ -9,12 +9,12 @@ use tapcode_core::account::{Account, AccountName};
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, MessageId};
-use tapcode_core::recipient::{Recipient, RecipientKey};
+use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
+    StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_store::memory::MemoryStore;
 
@@ -129,6 +129,22 @@ impl Store for Switched {
 
     async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
         self.there()?.written(portfolio, since_hour, limit).await
+    }
+
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
+        self.there()?.swept(service).await
+    }
+
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError> {
+        self.there()?.erase(key, limit).await
+    }
+
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        self.there()?.history(key, after, limit).await
+    }
+
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError> {
+        self.there()?.beside(key, limit).await
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tapcode_core::code::Code;
 use tapcode_core::id::VerificationId;
-use tapcode_core::number::Number;
+use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::text::OwnText;
@@ -198,6 +198,16 @@ impl World {
                 number: Some("+3197010253001".into()),
                 ..sender(Channel::Sms, 43)
             },
+            Sender {
+                number: Some("Acme".into()),
+                ..sender(Channel::Sms, 44)
+            },
+            Sender {
+                number: Some("+14155550100".into()),
+                countries: Some(vec![Country::parse("US").unwrap(), Country::parse("CA").unwrap()]),
+                registered_in: vec![Country::parse("US").unwrap()],
+                ..sender(Channel::Sms, 45)
+            },
             sender(Channel::Whatsapp, 0),
             sender(Channel::Sms, 0),
         ];
@@ -207,7 +217,8 @@ impl World {
             entropy: Arc::new(Counted::default()),
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
-            directory: Directory::new(vec![service("acme", false), service("own", true)], senders),
+            directory: Directory::new(vec![service("acme", false), service("own", true)], senders)
+                .keeping([(ServiceName::parse("own").unwrap(), 2 * 86_400_000)]),
             rates: RateCards::default(),
             history_ms: 86_400_000,
             traces: None,
@@ -288,6 +299,18 @@ impl World {
 
     pub async fn get(&self, key: &str, path: &str) -> Answer {
         self.ask(key, Method::GET, path, None, &[]).await
+    }
+
+    /// The status alone, of an answer that may not end.
+    pub async fn get_head(&self, key: &str, path: &str) -> (u16, HeaderMap) {
+        let request = Request::builder().uri(path).header("authorization", format!("Bearer {key}"));
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        (response.status().as_u16(), response.headers().clone())
     }
 
     /// Begins a verification for [`NUMBER`] with the live key; returns its id and code.
