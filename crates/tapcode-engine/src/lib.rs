@@ -20,6 +20,7 @@ pub mod rates;
 pub mod receive;
 pub mod requests;
 pub mod service;
+pub mod statistics;
 mod telemetry;
 pub mod templates;
 pub mod text;

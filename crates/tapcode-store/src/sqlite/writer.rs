@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tapcode_core::id::{ID_BYTES, KeyId};
+use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{BATCH_MAX, PARKED_MAX, PARKED_PER_MESSAGE_MAX, REMEMBERED_MS, StoreError, Sweep};
 use tokio::sync::{mpsc, oneshot};
@@ -12,7 +13,7 @@ use tracing::{error, info};
 
 use crate::limits::Full;
 use crate::sqlite::checkpoint::Turnstile;
-use crate::sqlite::rows::{AccountWrite, EndpointWrite, HistoryRow, Kind, LogRow, Write};
+use crate::sqlite::rows::{AccountWrite, EndpointWrite, HistoryRow, Kind, LogRow, TallyWrite, Write, span_number};
 
 /// Most pieces of work that wait for the writer. A piece is up to [`BATCH_MAX`] commits; whoever comes next waits for room.
 const WAITING_MAX: usize = 256;
@@ -43,6 +44,7 @@ pub(super) enum Work {
     },
     Account(AccountWrite),
     Endpoint(EndpointWrite),
+    Tallies(TallyWrite),
     /// To whom a portfolio wrote within an hour.
     AddWritten {
         portfolio: Box<str>,
@@ -241,6 +243,7 @@ impl Turn<'_> {
             } => Ok(Done::Parked(self.park(sender, provider_message_id, kind, told, *until)?)),
             Work::Account(write) => Ok(Done::Committed(vec![self.account(write)?])),
             Work::Endpoint(write) => Ok(Done::Committed(vec![self.endpoint(write)?])),
+            Work::Tallies(write) => Ok(Done::Committed(vec![self.tallies(write)?])),
             Work::AddWritten {
                 portfolio,
                 hour,
@@ -396,6 +399,44 @@ impl Turn<'_> {
             self.append(row)?;
         }
         Ok(rows == 1)
+    }
+
+    /// Compare and swap of how much is counted, with the counts; `false`: a conflict, and nothing was written.
+    fn tallies(&self, write: &TallyWrite) -> Result<bool, rusqlite::Error> {
+        let rows = match write.expected {
+            None => self.execute(
+                "INSERT INTO counters (name, value)
+                 VALUES ('counted_through', ?1)
+                 ON CONFLICT (name) DO NOTHING",
+                [write.through],
+            )?,
+            Some(expected) => self.execute(
+                "UPDATE counters
+                 SET value = ?2
+                 WHERE name = 'counted_through'
+                 AND value = ?1",
+                [expected, write.through],
+            )?,
+        };
+        if rows != 1 {
+            return Ok(false);
+        }
+        for row in &write.rows {
+            self.execute(
+                "INSERT INTO tallies (span, start, counted, tally)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (span, start, counted) DO UPDATE
+                 SET tally = excluded.tally",
+                params![row.span, row.start, row.group, row.tally],
+            )?;
+        }
+        for (span, before) in [(Span::Hour, write.hours_before), (Span::Day, write.days_before)] {
+            self.execute(
+                "DELETE FROM tallies WHERE span = ?1 AND start < ?2",
+                params![span_number(span), before],
+            )?;
+        }
+        Ok(true)
     }
 
     /// Compare and swap of a webhook endpoint, with its line of the log; `false`: a conflict, and nothing was written.
