@@ -9,6 +9,7 @@ mod messages;
 mod open;
 mod races;
 mod recipients;
+mod statistics;
 mod store_gone;
 mod verifications;
 mod world;
