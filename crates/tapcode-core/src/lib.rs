@@ -13,6 +13,7 @@ pub mod money;
 pub mod number;
 pub mod plan;
 pub mod recipient;
+pub mod sender;
 pub mod statistics;
 pub mod step;
 pub mod text;

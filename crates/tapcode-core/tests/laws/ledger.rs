@@ -8,7 +8,7 @@ use tapcode_core::delivery::{
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::money::Money;
-use tapcode_core::plan::{Channel, IdentityChange, Route, SkipReason};
+use tapcode_core::plan::{Channel, IdentityChange, Route, Skip, SkipReason};
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX};
 use tapcode_core::step::{Answer, Begin, CALL_PUT_OFF_MS, Decided, ENTRIES_MAX, Input, Routes};
 use tapcode_core::time::Timestamp;
@@ -173,6 +173,8 @@ struct Watched<'a> {
     news: News,
     /// Routes that the entries told were passed over, by verification.
     passed_over: Vec<(usize, Route)>,
+    /// Routes of the workflow that may never be taken.
+    never: Vec<(Route, Skip)>,
     /// Routes that they told were taken for want of a better one, by verification.
     none_open: Vec<(usize, Route)>,
     /// Calls that the entries told of so far.
@@ -222,6 +224,7 @@ impl Ledger {
             decided,
             news: News::default(),
             passed_over: Vec::new(),
+            never: Vec::new(),
             none_open: Vec::new(),
             claimed: Vec::new(),
             queued_for: HashSet::new(),
@@ -232,6 +235,11 @@ impl Ledger {
         }
         hold(ROUTES, watched.passed_over.is_empty() && watched.none_open.is_empty(), || {
             format!("passed over for nothing: {:?} {:?}", watched.passed_over, watched.none_open)
+        })?;
+        let is_new = matches!(decided.answer, Ok(Answer::Begun { new: true, .. }));
+        let never = if is_new { may_never(input) } else { &[] };
+        hold(ROUTES, watched.never == never, || {
+            format!("{never:?} may never be taken, and {:?} is written down", watched.never)
         })?;
         let told = watched.news;
         let law = match (&news, &told) {
@@ -570,7 +578,7 @@ impl Ledger {
         };
         let mut news = News::default();
         match input {
-            Input::Outcome { message, outcome } if held(*message) && !retried(*message) => {
+            Input::Outcome { message, outcome, price } if held(*message) && !retried(*message) => {
                 let Some(at) = self.messages.iter().position(|m| m.id == *message) else {
                     return Ok(news);
                 };
@@ -598,6 +606,10 @@ impl Ledger {
                     SendOutcome::Unclear { .. } => {}
                 }
                 known.in_flight_since = None;
+                if let (None, Some(price)) = (known.price, *price) {
+                    known.price = Some(price);
+                    news.price = Some((*message, price));
+                }
                 if unreachable {
                     news.reach = self.learn_reach(at, false, now);
                 }
@@ -880,6 +892,7 @@ impl Ledger {
                             failure,
                             provider_message_id: None,
                         },
+                    ..
                 } = input
                 else {
                     return broken(CALLS, format!("retry on {input:?}"));
@@ -1021,6 +1034,11 @@ impl Ledger {
                 hold(ROWS, matches!(input, Input::Check { .. }) || disowned, || {
                     format!("locked on {input:?}")
                 })
+            }
+            Decision::Skipped { route, skip } if may_never(input).contains(&(route.clone(), skip.clone())) => {
+                self.see("may never");
+                watched.never.push((route.clone(), skip.clone()));
+                Ok(())
             }
             Decision::Skipped { route, skip } | Decision::NoneOpen { route, skip } => {
                 let Some(v) = about else {
@@ -1609,4 +1627,12 @@ enum Expected {
     Queued,
     Done,
     Refused(Refusal),
+}
+
+/// The routes of a workflow that may never carry a message to the number.
+fn may_never(input: &Input) -> &[(Route, Skip)] {
+    match input {
+        Input::Begin(begin) => &begin.passed_over,
+        _ => &[],
+    }
 }

@@ -651,6 +651,17 @@ fn bugs() -> Vec<Bug> {
             |_, s, i, c| without(step(s, i, c), |d| matches!(d, Decision::Skipped { .. })),
         ),
         bug(
+            "what may never be taken is left out without a word",
+            &["a route is passed"],
+            |_, s, i, c| {
+                let mut input = i.clone();
+                if let Input::Begin(begin) = &mut input {
+                    begin.passed_over.clear();
+                }
+                step(s, &input, c)
+            },
+        ),
+        bug(
             "a closed route is taken in silence when no other is open",
             &["a route is passed"],
             |_, s, i, c| without(step(s, i, c), |d| matches!(d, Decision::NoneOpen { .. })),
@@ -960,6 +971,17 @@ fn bugs() -> Vec<Bug> {
             |_, s, i, c| {
                 let no_price = |a: &mut Attempt| a.delivery.price = None;
                 step(changed(s, |r| each(r, |v| v.attempts.iter_mut().for_each(no_price))), i, c)
+            },
+        ),
+        bug(
+            "the price that an answer names is not booked",
+            &["a message has one price"],
+            |_, s, i, c| {
+                let mut input = i.clone();
+                if let Input::Outcome { price, .. } = &mut input {
+                    *price = None;
+                }
+                step(s, &input, c)
             },
         ),
         bug(

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tapcode_core::code::Code;
 use tapcode_core::id::VerificationId;
-use tapcode_core::number::Number;
+use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::text::OwnText;
@@ -26,6 +26,7 @@ use tapcode_engine::entropy::Entropy;
 use tapcode_engine::keyring::Keyring;
 use tapcode_engine::rates::RateCards;
 use tapcode_engine::service::{Directory, Provider, Sender, Service, WorkflowStep};
+use tapcode_engine::sms_prices::{self, PriceList};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_server::App;
 use tapcode_store::memory::MemoryStore;
@@ -161,6 +162,13 @@ fn service(name: &str, own_codes: bool) -> Service {
     }
 }
 
+/// What text messages to Germany cost from number 42.
+fn prices() -> PriceList {
+    let table = "provider,country,network,price,currency\nsandbox,DE,,0.0605,EUR\nsandbox,DE,26203,0.0700,EUR\n";
+    let prices = sms_prices::import(table.as_bytes(), &["sandbox"]).unwrap();
+    prices.of("sandbox").unwrap().clone()
+}
+
 impl World {
     pub async fn begin() -> Self {
         Self::begin_on(Arc::new(MemoryStore::new())).await
@@ -183,11 +191,22 @@ impl World {
             Sender {
                 number: Some("+3197010253000".into()),
                 codes_only: true,
+                prices: Some(Arc::new(prices())),
                 ..sender(Channel::Sms, 42)
             },
             Sender {
                 number: Some("+3197010253001".into()),
                 ..sender(Channel::Sms, 43)
+            },
+            Sender {
+                number: Some("Acme".into()),
+                ..sender(Channel::Sms, 44)
+            },
+            Sender {
+                number: Some("+14155550100".into()),
+                countries: Some(vec![Country::parse("US").unwrap(), Country::parse("CA").unwrap()]),
+                registered_in: vec![Country::parse("US").unwrap()],
+                ..sender(Channel::Sms, 45)
             },
             sender(Channel::Whatsapp, 0),
             sender(Channel::Sms, 0),

@@ -29,11 +29,13 @@ use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange, Plan, Route};
 use tapcode_core::recipient::ServiceName;
+use tapcode_core::sender::{SenderKind, not_allowed};
 use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
 use tapcode_engine::egress::Outside;
 use tapcode_engine::rates::RateCards;
+use tapcode_engine::sms_prices::SmsPrices;
 use tapcode_providers::infobip::IndiaDlt;
 use tapcode_providers::webhook::WebhookConfig;
 
@@ -89,6 +91,8 @@ pub struct Config {
     pub numbers: Vec<SmsNumber>,
     /// What Meta charges for a delivered message: the built-in cards, and those of `[[prices.whatsapp]]`.
     pub whatsapp_rates: RateCards,
+    /// What text messages cost where their provider does not say so: the tables of `[[prices.sms]]`.
+    pub sms_prices: SmsPrices,
     /// How long finished verifications, messages and log entries stay. Days.
     pub history_days: u32,
     /// Which machines events may be told to.
@@ -281,8 +285,8 @@ pub struct WhatsappAccount {
     pub template_language: String,
     /// The languages in which the template is approved, [`Self::template_language`] among them; never empty.
     pub template_languages: Vec<String>,
-    /// Messages a second; `None`: as many as the provider says that it takes.
-    pub messages_per_second: Option<u32>,
+    /// How its provider may be called.
+    pub pace: CallBounds,
     /// In which currency Meta bills the account.
     pub billing_currency: Currency,
 }
@@ -339,6 +343,34 @@ pub struct SmsNumber {
     pub provider: SmsProvider,
     /// Whether it never sends anything but codes.
     pub dedicated_to_otp: bool,
+    /// How its provider may be called.
+    pub pace: CallBounds,
+    /// The countries that it is kept for; `None`: all.
+    pub countries: Option<Vec<Country>>,
+    /// Where it is registered.
+    pub registrations: Vec<Registration>,
+}
+
+/// That a sender is registered in a country.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The country.
+    pub country: Country,
+    /// What it is registered as: a 10DLC campaign, a DLT entity, the registration of a sender id.
+    pub id: String,
+    /// The template that the text is registered as, in India.
+    pub template_id: Option<String>,
+}
+
+/// How a sender's provider may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallBounds {
+    /// How long a call may take before it counts as unclear. Milliseconds.
+    pub deadline_ms: u32,
+    /// Calls under way at once.
+    pub calls_at_once: u32,
+    /// Messages a second; `None`: as many as the provider says that it takes.
+    pub messages_per_second: Option<u32>,
 }
 
 /// Whose API carries an SMS number.
@@ -356,6 +388,8 @@ pub enum SmsProvider {
     Messagebird(Messagebird),
     /// Telnyx's Messaging API.
     Telnyx(Telnyx),
+    /// Vonage's Messages API or SMS API.
+    Vonage(Vonage),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
@@ -363,6 +397,26 @@ pub enum SmsProvider {
 }
 
 impl SmsNumber {
+    /// Where it is registered: as written down, and in India where its provider is told the DLT ids.
+    #[must_use]
+    pub fn registered_in(&self) -> Vec<Country> {
+        let mut all: Vec<Country> = self.registrations.iter().map(|r| r.country).collect();
+        if matches!(&self.provider, SmsProvider::Infobip(infobip) if infobip.india_dlt.is_some()) {
+            all.extend(Country::parse("IN"));
+        }
+        all
+    }
+
+    /// Why it may never send to a country, for people.
+    #[must_use]
+    pub fn never_in(&self, country: Country) -> Option<String> {
+        if self.countries.as_ref().is_some_and(|countries| !countries.contains(&country)) {
+            return Some("its `countries` are others".into());
+        }
+        let kind = SenderKind::of(self.number.as_deref());
+        not_allowed(kind, country, self.registered_in().contains(&country)).map(|why| why.to_string())
+    }
+
     /// The provider's name, as the configuration and routes write it.
     #[must_use]
     pub const fn provider_id(&self) -> &'static str {
@@ -373,6 +427,7 @@ impl SmsNumber {
             SmsProvider::Kannel(_) => senders::KANNEL,
             SmsProvider::Messagebird(_) => senders::MESSAGEBIRD,
             SmsProvider::Telnyx(_) => senders::TELNYX,
+            SmsProvider::Vonage(_) => senders::VONAGE,
             SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
@@ -440,6 +495,23 @@ pub struct Telnyx {
     pub public_key: String,
     /// The messaging profile.
     pub messaging_profile_id: Option<String>,
+}
+
+/// A sender of an account at Vonage.
+#[derive(Clone, Debug)]
+pub struct Vonage {
+    /// Which of its APIs.
+    pub api: tapcode_providers::vonage::Api,
+    /// Where the API is, without a `/` at the end.
+    pub base_url: String,
+    /// The key. No secret.
+    pub api_key: String,
+    /// The secret to it.
+    pub api_secret: Secret,
+    /// What inbound hooks are signed with, where Vonage signs them.
+    pub signature_secret: Option<Secret>,
+    /// What stands in the address that Vonage is told to call.
+    pub callback_secret: Option<Secret>,
 }
 
 /// A sender of a service plan at Sinch.

@@ -39,7 +39,7 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
     let telemetry = telemetry(reading, root.section("telemetry"));
     let history_days = retention(reading, root.section("retention"));
     let outside = webhooks(reading, root.section("webhooks"));
-    let whatsapp_rates = prices::read(reading, root.section("prices"));
+    let (whatsapp_rates, sms_prices) = prices::read(reading, root.section("prices"));
     let senders = senders::read(reading, &mut root, &whatsapp_rates);
     let services = services::read(reading, &mut root, &senders, &sandbox);
     let server = server(reading, server_table, senders.some_real());
@@ -55,6 +55,7 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
         whatsapp_accounts: senders.accounts,
         numbers: senders.numbers,
         whatsapp_rates,
+        sms_prices,
         history_days,
         outside,
     })

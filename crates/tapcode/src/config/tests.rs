@@ -77,6 +77,9 @@ const CARD: &str = "\"Cost per message in USD, effective January 1, 2027\",,,,,,
     Market,Currency,Marketing,Utility,Authentication,\"Authentication-\nInternational\",Service\r\n\
     Netherlands,$US,,,0.0450,n/a,\r\n";
 
+/// A table of SMS prices of one row.
+const TABLE: &str = "provider,country,price,currency\ntwilio,NL,0.0754,USD\n";
+
 type Outcome = Result<(Config, Vec<Warning>), Problems>;
 
 fn read_text(text: &str, variables: &[(&str, &str)], purpose: Purpose) -> Outcome {
@@ -227,7 +230,8 @@ fn uncommented(folder: &Path) -> Vec<String> {
             owner_only(path);
         }
         if let Some(name) = line.strip_prefix("file = ") {
-            std::fs::write(name.trim_matches('"'), CARD).unwrap();
+            let content = if name.contains("sms-prices") { TABLE } else { CARD };
+            std::fs::write(name.trim_matches('"'), content).unwrap();
         }
     }
     lines
@@ -246,7 +250,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 8));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 9));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -271,7 +275,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 22);
+    assert_eq!(alternatives, 25);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -654,6 +658,40 @@ fn a_sender_at_telnyx_is_a_number_or_a_profile_and_its_reports_are_proven_by_the
         "numbers[1].messaging_profile_id",
         "is no id",
         "messaging profile",
+    );
+}
+
+#[test]
+fn a_sender_at_vonage_has_one_of_two_apis_and_its_reports_are_proven() {
+    let vonage = |more: &str| {
+        format!(
+            "{REAL}\n[[numbers]]\nid = 83\nprovider = \"vonage\"\nnumber = \"Acme\"\napi_key = \"a1b2c3d4\"\napi_secret = \"canary-of-vonage\"\n{more}"
+        )
+    };
+    let (signed, called) = (
+        "signature_secret = \"canary-of-a-signature\"\n",
+        "callback_secret = \"canary-0123456789abcdef\"\n",
+    );
+    for (api, proof, base_url) in [
+        ("", signed, "https://api.nexmo.com"),
+        ("api = \"messages\"\n", called, "https://api.nexmo.com"),
+        ("api = \"sms\"\n", signed, "https://rest.nexmo.com"),
+    ] {
+        let (config, warnings) = valid(&vonage(&format!("{api}{proof}")), &[], Purpose::Serve);
+        let SmsProvider::Vonage(sender) = &config.numbers.last().unwrap().provider else {
+            panic!("no sender at Vonage");
+        };
+        assert_eq!(sender.base_url, base_url);
+        assert!(warnings.is_empty() && !format!("{config:?}").contains("canary-"));
+    }
+    one_problem(&vonage(""), "numbers[1].callback_secret", "is missing", "or signature_secret");
+    let odd = format!("api = \"voice\"\n{signed}");
+    one_problem(&vonage(&odd), "numbers[1].api", "`voice`", "\"messages\" or \"sms\"");
+    one_problem(
+        &vonage(signed).replace("a1b2c3d4", "a:b"),
+        "numbers[1].api_key",
+        "is no API key",
+        "letters and digits",
     );
 }
 
@@ -1197,16 +1235,16 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         "write \"twilio\"",
     );
     one_problem(
-        &with("[[numbers]]", "provider", "provider = \"vonage\""),
+        &with("[[numbers]]", "provider", "provider = \"smpp\""),
         "numbers[0].provider",
         "this build does not have",
-        "infobip, kannel, messagebird, sinch, telnyx, twilio, webhook, sandbox",
+        "infobip, kannel, messagebird, sinch, telnyx, twilio, vonage, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"telnyx\", \"twilio\", \"webhook\" or \"sandbox\"",
+        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"telnyx\", \"twilio\", \"vonage\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
@@ -1570,7 +1608,7 @@ fn a_collector_that_cannot_be_told_is_refused() {
         (
             with_collector("protocol = \"grpc\""),
             "telemetry.protocol",
-            "\"grpc\"",
+            "`grpc`",
             "\"http/protobuf\"",
         ),
         (
@@ -1795,6 +1833,127 @@ fn with_cards(entries: &[&str], files: &[(&str, &str)]) -> Outcome {
     std::fs::write(&file, format!("{REAL}{}", entries.concat())).unwrap();
     owner_only(&file);
     load(Some(&file), std::iter::empty(), Purpose::Serve)
+}
+
+/// [`REAL`] with tables of SMS prices, each the content of a file.
+fn with_tables(tables: &[&str]) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = REAL.to_owned();
+    for (at, table) in tables.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{at}.csv")), table).unwrap();
+        text += &format!("[[prices.sms]]\nfile = \"{at}.csv\"\n");
+    }
+    let file = folder.path().join("tapcode.toml");
+    std::fs::write(&file, text).unwrap();
+    owner_only(&file);
+    load(Some(&file), std::iter::empty(), Purpose::Serve)
+}
+
+#[test]
+fn text_messages_are_priced_by_the_operators_tables() {
+    let (config, warnings) = with_tables(&[
+        "provider,country,price,currency\ntwilio,NL,0.0754,USD\nwebhook,NL,0.05,EUR\n",
+        "provider,country,network,price,currency\ntelnyx,NL,,0.06,EUR\n",
+    ])
+    .unwrap();
+    assert!(warnings.is_empty(), "{warnings:#?}");
+    assert_eq!(
+        config.sms_prices.providers().collect::<Vec<_>>(),
+        ["telnyx", "twilio", "webhook"]
+    );
+    let twilio = config.sms_prices.of("twilio").unwrap();
+    let price = twilio.price(Country::parse("NL").unwrap(), 2).unwrap();
+    assert_eq!(price.to_string(), "0.1508 USD");
+}
+
+#[test]
+fn a_mistake_in_a_price_table_is_named_with_its_line() {
+    let problems = with_tables(&[
+        "provider,country,price,currency\ntwilio,NL,\"0,0754\",USD\ntwillio,NL,0.07,USD\n",
+        TABLE,
+        TABLE,
+    ])
+    .unwrap_err()
+    .problems;
+    let found: Vec<_> = problems.iter().map(|p| (p.path.as_str(), p.wrong.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            (
+                "prices.sms[0].file",
+                "names a price table in which line 2 (price) is `0,0754`"
+            ),
+            (
+                "prices.sms[0].file",
+                "names a price table in which line 3 (provider) is `twillio`, which is no provider"
+            ),
+            (
+                "prices.sms[2].file",
+                "names a file that prices twilio, as the file of another entry does"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_workflow_that_can_never_work_in_a_country_is_named() {
+    let letters = with("[[numbers]]", "number", "number = \"Acme\"");
+    let in_country = |country: &str, steps: &str, more: &str| {
+        format!("{letters}\n{more}\n[[services.workflows]]\ncountries = [\"{country}\"]\nsteps = [{steps}]\n")
+    };
+    let (only, both) = (
+        "{channel = \"sms\", sender = 42}",
+        "{channel = \"sms\", sender = 42}, {channel = \"whatsapp\", sender = 1}",
+    );
+    one_problem(
+        &in_country("CA", only, ""),
+        "services[0].workflows[1].steps",
+        "may not be taken in CA, where sms sender 42: carriers there take no senders of letters",
+        "name a sender that may send there",
+    );
+    one_warning(
+        &in_country("SG", both, ""),
+        "services[0].workflows[1].steps",
+        "in part may not be taken in SG",
+    );
+    let registered = "[[numbers.registrations]]\ncountry = \"SG\"\nid = \"SGNIC-1\"";
+    let (config, warnings) = valid(&in_country("SG", both, registered), &[], Purpose::Serve);
+    assert!(warnings.is_empty(), "{warnings:#?}");
+    assert_eq!(config.numbers[0].registered_in(), [Country::parse("SG").unwrap()]);
+    let india = "[[numbers.registrations]]\ncountry = \"IN\"\nid = \"1101\"";
+    one_problem(
+        &format!("{letters}\n{india}"),
+        "numbers[0].registrations[0].template_id",
+        "is missing",
+        "the template",
+    );
+}
+
+#[test]
+fn each_number_has_its_own_bounds_for_calls() {
+    let (config, _) = valid(REAL, &[], Purpose::Serve);
+    let default = CallBounds {
+        deadline_ms: 10_000,
+        calls_at_once: 256,
+        messages_per_second: None,
+    };
+    assert_eq!((config.numbers[0].pace, config.whatsapp_accounts[0].pace), (default, default));
+    let own = "dedicated_to = \"otp\"\ndeadline_ms = 4000\ncalls_at_once = 8\nmessages_per_second = 30";
+    let (config, _) = valid(&with("[[numbers]]", "dedicated_to", own), &[], Purpose::Serve);
+    let own = CallBounds {
+        deadline_ms: 4_000,
+        calls_at_once: 8,
+        messages_per_second: Some(30),
+    };
+    assert_eq!((config.numbers[0].pace, config.whatsapp_accounts[0].pace), (own, default));
+    for (line, key, wrong) in [
+        ("deadline_ms = 25001", "deadline_ms", "25001"),
+        ("calls_at_once = 0", "calls_at_once", "0"),
+        ("messages_per_second = 0", "messages_per_second", "0"),
+    ] {
+        let text = with("[[numbers]]", "dedicated_to", line);
+        one_problem(&text, &format!("numbers[0].{key}"), wrong, "");
+    }
 }
 
 /// What is found in one rate card: the only problem, or the only warning.
