@@ -1,13 +1,16 @@
 //! What happened, what was decided, and why? One entry per input and verification: the log that everything else reads.
 
 use crate::delivery::{Failure, Firsts, MessageStatus, SendOutcome};
-use crate::id::{EventId, MessageId, VerificationId};
+use crate::id::{EventId, ID_BYTES, MessageId, VerificationId};
 use crate::money::Money;
 use crate::number::{Country, Masked};
 use crate::plan::{Channel, Route, Skip};
 use crate::recipient::Scope;
 use crate::time::Timestamp;
 use crate::verification::{ClientHints, Purpose, Status};
+
+/// Bytes of an id that tell when it was made.
+const ID_TIME_BYTES: usize = 6;
 
 /// An input as it is remembered: what reached us, without any secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +134,8 @@ pub enum Refusal {
     TooManyPurposes,
     /// Too many verifications of this number are pending at once.
     TooManyPending,
+    /// The number is being erased: in a moment it can be written to again.
+    ErasureUnderWay,
     /// Too many plain messages to this number within an hour.
     TooManyMessages {
         /// When there is room for one more.
@@ -334,4 +339,87 @@ pub struct Entry {
     pub input: InputRecord,
     /// What followed.
     pub decisions: Vec<Decision>,
+}
+
+impl Entry {
+    /// Whether it is about a number that was erased: then it is there for counts, and nobody is told of it.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.masked.is_erased()
+    }
+
+    /// What is left when the number is erased: what happened, when, over which way and at which price. Gone are the number, ids
+    /// of whatever others may have written down beside it, the caller's own pairs, hints, and what providers said in words.
+    #[must_use]
+    pub fn erased(self) -> Self {
+        let nobody = MessageId::from_bytes([0; ID_BYTES]);
+        let input = match self.input {
+            InputRecord::Outcome { said, .. } => InputRecord::Outcome { message: nobody, said },
+            InputRecord::Receipt { status, .. } => InputRecord::Receipt { message: nobody, status },
+            InputRecord::Disowned { .. } => InputRecord::Disowned { message: nobody },
+            other @ (InputRecord::Begin
+            | InputRecord::Resend { .. }
+            | InputRecord::Check
+            | InputRecord::Cancel
+            | InputRecord::SendMessage
+            | InputRecord::Tick
+            | InputRecord::Unlock) => other,
+        };
+        let mut id = [0; ID_BYTES];
+        id[..ID_TIME_BYTES].copy_from_slice(&self.id.as_bytes()[..ID_TIME_BYTES]);
+        Self {
+            id: EventId::from_bytes(id),
+            at: self.at,
+            scope: self.scope,
+            masked: Masked::erased(),
+            country: self.country,
+            verification: None,
+            message: None,
+            purpose: self.purpose,
+            metadata: Vec::new(),
+            client: None,
+            input,
+            decisions: self.decisions.into_iter().map(Decision::erased).collect(),
+        }
+    }
+}
+
+impl Decision {
+    fn erased(mut self) -> Self {
+        let message = match &mut self {
+            Self::Queued { message, .. }
+            | Self::Claimed { message }
+            | Self::RetryAt { message, .. }
+            | Self::Message { message, .. }
+            | Self::ReceiptRepeated { message, .. }
+            | Self::Withdrawn { message }
+            | Self::LanguageChosen { message, .. }
+            | Self::Priced { message, .. }
+            | Self::Disowned { message } => Some(message),
+            Self::Began { .. }
+            | Self::NoFallback(_)
+            | Self::Alert { .. }
+            | Self::CheckFailed { .. }
+            | Self::CheckNotEvaluated { .. }
+            | Self::Ended { .. }
+            | Self::Locked { .. }
+            | Self::Unlocked
+            | Self::Refused(_)
+            | Self::Skipped { .. }
+            | Self::NoneOpen { .. }
+            | Self::ReachLearned { .. } => None,
+        };
+        if let Some(message) = message {
+            message.id = MessageId::from_bytes([0; ID_BYTES]);
+        }
+        if let Self::RetryAt { failure, .. }
+        | Self::Message {
+            failure: Some(failure), ..
+        }
+        | Self::Alert { failure, .. } = &mut self
+        {
+            failure.detail = Box::default();
+        }
+        self
+    }
 }

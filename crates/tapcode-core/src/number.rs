@@ -207,6 +207,18 @@ impl Masked {
         Self(text.into())
     }
 
+    /// What is shown of a number that was erased: nothing.
+    #[must_use]
+    pub fn erased() -> Self {
+        Self("".into())
+    }
+
+    /// Whether it is of a number that was erased.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -33,6 +33,15 @@ pub const DISOWNED_LOCK_AFTER: usize = 2;
 /// Most such moments that are kept.
 pub const DISOWNED_MAX: usize = 8;
 
+/// How long limits outlive the erasure of a number: failed checks in a row, and a lock. Milliseconds: 30 days. Without them
+/// whoever can have a number erased could guess, and have messages sent, without end.
+pub const ERASED_KEPT_MS: u64 = 30 * 86_400_000;
+/// How long what is left of an erased number stays at least. Milliseconds: two hours, longer than any process goes on with a
+/// document as it last saw it.
+pub const ERASED_KEPT_LEAST_MS: u64 = 2 * HOUR_MS;
+/// How long an erasure is left to the process that began it. Milliseconds.
+pub const ERASURE_TAKEN_OVER_MS: u64 = 5_000;
+
 /// The name of a service: an application or brand with its own keys, policy and limits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceName(Box<str>);
@@ -110,6 +119,35 @@ pub struct Failures {
     pub purpose: Purpose,
     /// How many since the last success.
     pub in_a_row: u16,
+}
+
+/// That a number was erased: what is left of its document limits whoever holds the number, tells nothing of them, and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erased {
+    /// When it was first asked for.
+    pub at: Timestamp,
+    /// Whether history of the number may still be there: nothing new is begun until it is gone.
+    pub under_way: bool,
+}
+
+impl Erased {
+    /// When whoever finds it under way finishes it, because the process that began it may be gone.
+    #[must_use]
+    pub const fn taken_over_at(&self) -> Timestamp {
+        self.at.plus_millis(ERASURE_TAKEN_OVER_MS)
+    }
+
+    /// When the last of the document may be forgotten, where it limits nothing any more.
+    #[must_use]
+    pub const fn least_until(&self) -> Timestamp {
+        self.at.plus_millis(ERASED_KEPT_LEAST_MS)
+    }
+
+    /// When the last of the document is forgotten, whatever it limits.
+    #[must_use]
+    pub const fn until(&self) -> Timestamp {
+        self.at.plus_millis(ERASED_KEPT_MS)
+    }
 }
 
 /// Whether codes may be asked for and checked.
@@ -277,6 +315,10 @@ pub struct Recipient {
     pub messages: Vec<PlainMessage>,
     /// What is known of the number that outlives them.
     pub knowledge: Knowledge,
+    /// When plain messages were queued that were erased since, oldest first: they count for the hour as if they were there.
+    pub erased_messages: Vec<Timestamp>,
+    /// That the number was erased, as long as nothing was sent to it since.
+    pub erased: Option<Erased>,
 }
 
 impl Recipient {
@@ -295,7 +337,33 @@ impl Recipient {
             verifications: Vec::new(),
             messages: Vec::new(),
             knowledge: Knowledge::default(),
+            erased_messages: Vec::new(),
+            erased: None,
         }
+    }
+
+    /// What is left of a number that is erased and was not known.
+    #[must_use]
+    pub fn unknown(scope: Scope, country: Country) -> Self {
+        Self {
+            number: None,
+            ..Self::new(scope, Sealed(Box::default()), Masked::erased(), country)
+        }
+    }
+
+    /// Takes away whatever tells of the number and its holder; what limits them stays.
+    pub(crate) fn erase(&mut self, now: Timestamp) {
+        let queued = self.messages.iter().map(|m| m.delivery.queued_at);
+        self.erased_messages.extend(queued);
+        self.erased_messages.sort_unstable();
+        self.number = None;
+        self.masked = Masked::erased();
+        self.verifications.clear();
+        self.messages.clear();
+        self.knowledge.reach.clear();
+        self.knowledge.identities.clear();
+        let at = self.erased.map_or(now, |erased| erased.at);
+        self.erased = Some(Erased { at, under_way: true });
     }
 
     /// The verification with this id, while the document still holds it.

@@ -16,8 +16,8 @@ use crate::money::Money;
 use crate::number::{Country, Masked};
 use crate::plan::{Channel, IdentityChange, Plan, Route, Skip, SkipReason};
 use crate::recipient::{
-    DISOWNED_LOCK_AFTER, DISOWNED_MAX, FINISHED_KEPT_MS, Failures, HOUR_MS, Lock, MESSAGES_MAX, PURPOSES_MAX, PlainMessage,
-    Recipient, Scope, VERIFICATIONS_MAX,
+    DISOWNED_LOCK_AFTER, DISOWNED_MAX, Erased, FINISHED_KEPT_MS, Failures, HOUR_MS, Lock, MESSAGES_MAX, PURPOSES_MAX,
+    PlainMessage, Recipient, Scope, VERIFICATIONS_MAX,
 };
 use crate::time::Timestamp;
 use crate::verification::{Attempt, Binding, ClientHints, CodeSource, Limits, Purpose, Sealed, Status, Verification};
@@ -138,6 +138,15 @@ pub enum Input {
     Tick,
     /// An operator lifts the lock.
     Unlock,
+    /// Whatever tells of the number goes, and limits stay. Its history is taken from the store afterwards.
+    Erase {
+        /// Whose document.
+        scope: Scope,
+        /// The number's country.
+        country: Country,
+    },
+    /// The history of an erased number is gone from the store.
+    Erased,
 }
 
 /// What is known of routes at the moment of a step, beyond the document of one number.
@@ -242,15 +251,19 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
     let recipient = match (state, input) {
         (Some(mut recipient), Input::Begin(begin)) => {
             recipient.number = Some(begin.addressee.number.clone());
+            recipient.masked = begin.addressee.masked.clone();
             recipient
         }
         (Some(mut recipient), Input::SendMessage(message)) => {
             recipient.number = Some(message.addressee.number.clone());
+            recipient.masked = message.addressee.masked.clone();
             recipient
         }
         (Some(recipient), _) => recipient,
         (None, Input::Begin(begin)) => new_recipient(&begin.addressee),
         (None, Input::SendMessage(message)) => new_recipient(&message.addressee),
+        // History may be there although the document was forgotten.
+        (None, Input::Erase { scope, country }) => Recipient::unknown(scope.clone(), *country),
         (None, Input::Resend { .. } | Input::Check { .. } | Input::Cancel { .. }) => {
             return Decided {
                 next: None,
@@ -260,7 +273,7 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
                 answer: Err(Refusal::UnknownVerification),
             };
         }
-        (None, Input::Outcome { .. } | Input::Receipt { .. } | Input::Tick | Input::Unlock) => {
+        (None, Input::Outcome { .. } | Input::Receipt { .. } | Input::Tick | Input::Unlock | Input::Erased) => {
             return Decided {
                 next: None,
                 changed: false,
@@ -304,6 +317,16 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
             run.unlock();
             Ok(Answer::Done)
         }
+        Input::Erase { .. } => {
+            run.erase();
+            Ok(Answer::Done)
+        }
+        Input::Erased => {
+            if let Some(erased) = &mut run.recipient.erased {
+                erased.under_way = false;
+            }
+            Ok(Answer::Done)
+        }
     };
     let Run {
         mut recipient,
@@ -314,6 +337,12 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
     // Only now: while the input is looked at, an empty document may be about to send its first message.
     if recipient.verifications.is_empty() && recipient.messages.is_empty() {
         recipient.number = None;
+        if recipient.erased.is_some() {
+            recipient.masked = Masked::erased();
+        }
+    } else {
+        // Something was sent to it since.
+        recipient.erased = None;
     }
     let next = (!is_forgettable(&recipient, context.now)).then_some(recipient);
     let changed = next != before || !entries.is_empty();
@@ -329,6 +358,9 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
 /// When the document next needs a [`Input::Tick`], if ever: the value of the store's due index.
 #[must_use]
 pub fn due_at(recipient: &Recipient) -> Option<Timestamp> {
+    if let Some(erased) = recipient.erased.filter(|erased| erased.under_way) {
+        return Some(erased.taken_over_at());
+    }
     let pending = recipient.verifications.iter().filter(|v| v.status == Status::Pending);
     let of_verifications = pending.flat_map(|v| {
         let arrived = v.has_arrived();
@@ -368,7 +400,21 @@ fn forgetting_due(recipient: &Recipient) -> Option<Timestamp> {
         .iter()
         .map(|m| m.delivery.queued_at.plus_millis(FINISHED_KEPT_MS));
     let sends = recipient.sends.iter().map(|at| at.plus_millis(HOUR_MS));
-    let most = finished.chain(messages).chain(sends).max();
+    let erased_messages = recipient.erased_messages.iter().map(|at| at.plus_millis(FINISHED_KEPT_MS));
+    let most = finished.chain(messages).chain(sends).chain(erased_messages).max();
+    if let Some(erased) = recipient.erased {
+        // Failed checks in a row and a lock for good have no end of their own.
+        let endless = !recipient.failures.is_empty() || recipient.lock == Lock::UntilOperator;
+        let locked = match recipient.lock {
+            Lock::Until(until) => Some(until),
+            Lock::Open | Lock::UntilOperator => None,
+        };
+        let last = most
+            .max(locked)
+            .max(recipient.knowledge.forgotten_at())
+            .max(Some(erased.least_until()));
+        return last.map(|at| if endless { erased.until() } else { at.min(erased.until()) });
+    }
     most.or_else(|| {
         let lock = match recipient.lock {
             Lock::Until(until) if recipient.failures.is_empty() => Some(until),
@@ -382,6 +428,10 @@ fn is_forgettable(recipient: &Recipient, now: Timestamp) -> bool {
     recipient.verifications.is_empty()
         && recipient.messages.is_empty()
         && recipient.sends.is_empty()
+        && recipient.erased_messages.is_empty()
+        && recipient
+            .erased
+            .is_none_or(|erased| !erased.under_way && erased.least_until() <= now)
         && recipient.failures.is_empty()
         && recipient.knowledge.is_empty()
         && !recipient.lock.holds(now)
@@ -409,6 +459,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn begin(&mut self, begin: &Begin) -> Result<Answer, Refusal> {
         let now = self.context.now;
+        self.unless_erasing()?;
         if let Some(at) = self.pending_index(&begin.purpose)
             && !self.expire_if_over(at, &InputRecord::Begin)
         {
@@ -596,8 +647,11 @@ impl Run<'_> {
 
     fn send_message(&mut self, new: &NewMessage) -> Result<Answer, Refusal> {
         let now = self.context.now;
-        if self.recipient.messages.len() >= MESSAGES_MAX {
-            let oldest = self.recipient.messages.first().map_or(now, |m| m.delivery.queued_at);
+        self.unless_erasing()?;
+        let (erased, there) = (&self.recipient.erased_messages, &self.recipient.messages);
+        if erased.len().saturating_add(there.len()) >= MESSAGES_MAX {
+            let queued = there.first().map(|m| m.delivery.queued_at);
+            let oldest = erased.first().copied().or(queued).unwrap_or(now);
             return Err(Refusal::TooManyMessages {
                 retry_at: oldest.plus_millis(FINISHED_KEPT_MS),
             });
@@ -824,6 +878,34 @@ impl Run<'_> {
         self.recipient.lock = Lock::Open;
         let entry = self.entry(None, InputRecord::Unlock, vec![Decision::Unlocked]);
         self.entries.push(entry);
+    }
+
+    /// Takes away whatever tells of the number. What was pending has ended for the counts, and nobody is told: whoever asks for
+    /// it finds nothing.
+    fn erase(&mut self) {
+        for at in 0..self.recipient.verifications.len() {
+            let verification = &self.recipient.verifications[at];
+            if verification.status != Status::Pending {
+                continue;
+            }
+            let ended = Decision::Ended {
+                status: Status::Canceled,
+                after_ms: self.context.now.millis_since(verification.created_at),
+                channel: None,
+                provider: None,
+            };
+            let entry = self.entry(Some(at), InputRecord::Cancel, vec![ended]).erased();
+            self.entries.push(entry);
+        }
+        self.recipient.erase(self.context.now);
+    }
+
+    /// Nothing is begun between an erasure and its end, so that what is erased is only what was there before.
+    fn unless_erasing(&self) -> Result<(), Refusal> {
+        match self.recipient.erased {
+            Some(Erased { under_way: true, .. }) => Err(Refusal::ErasureUnderWay),
+            Some(Erased { under_way: false, .. }) | None => Ok(()),
+        }
     }
 
     /// Whether the number's limits allow a request to send now.
@@ -1228,7 +1310,13 @@ impl Run<'_> {
         self.recipient.verifications.retain(|v| v.finished_at.is_none_or(kept));
         self.recipient.messages.retain(|m| kept(m.delivery.queued_at));
         self.recipient.sends.retain(|at| now < at.plus_millis(HOUR_MS));
+        self.recipient.erased_messages.retain(|at| kept(*at));
         self.recipient.knowledge.tidy(now);
+        if self.recipient.erased.is_some_and(|erased| erased.until() <= now) {
+            self.recipient.failures.clear();
+            self.recipient.lock = Lock::Open;
+            self.recipient.knowledge.disowned.clear();
+        }
         if let Lock::Until(until) = self.recipient.lock
             && until <= now
         {

@@ -489,6 +489,7 @@ fn refusal_why(refusal: &Refusal, now: Timestamp) -> String {
         Refusal::ChannelNotInPlan => "the plan of this verification has no step on that channel".into(),
         Refusal::TooManyPurposes => "the number has wrong codes for too many purposes".into(),
         Refusal::TooManyPending => "too many verifications of this number are pending at once".into(),
+        Refusal::ErasureUnderWay => "the number is being erased".into(),
         Refusal::TooManyMessages { retry_at } => {
             format!(
                 "the number had all its plain messages for this hour; the next may be sent {}",

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use crate::call::chain;
 use crate::contract::account::{AccountApi, AccountError, NUMBER_NEWS, TEMPLATE_PAGES_MAX};
 use crate::contract::provider::HttpRequest;
-use crate::contract::store::{AccountCommit, StoreError, Version, Written};
+use crate::contract::store::{AccountCommit, StoreError, Version, Written, written_name};
 use crate::engine::{Engine, EngineError};
 use crate::entropy::sixteen;
 use crate::service::{Directory, Provider, Sender};
@@ -175,10 +175,6 @@ pub(crate) fn portfolio(name: &AccountName, account: &Account) -> Box<str> {
     account.business.clone().unwrap_or_else(|| name.as_str().into())
 }
 
-fn short(key: RecipientKey) -> u64 {
-    u64::from_be_bytes(key.0[..8].try_into().expect("half of sixteen bytes"))
-}
-
 /// What routing knows at the moment of one decision.
 pub(crate) struct RoutesNow<'a> {
     pub(crate) accounts: &'a Accounts,
@@ -205,7 +201,7 @@ impl Routes for RoutesNow<'_> {
         let api = sender.provider.account_api();
         let language = self.language(route, locale);
         let way = way(sender, country, Some(language.as_deref()));
-        if let Some(limit) = over_limit(self.accounts, &name, account, short(self.key), self.now) {
+        if let Some(limit) = over_limit(self.accounts, &name, account, written_name(self.key), self.now) {
             return Some(Skip {
                 reason: SkipReason::MessagingLimit,
                 detail: limit.to_string().into(),
@@ -531,7 +527,7 @@ impl Engine {
 
     /// Takes a place for a recipient whose message is about to be handed to the provider.
     pub(crate) fn take_place(&self, sender: &Sender, key: RecipientKey) {
-        let recipient = short(key);
+        let recipient = written_name(key);
         self.with_people(sender, |people| {
             if !people.hours.contains_key(&recipient) {
                 *people.called.entry(recipient).or_default() += 1;
@@ -541,7 +537,7 @@ impl Engine {
 
     /// Counts a recipient whom the provider took a message for, or may have; gives the place back of one for whom it did not.
     fn count_written(&self, sender: &Sender, key: RecipientKey, is_written: bool) {
-        let (hour, recipient) = (hour(self.now()), short(key));
+        let (hour, recipient) = (hour(self.now()), written_name(key));
         self.with_people(sender, |people| {
             if let Some(calls) = people.called.get_mut(&recipient) {
                 *calls -= 1;

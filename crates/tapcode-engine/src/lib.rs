@@ -17,6 +17,7 @@ pub mod keyring;
 pub mod locale;
 pub mod nearest;
 pub mod pace;
+pub mod privacy;
 pub mod rates;
 pub mod receive;
 pub mod requests;

@@ -243,6 +243,8 @@ pub struct Planned {
 pub struct Directory {
     services: HashMap<ServiceName, Arc<Service>>,
     senders: HashMap<(Channel, u32), Arc<Sender>>,
+    /// How long services keep history that do not keep it as long as everybody. Milliseconds.
+    history_ms: HashMap<ServiceName, u64>,
 }
 
 impl Directory {
@@ -252,7 +254,21 @@ impl Directory {
         Self {
             services: services.into_iter().map(|s| (s.name.clone(), Arc::new(s))).collect(),
             senders: senders.into_iter().map(|s| ((s.channel, s.id), Arc::new(s))).collect(),
+            history_ms: HashMap::new(),
         }
+    }
+
+    /// With how long some services keep history, in milliseconds; the others keep it as long as everybody.
+    #[must_use]
+    pub fn keeping(mut self, history_ms: impl IntoIterator<Item = (ServiceName, u64)>) -> Self {
+        self.history_ms.extend(history_ms);
+        self
+    }
+
+    /// How long a service keeps history, in milliseconds; `None`: as long as everybody.
+    #[must_use]
+    pub fn history_ms(&self, service: &ServiceName) -> Option<u64> {
+        self.history_ms.get(service).copied()
     }
 
     /// A service by name.

@@ -6,7 +6,7 @@ use tapcode_core::delivery::CALL_ANSWER_MS;
 use tapcode_core::entry::Refusal;
 use tapcode_core::id::MessageId;
 use tapcode_core::plan::Route;
-use tapcode_core::recipient::{Recipient, RecipientKey};
+use tapcode_core::recipient::{FINISHED_KEPT_MS, Recipient, RecipientKey, ServiceName};
 use tapcode_core::step::Input;
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Status, Verification};
@@ -131,6 +131,7 @@ impl Engine {
     /// node may have died after it wrote a provider's message id down and before it took the receipts that waited for it.
     async fn tick(&self, key: RecipientKey) -> Result<(), EngineError> {
         let unless_silent = |document: Option<&Recipient>, now: Timestamp| match document {
+            Some(document) if document.erased.is_some_and(|erased| erased.under_way) => Err(Refusal::ErasureUnderWay),
             Some(document) if !silent(document, now).is_empty() => Err(Refusal::UnknownVerification),
             Some(_) | None => Ok(Input::Tick),
         };
@@ -143,6 +144,10 @@ impl Engine {
         else {
             return Ok(());
         };
+        if document.erased.is_some_and(|erased| erased.under_way) {
+            // Whoever began it may be gone.
+            return self.finish_erasing(key).await;
+        }
         for (message, route, kept_id) in silent(&document, at) {
             let Some(provider_message_id) = self.inner.keyring.open_provider_message_id(kept_id) else {
                 continue;
@@ -160,13 +165,7 @@ impl Engine {
         loop {
             self.inner.clock.sleep(SWEEP_EVERY_MS).await;
             loop {
-                let now = self.now();
-                let sweep = Sweep {
-                    now,
-                    history_before: now.minus_millis(self.inner.history_ms),
-                    written_before_hour: crate::accounts::oldest_hour(now),
-                    limit: SWEEP_ROWS,
-                };
+                let sweep = self.sweep_at(self.now());
                 match self.inner.store.sweep(&sweep).await {
                     Ok(gone) if gone >= SWEEP_ROWS => self.inner.clock.sleep(SWEEP_PAUSE_MS).await,
                     Ok(_) => break,
@@ -176,6 +175,33 @@ impl Engine {
                     }
                 }
             }
+        }
+    }
+
+    /// What is past keeping at a moment. A line about something that has ended may be written for as long as its document knows
+    /// it, and goes with it: so things stay that much longer, and no line is gone before its own time.
+    fn sweep_at(&self, now: Timestamp) -> Sweep {
+        let directory = self.directory();
+        let before = |history_ms: u64| now.minus_millis(history_ms.saturating_add(FINISHED_KEPT_MS));
+        let keeping: Vec<(ServiceName, u64)> = directory
+            .services()
+            .into_iter()
+            .map(|service| {
+                let own = directory.history_ms(&service.name);
+                (service.name.clone(), own.unwrap_or(self.inner.history_ms))
+            })
+            .collect();
+        let longest = keeping.iter().map(|(_, ms)| *ms).fold(self.inner.history_ms, u64::max);
+        Sweep {
+            now,
+            history_before: before(longest),
+            services: keeping
+                .into_iter()
+                .filter(|(_, ms)| *ms < longest)
+                .map(|(service, ms)| (service, before(ms)))
+                .collect(),
+            written_before_hour: crate::accounts::oldest_hour(now),
+            limit: SWEEP_ROWS,
         }
     }
 

@@ -132,8 +132,12 @@ codes! {
         "A verification for this number and purpose is pending with another code of yours." "Cancel it first, or leave it to its user.";
     PendingWithOtherBinding "pending_with_other_binding" 409 "Another transaction is pending"
         "A verification for this number and purpose is pending with another `binding`." "Cancel it first, or use a `purpose` per transaction.";
+    ErasureUnderWay "erasure_under_way" 409 "The number is being erased"
+        "What was kept about the number is being erased at this moment, and nothing new is begun until that is done." "Send it again after as long as `Retry-After` says.";
     TooManyEndpoints "too_many_webhook_endpoints" 409 "Too many webhook endpoints"
         "There are as many webhook endpoints as one installation may have." "Delete one that is not needed.";
+    CursorExpired "cursor_expired" 410 "Events behind the cursor are gone"
+        "Events that the reader has not seen were past keeping and are gone: the cursor is older than the service keeps its history." "Read on without `after`, from the oldest event that is kept; what is missing can be seen in the verifications themselves.";
     BodyTooLarge "body_too_large" 413 "The body is too large"
         "The body has more bytes than the address takes: 64 KiB for the API, 4 MiB for providers' hooks." "Send less.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body is not declared as JSON"

@@ -68,6 +68,7 @@ async fn main() {
             written_before_hour: 0,
             now: at(1 << 45),
             history_before: at(1 << 45),
+            services: Vec::new(),
             limit: 10_000_000,
         };
         let gone = store.sweep(&sweep).await.expect("the sweep works");

@@ -14,8 +14,8 @@ use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope, ServiceName}
 use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
+    StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::memory::MemoryStore;
@@ -96,6 +96,15 @@ bugs! {
     SweepsWithoutBound => a_sweep_is_bounded,
     SweepsInSilence => a_sweep_is_bounded,
     PlacesStartAgain => places_are_never_given_twice,
+    KeepsServicesAlike => a_service_may_keep_less,
+    ServicesShareTheirKeeping => a_service_may_keep_less,
+    ForgetsHowFarItSwept => a_service_may_keep_less,
+    ErasesHistoryOnly => what_is_erased_is_gone_and_nothing_else,
+    ErasesEverybody => what_is_erased_is_gone_and_nothing_else,
+    ErasesWithoutBound => an_erasure_is_bounded,
+    ErasesInSilence => an_erasure_is_bounded,
+    StartsHistoryAgain => a_recipients_history_is_walked,
+    ShowsOthersLines => a_recipients_history_is_walked,
     CutsLargeDocuments => a_large_document_is_kept_whole,
     WritesInTwoSteps => a_dropped_commit_is_whole_or_nothing,
     AskingLeavesATrace => a_healthy_store_can_be_written_to,
@@ -624,10 +633,73 @@ impl Store for Faulty {
         self.inner.commit_tallies(commit).await
     }
 
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
+        let service = service.filter(|_| !self.is(Bug::ForgetsHowFarItSwept));
+        self.inner.swept(service).await
+    }
+
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError> {
+        match self.bug {
+            Bug::ErasesHistoryOnly => {
+                // What leads to it is gone, and what it was told stays.
+                let lines = self.inner.lines(None, usize::MAX).await?;
+                let gone = self.inner.erase(key, limit).await?;
+                for (_, line) in lines {
+                    let Line::Recipient(entry) = line else { continue };
+                    self.write(self.aside(Commit {
+                        entries: vec![entry],
+                        ..crate::suite::samples::first(1)
+                    }))
+                    .await?;
+                }
+                Ok(gone)
+            }
+            Bug::ErasesEverybody => {
+                self.inner.erase(&crate::suite::samples::key(2), limit).await?;
+                self.inner.erase(key, limit).await
+            }
+            Bug::ErasesWithoutBound if limit > 0 => self.inner.erase(key, usize::MAX).await,
+            Bug::ErasesInSilence => self.inner.erase(key, limit).await.map(|_| 0),
+            _ => self.inner.erase(key, limit).await,
+        }
+    }
+
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        if self.is(Bug::StartsHistoryAgain) && matches!(after, Some(SubjectId::Message(_))) {
+            let last = Some(SubjectId::Verification(VerificationId::from_bytes([u8::MAX; 22])));
+            let again = self.inner.history(key, last, limit.saturating_add(1)).await?;
+            // Inclusive, where it should be exclusive.
+            let from = again
+                .iter()
+                .position(|s| matches!(&s.subject, Subject::Message(m) if Some(SubjectId::Message(m.id)) == after));
+            let again = again
+                .into_iter()
+                .skip(from.unwrap_or(usize::MAX))
+                .take(limit)
+                .collect::<Vec<_>>();
+            return if again.len() > 1 { Ok(again) } else { Ok(Vec::new()) };
+        }
+        self.inner.history(key, after, limit).await
+    }
+
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError> {
+        let mut beside = self.inner.beside(key, limit).await?;
+        if self.is(Bug::ShowsOthersLines) {
+            let other = self.inner.beside(&crate::suite::samples::key(2), limit).await?;
+            beside.written = other.written;
+        }
+        Ok(beside)
+    }
+
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {
-        let mut sweep = *sweep;
+        let mut sweep = sweep.clone();
         match self.bug {
             Bug::SweepsHistoryByTheClock => sweep.history_before = sweep.now,
+            Bug::KeepsServicesAlike => sweep.services.clear(),
+            Bug::ServicesShareTheirKeeping => {
+                let shortest = sweep.services.iter().map(|(_, before)| *before).max();
+                sweep.history_before = shortest.unwrap_or(sweep.history_before);
+            }
             Bug::SweepsNoAnswers => sweep.now = Timestamp::from_millis(0),
             Bug::SweepsWithoutBound => sweep.limit = usize::MAX,
             _ => {}

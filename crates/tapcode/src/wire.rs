@@ -413,7 +413,9 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
         sender.number = number.number.as_deref().map(Into::into);
         senders.push(sender);
     }
-    Ok(Directory::new(config.services.iter().map(service).collect(), senders))
+    let keeping = config.services.iter();
+    let keeping = keeping.filter_map(|s| Some((s.name.clone(), u64::from(s.history_days?) * DAY_MS)));
+    Ok(Directory::new(config.services.iter().map(service).collect(), senders).keeping(keeping))
 }
 
 /// The ids that carriers in India want, where the number's registration has them.

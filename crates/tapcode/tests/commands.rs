@@ -33,6 +33,10 @@ fn the_help_reads_as_reviewed() {
         "check",
         "explain",
         "tail",
+        "recipients",
+        "recipients erase",
+        "recipients export",
+        "recipients compact",
     ] {
         let mut command = home.command(words.split_whitespace().chain(["--help"]));
         command.env_remove("TAPCODE_CONFIG");
@@ -172,16 +176,16 @@ fn migrate_says_which_schema_there_was_and_is() {
     let home = Home::new();
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db was made, with schema 3\n"
+        "sqlite:tapcode.db was made, with schema 4\n"
     );
     let again: Value = serde_json::from_str(&stdout(&home.tapcode(["migrate", "--json"]))).unwrap();
     assert_eq!(
         again,
-        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 3, "schema": 3})
+        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 4, "schema": 4})
     );
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db has schema 3, the newest that this release knows\n"
+        "sqlite:tapcode.db has schema 4, the newest that this release knows\n"
     );
 }
 

@@ -60,6 +60,11 @@ impl Books {
         (self.disowned.len() >= 2).then(|| now.plus_millis(limits.lock_ms.into()))
     }
 
+    /// Forgets whatever tells of the number's holder: what they pressed limits them still.
+    pub fn forget_holder(&mut self) {
+        self.reach.clear();
+    }
+
     pub fn is_empty(&self) -> bool {
         self.reach.is_empty() && self.disowned.is_empty()
     }

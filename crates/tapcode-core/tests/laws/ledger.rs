@@ -9,7 +9,9 @@ use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef,
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::money::Money;
 use tapcode_core::plan::{Channel, IdentityChange, Route, Skip, SkipReason};
-use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX};
+use tapcode_core::recipient::{
+    ERASED_KEPT_LEAST_MS, ERASED_KEPT_MS, FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX,
+};
 use tapcode_core::step::{Answer, Begin, CALL_PUT_OFF_MS, Decided, ENTRIES_MAX, Input, Routes};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{CodeSource, Limits, Purpose, Sealed, Status};
@@ -37,6 +39,7 @@ const KNOWN: &str = "what is known of a number";
 const IDENTITY: &str = "whose the number is";
 const DISOWNED: &str = "who asked for no code is heard";
 const PRICE: &str = "a message has one price";
+const ERASED: &str = "an erasure leaves limits, and nothing else";
 pub const FORGOTTEN: &str = "everything is forgotten in the end";
 
 #[derive(Default)]
@@ -52,6 +55,10 @@ pub struct Ledger {
     ids: HashSet<String>,
     /// What is known of the number beyond its verifications.
     known: Books,
+    /// Since when the number is erased, with nothing sent to it since, and whether that is under way.
+    erased: Option<(Timestamp, bool)>,
+    /// When plain messages were queued that were erased.
+    erased_messages: Vec<Timestamp>,
 }
 
 /// A lock that holds until a moment, or for good.
@@ -212,6 +219,7 @@ impl Ledger {
         if self.known.forget(now) > 0 {
             self.see("reach forgotten");
         }
+        self.forget_erased(now);
         let expected = self.expected_answer(input, now);
         let news = self.learn(next, input, now, world, &decided.entries)?;
         self.hold_what_waits(input, now);
@@ -230,8 +238,11 @@ impl Ledger {
             queued_for: HashSet::new(),
             queued_now: HashSet::new(),
         };
-        for entry in &decided.entries {
+        for entry in decided.entries.iter().filter(|entry| !entry.is_erased()) {
             self.entry(entry, &mut watched)?;
+        }
+        if matches!(decided.answer, Ok(Answer::Begun { .. } | Answer::Queued { .. })) {
+            self.erased = None;
         }
         hold(ROUTES, watched.passed_over.is_empty() && watched.none_open.is_empty(), || {
             format!("passed over for nothing: {:?} {:?}", watched.passed_over, watched.none_open)
@@ -256,6 +267,66 @@ impl Ledger {
         self.answer(input, now, &expected, decided)?;
         self.document(next, now, &ended_before, matches!(input, Input::Begin(_)))?;
         self.duties(next, input, now, may_call)
+    }
+
+    /// Limits of a number that was erased end some day too.
+    fn forget_erased(&mut self, now: Timestamp) {
+        self.erased_messages.retain(|at| now < at.plus_millis(FINISHED_KEPT_MS));
+        if self.erased.is_some_and(|(at, _)| at.plus_millis(ERASED_KEPT_MS) <= now) {
+            if !self.failures.is_empty() {
+                self.see("erased failures forgotten");
+            }
+            self.failures.clear();
+            self.lock = None;
+            self.known = Books::default();
+        }
+    }
+
+    /// What tells of the number is gone; what limits its holder is not.
+    fn erase(&mut self, now: Timestamp, entries: &[Entry]) -> Held {
+        let pending = self.verifications.iter().filter(|v| v.status == Status::Pending).count();
+        let told = entries.iter().all(|entry| {
+            let ends = matches!(
+                &*entry.decisions,
+                [Decision::Ended {
+                    status: Status::Canceled,
+                    ..
+                }]
+            );
+            entry.is_erased() && ends && entry.at == now && entry.verification.is_none() && entry.metadata.is_empty()
+        });
+        hold(ERASED, told && entries.len() == pending, || {
+            format!("{pending} were pending, and told was {entries:?}")
+        })?;
+        let plain = self.messages.iter().filter(|m| m.verification.is_none()).map(|m| m.queued_at);
+        self.erased_messages
+            .extend(plain.filter(|at| now < at.plus_millis(FINISHED_KEPT_MS)));
+        self.erased_messages.sort_unstable();
+        self.verifications.clear();
+        self.messages.clear();
+        self.known.forget_holder();
+        self.erased = Some((self.erased.map_or(now, |(at, _)| at), true));
+        self.see(if pending > 0 {
+            "erased while pending"
+        } else {
+            "erased while nothing was pending"
+        });
+        Ok(())
+    }
+
+    /// Whether a document says of an erasure what the books say, and nothing of the number.
+    fn erasure(&self, next: &Recipient) -> Held {
+        let known = next.erased.map(|erased| (erased.at, erased.under_way));
+        hold(ERASED, known == self.erased, || {
+            format!("{:?} in the books, {known:?}", self.erased)
+        })?;
+        hold(ERASED, next.erased_messages == self.erased_messages, || {
+            format!("{:?} in the books, {:?}", self.erased_messages, next.erased_messages)
+        })?;
+        let tells = next.number.is_some() || !next.masked.is_erased() || !next.knowledge.reach.is_empty();
+        hold(ERASED, self.erased.is_none() || !tells, || {
+            "it still tells of the number".into()
+        })
     }
 
     /// When a request to send is allowed, under these limits.
@@ -428,6 +499,9 @@ impl Ledger {
 
     /// What the caller must be told, decided from the books alone, before anything of the step is known.
     fn expected_answer(&self, input: &Input, now: Timestamp) -> Expected {
+        if let (Some((_, true)), Input::Begin(_) | Input::SendMessage(_)) = (self.erased, input) {
+            return Expected::Refused(Refusal::ErasureUnderWay);
+        }
         // One that is forgotten by now is unknown; the document says which, and `document` says that it may.
         match input {
             Input::Begin(begin) => {
@@ -513,7 +587,9 @@ impl Ledger {
                 },
             },
             Input::SendMessage(_) => Expected::Queued,
-            Input::Outcome { .. } | Input::Receipt { .. } | Input::Tick | Input::Unlock => Expected::Done,
+            Input::Outcome { .. } | Input::Receipt { .. } | Input::Tick | Input::Unlock | Input::Erase { .. } | Input::Erased => {
+                Expected::Done
+            }
         }
     }
 
@@ -687,6 +763,13 @@ impl Ledger {
                 }
             }
             Input::Unlock => self.lock = None,
+            Input::Erase { .. } => self.erase(now, entries)?,
+            Input::Erased => {
+                if let Some((_, under_way)) = &mut self.erased {
+                    *under_way = false;
+                    self.seen.entry("erased").and_modify(|n| *n += 1).or_insert(1);
+                }
+            }
             Input::Begin(_)
             | Input::Resend { .. }
             | Input::Check { .. }
@@ -1161,7 +1244,9 @@ impl Ledger {
                     | Input::Outcome { .. }
                     | Input::Receipt { .. }
                     | Input::Tick
-                    | Input::Unlock => false,
+                    | Input::Unlock
+                    | Input::Erase { .. }
+                    | Input::Erased => false,
                 };
                 hold(CALLS, asked, || format!("{cause:?} on {input:?}"))?;
                 let cooled = self
@@ -1263,7 +1348,9 @@ impl Ledger {
                 | Input::Outcome { .. }
                 | Input::Receipt { .. }
                 | Input::Tick
-                | Input::Unlock => false,
+                | Input::Unlock
+                | Input::Erase { .. }
+                | Input::Erased => false,
             },
             Status::MaxChecksReached => {
                 matches!(input, Input::Check { verification, .. } if *verification == id)
@@ -1292,7 +1379,9 @@ impl Ledger {
             | Input::Outcome { .. }
             | Input::Receipt { .. }
             | Input::Tick
-            | Input::Unlock => None,
+            | Input::Unlock
+            | Input::Erase { .. }
+            | Input::Erased => None,
         };
         if decided.answer == Err(Refusal::UnknownVerification) {
             // Right for what never was, and for what may be forgotten by now.
@@ -1312,6 +1401,7 @@ impl Ledger {
                     Refusal::PendingWithOtherBinding => "refused: other binding",
                     Refusal::ChannelNotInPlan => "refused: channel",
                     Refusal::TooManyPurposes | Refusal::TooManyPending | Refusal::TooManyMessages { .. } => "refused: too many",
+                    Refusal::ErasureUnderWay => "refused: erasure",
                 });
                 let law = match refusal {
                     Refusal::ResendTooSoon { .. } | Refusal::HourlyLimit { .. } | Refusal::Locked { .. } => LIMITS,
@@ -1322,6 +1412,7 @@ impl Ledger {
                     | Refusal::ChannelNotInPlan
                     | Refusal::TooManyPurposes
                     | Refusal::TooManyPending
+                    | Refusal::ErasureUnderWay
                     | Refusal::TooManyMessages { .. } => ANSWERS,
                 };
                 hold(law, refusal == told, || format!("{refusal:?} was right, told {told:?}"))
@@ -1445,9 +1536,15 @@ impl Ledger {
         let Some(next) = next else {
             let known = self.known.is_empty() && self.identities(now).is_empty();
             hold(KNOWN, known, || "what is known of the number is gone too early".into())?;
+            let kept_least = self.erased.is_some_and(|(at, _)| now < at.plus_millis(ERASED_KEPT_LEAST_MS));
+            hold(ERASED, !kept_least && self.erased_messages.is_empty(), || {
+                "what is left of an erasure is gone too early".into()
+            })?;
+            self.erased = None;
             let nothing_left = self.failures.is_empty() && !self.locked(now) && self.sends_within_hour(now) == 0;
             return hold(ROWS, nothing_left, || "a document that mattered is gone".into());
         };
+        self.erasure(next)?;
         let differs = self.known.differs(next);
         hold(KNOWN, differs.is_none(), || differs.unwrap_or_default())?;
         let (identities, told) = (self.identities(now), identities_of(next));
@@ -1465,6 +1562,8 @@ impl Ledger {
             || !told.is_empty()
             || !self.failures.is_empty()
             || self.locked(now)
+            || self.erased.is_some()
+            || !self.erased_messages.is_empty()
             || self.sends_within_hour(now) > 0;
         hold(FORGOTTEN, matters, || "a document of nothing is kept".into())?;
         for plain in &next.messages {

@@ -136,6 +136,8 @@ pub enum Act {
     },
     Tick,
     Unlock,
+    Erase,
+    Erased,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -263,6 +265,18 @@ fn scene() -> impl Strategy<Value = Vec<Moment>> {
         ],
         // Somebody guesses, and an operator is patient.
         vec![vec![begin_seed(), wrong(), wrong(), Act::Unlock]; 3].concat(),
+        // Somebody has the number erased, and guesses on.
+        vec![
+            begin_seed(),
+            wrong(),
+            wrong(),
+            Act::Erase,
+            begin_seed(),
+            Act::Erased,
+            begin_seed(),
+            wrong(),
+        ],
+        vec![begin_seed(), wrong(), right(), Act::Erase, Act::Erased],
         vec![begin_seed(), slow(), Act::Tick, slow()],
         vec![begin_seed(), missing(), missing()],
         vec![
@@ -291,7 +305,9 @@ impl Moment {
             | Act::Plain { .. }
             | Act::Outcome { .. }
             | Act::Receipt { .. }
-            | Act::Unlock => Advance::Millis(0),
+            | Act::Unlock
+            | Act::Erase
+            | Act::Erased => Advance::Millis(0),
         };
         Self {
             advance,
@@ -370,6 +386,8 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(which, told, price, identity)| Act::Receipt { which, told, price, identity }),
         22 => Just(Act::Tick),
         1 => Just(Act::Unlock),
+        1 => Just(Act::Erase),
+        3 => Just(Act::Erased),
     ]
 }
 
@@ -437,8 +455,11 @@ fn forgotten_in_the_end(
             may_call: &|_: &Route| Ok(()),
             routes: world,
         };
-        let decided = core.step(state.clone(), &Input::Tick, &context);
-        ledger.read(state.as_ref(), &Input::Tick, now, (true, world), &decided)?;
+        // Of an erasure under way the engine takes the history, and says so.
+        let under_way = state.as_ref().and_then(|s| s.erased).is_some_and(|erased| erased.under_way);
+        let input = if under_way { Input::Erased } else { Input::Tick };
+        let decided = core.step(state.clone(), &input, &context);
+        ledger.read(state.as_ref(), &input, now, (true, world), &decided)?;
         state = decided.next;
     }
     broken(FORGOTTEN, format!("{TICKS_MAX} ticks, and there is still {state:?}"))
@@ -579,7 +600,14 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
         }
         Act::Tick => Input::Tick,
         Act::Unlock => Input::Unlock,
+        Act::Erase => erase(),
+        Act::Erased => Input::Erased,
     })
+}
+
+pub fn erase() -> Input {
+    let Addressee { scope, country, .. } = addressee();
+    Input::Erase { scope, country }
 }
 
 pub fn addressee() -> Addressee {
@@ -713,6 +741,10 @@ fn due_is_honest(core: &dyn Core, world: &World, recipient: &Recipient, now: Tim
         hold(LAW, early.entries.is_empty() && early.calls.is_empty(), || {
             format!("due at {due:?}, a millisecond before: {early:?}")
         })?;
+    }
+    if recipient.erased.is_some_and(|erased| erased.under_way) {
+        // What is due then is the engine's.
+        return Ok(());
     }
     let at = due.max(now);
     // Free or busy, nothing is due again at the same moment: no loop spins.

@@ -114,7 +114,7 @@ fn told_in_order(order: &[Told]) -> (String, String) {
 /// Properties that no life reaches prove nothing.
 #[test]
 fn the_lives_are_interesting() {
-    const RARE: [&str; 50] = [
+    const RARE: [&str; 54] = [
         "approved",
         "expired",
         "canceled",
@@ -163,6 +163,10 @@ fn the_lives_are_interesting() {
         "disowned after the end",
         "locked by its holder",
         "a document that stays",
+        "erased while pending",
+        "erased while nothing was pending",
+        "refused: erasure",
+        "erased failures forgotten",
         "repeated receipt",
         "no fallback: failure forbids",
     ];

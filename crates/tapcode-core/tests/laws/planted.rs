@@ -215,6 +215,79 @@ fn bugs() -> Vec<Bug> {
             }
             decided
         }),
+        bug("an erasure forgets failed checks", &["2"], |_, s, i, c| {
+            let mut decided = step(s, i, c);
+            if matches!(i, Input::Erase { .. }) {
+                decided.next.iter_mut().for_each(|n| n.failures.clear());
+            }
+            decided
+        }),
+        bug("an erasure lifts the lock", &["2"], |_, s, i, c| {
+            let mut decided = step(s, i, c);
+            if matches!(i, Input::Erase { .. }) {
+                decided.next.iter_mut().for_each(|n| n.lock = Lock::Open);
+            }
+            decided
+        }),
+        bug("an erasure gives messages back", &["8"], |_, s, i, c| {
+            let mut decided = step(s, i, c);
+            if matches!(i, Input::Erase { .. }) {
+                decided.next.iter_mut().for_each(|n| n.sends.clear());
+            }
+            decided
+        }),
+        bug("an erasure gives plain messages back", &["an erasure"], |_, s, i, c| {
+            let mut decided = step(s, i, c);
+            if matches!(i, Input::Erase { .. }) {
+                decided.next.iter_mut().for_each(|n| n.erased_messages.clear());
+            }
+            decided
+        }),
+        bug(
+            "an erasure leaves the number as it is shown",
+            &["an erasure"],
+            |_, s, i, c| {
+                let masked = s.as_ref().map(|r| r.masked.clone());
+                let mut decided = step(s, i, c);
+                if matches!(i, Input::Erase { .. }) {
+                    decided.next.iter_mut().zip(masked).for_each(|(n, masked)| n.masked = masked);
+                }
+                decided
+            },
+        ),
+        bug("an erasure tells of what was pending", &["an erasure"], |_, s, i, c| {
+            let pending = s.iter().flat_map(|r| &r.verifications).find(|v| v.status == Status::Pending);
+            let pending = pending.map(|v| v.id);
+            let mut decided = step(s, i, c);
+            if matches!(i, Input::Erase { .. }) {
+                decided.entries.iter_mut().for_each(|entry| entry.verification = pending);
+            }
+            decided
+        }),
+        bug(
+            "what is left of an erasure is left for ever",
+            &["2", "an erasure", "everything"],
+            |_, s, i, c| {
+                let longer = |r: &mut Recipient| {
+                    r.erased.iter_mut().for_each(|erased| erased.at = c.now);
+                };
+                let kept = s
+                    .as_ref()
+                    .and_then(|r| r.erased)
+                    .is_some_and(|erased| erased.until() <= c.now);
+                step(if kept { changed(s, longer) } else { s }, i, c)
+            },
+        ),
+        bug("a number is begun while it is erased", &["answers"], |_, s, i, c| {
+            let begins = matches!(i, Input::Begin(_) | Input::SendMessage(_));
+            let over = |r: &mut Recipient| {
+                r.erased
+                    .iter_mut()
+                    .filter(|_| begins)
+                    .for_each(|erased| erased.under_way = false);
+            };
+            step(changed(s, over), i, c)
+        }),
         bug("cancelling lifts the lock", &["2"], |_, s, i, c| {
             step(
                 changed(s, |r| {

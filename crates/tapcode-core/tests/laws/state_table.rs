@@ -174,6 +174,8 @@ fn rows() -> Vec<Row> {
             before: |r| r.lock = Lock::UntilOperator,
             ..row("unlock", |_, _| Input::Unlock)
         },
+        row("erase", |_, _| crate::life::erase()),
+        row("erased", |_, _| Input::Erased),
     ]
 }
 
@@ -213,7 +215,7 @@ fn the_table_knows_every_kind_of_input() {
     let id = VerificationId::new(START, [0; 16]);
     let message = MessageId::new(START, [0; 16]);
     let kinds: BTreeSet<&str> = rows().iter().map(|row| kind(&(row.input)(id, message))).collect();
-    assert_eq!(kinds.len(), 9, "{kinds:?}");
+    assert_eq!(kinds.len(), 11, "{kinds:?}");
 }
 
 /// A new kind of input does not compile until it is here, and fails the count above until it has a row.
@@ -228,6 +230,8 @@ const fn kind(input: &Input) -> &'static str {
         Input::Receipt { .. } => "receipt",
         Input::Tick => "tick",
         Input::Unlock => "unlock",
+        Input::Erase { .. } => "erase",
+        Input::Erased => "erased",
     }
 }
 
@@ -261,16 +265,13 @@ fn cell(row: &Row, status: Status) -> String {
         state.verifications[0].finished_at = Some(START.plus_millis(SOON.min(row.at_ms)));
     }
     let decided = decide(Some(state), &(row.input)(id, message), now, 2);
-    let after = decided
-        .next
-        .as_ref()
-        .and_then(|n| n.verification(id))
-        .expect("it is remembered for an hour")
-        .status;
+    let next = decided.next.as_ref().expect("it is remembered for an hour");
     let mut told = answer(&decided);
     told.extend(decided.entries.iter().flat_map(|e| &e.decisions).filter_map(decision));
-    if after != status {
-        told.push(format!("→ **{}**", after.as_str()));
+    match next.verification(id).map(|v| v.status) {
+        Some(after) if after != status => told.push(format!("→ **{}**", after.as_str())),
+        Some(_) => {}
+        None => told.push("→ gone".into()),
     }
     if told.is_empty() { "·".into() } else { told.join(", ") }
 }

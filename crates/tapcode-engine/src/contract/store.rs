@@ -306,13 +306,34 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// What is kept about a recipient beside its document and its history.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beside {
+    /// Lines of the log about none of its verifications and messages, oldest first.
+    pub entries: Vec<Entry>,
+    /// Until when answers to requests about it are remembered, in no order.
+    pub answers: Vec<Timestamp>,
+    /// The hours within which accounts wrote to it, by account or business, in no order: see [`Written`].
+    pub written: Vec<(Box<str>, u32)>,
+}
+
+/// Names a recipient among those an account wrote to: the first bytes of its key.
+#[must_use]
+pub fn written_name(key: RecipientKey) -> u64 {
+    u64::from_be_bytes(key.0[..8].try_into().expect("half of sixteen bytes"))
+}
+
 /// What a sweep may remove.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sweep {
     /// The moment of the sweep: what expired before it goes.
     pub now: Timestamp,
-    /// Snapshots of finished things and log lines written before this moment go.
+    /// Snapshots of things that ended before this moment go, with every line of the log about them, and so do other lines that
+    /// were written before it. A line that is written later about something that has ended goes with it, however young it is.
     pub history_before: Timestamp,
+    /// Services that keep less: whatever is of them goes by their own moment already. A moment before `history_before` keeps
+    /// nothing longer.
+    pub services: Vec<(ServiceName, Timestamp)>,
     /// Hours of [`Written`] before this one go.
     pub written_before_hour: u32,
     /// Most rows to remove in one call, over everything.
@@ -428,7 +449,24 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn commit_tallies(&self, commit: TallyCommit) -> Result<(), StoreError>;
 
     /// Removes what is past keeping, at most `sweep.limit` rows; returns how many went. Less than the limit: nothing is left.
+    /// Nothing else waits for it longer than for a commit; whoever dies in the middle of it leaves the rest to the next one.
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError>;
+
+    /// Erases what is kept about a recipient beside its document, at most `limit` rows; returns how many. Snapshots, handles,
+    /// receipts that wait for its messages and remembered answers go; lines of the log become [`Entry::erased`]. To whom an
+    /// account wrote stays until its hour is past keeping. Less than the limit: nothing is left, nor in what the store could
+    /// still show of rows that it has deleted, as far as it can see to that itself. Doing it again is harmless.
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError>;
+
+    /// What history keeps of a recipient behind `after`: verifications and then plain messages, each the oldest first.
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError>;
+
+    /// What is kept about a recipient beside its document and history, at most `limit` of each.
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError>;
+
+    /// The highest place of a line that a sweep took, because it was past everybody's keeping or, where a service is named, past
+    /// the service's own: a reader who comes from a place before it may have missed something. `None`: none was taken yet.
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError>;
 
     /// Whether several servers may work on it at once: then each asks before it does what one of them is to do.
     fn is_shared(&self) -> bool {

@@ -14,8 +14,8 @@ use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
 use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
+    StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::plant::{self, Plant};
@@ -262,6 +262,26 @@ impl Store for NodeStore {
             commit.expected = self.world.kept.counted_through().await?;
         }
         self.world.kept.commit_tallies(commit).await
+    }
+
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
+        self.life.goes_on().await;
+        self.world.kept.swept(service).await
+    }
+
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError> {
+        self.life.goes_on().await;
+        self.world.kept.erase(key, limit).await
+    }
+
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        self.life.goes_on().await;
+        self.world.kept.history(key, after, limit).await
+    }
+
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError> {
+        self.life.goes_on().await;
+        self.world.kept.beside(key, limit).await
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

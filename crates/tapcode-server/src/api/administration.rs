@@ -5,7 +5,6 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use serde::Serialize;
 use tapcode_core::account::{Breaker, BreakerScope, MessagingLimit, Quality};
-use tapcode_core::number::Number;
 use tapcode_core::plan::Channel;
 use tapcode_engine::accounts::AccountView;
 use tapcode_engine::contract::account::AccountApi;
@@ -17,6 +16,7 @@ use crate::api::Shared;
 use crate::api::announce::ScopeAnswer;
 use crate::api::call::{Answered, Call, answer, scope_of};
 use crate::api::operation::{Body, Operation, Route, Success, keyed, schema};
+use crate::api::recipients::number_in_path;
 use crate::api::refusal::of_verification;
 use crate::api::templates::{self, nothing_in};
 use crate::api::time::Moment;
@@ -485,8 +485,7 @@ async fn unlock(call: Call) -> Answered {
     let acting = call.acting(&query);
     query.done()?;
     nothing_in(&call)?;
-    let number =
-        Number::parse(call.path("number")).map_err(|error| Problem::new(Code::InvalidNumber).detail(error.to_string()))?;
+    let number = number_in_path(&call)?;
     let scope = scope_of(&acting)?;
     let known = call
         .engine()

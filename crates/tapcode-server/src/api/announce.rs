@@ -222,6 +222,8 @@ impl<'a> From<&'a ClientHints> for ClientAnswer<'a> {
 /// not the ones before it are told.
 pub(crate) fn events(line: &Line) -> Vec<EventAnswer<'_>> {
     match line {
+        // It is there for counts.
+        Line::Recipient(entry) if entry.is_erased() => Vec::new(),
         Line::Recipient(entry) => {
             let decisions = entry.decisions.iter().enumerate();
             decisions.filter_map(|(at, decision)| event(entry, at, decision)).collect()

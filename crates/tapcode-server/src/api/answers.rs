@@ -212,7 +212,8 @@ impl<'a> VerificationAnswer<'a> {
     }
 }
 
-fn attempts(v: &Verification) -> Vec<AttemptAnswer<'_>> {
+/// The messages of a verification.
+pub(crate) fn attempts(v: &Verification) -> Vec<AttemptAnswer<'_>> {
     let one = |a: &'_ tapcode_core::verification::Attempt| v.plan.step(a.step).map(|s| (a.id, &s.route));
     v.attempts
         .iter()

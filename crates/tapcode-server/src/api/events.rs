@@ -97,7 +97,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
             schema: Some(schema::<EventList<'static>>),
             example: r#"{"data":[],"next_cursor":"AAAAAAAAAAEAAA"}"#,
         }],
-        problems: &[Code::InvalidCursor, Code::UnknownEventType],
+        problems: &[Code::InvalidCursor, Code::CursorExpired, Code::UnknownEventType],
     };
     vec![
         keyed(
@@ -123,7 +123,12 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                     schema: Some(schema::<EventAnswer<'static>>),
                     example: EVENT,
                 }],
-                problems: &[Code::InvalidCursor, Code::UnknownEventType, Code::TooManyWaiting],
+                problems: &[
+                    Code::InvalidCursor,
+                    Code::CursorExpired,
+                    Code::UnknownEventType,
+                    Code::TooManyWaiting,
+                ],
                 ..base(
                     "streamEvents",
                     "/api/v1/events/stream",
@@ -232,6 +237,21 @@ impl Wanted {
         }
     }
 
+    /// Where a reader goes on who came to a cursor, or begins: with the oldest that is kept. A cursor behind which something is
+    /// gone is refused, because its reader counts on no gap.
+    async fn resume(&self, engine: &Engine, cursor: Option<Cursor>) -> Result<Cursor, Problem> {
+        let swept = engine
+            .store()
+            .swept(self.service.as_ref())
+            .await
+            .map_err(|error| unavailable(&error))?;
+        match cursor {
+            Some(cursor) if cursor.after < swept => Err(Problem::new(Code::CursorExpired)),
+            Some(cursor) => Ok(cursor),
+            None => Ok(Cursor { after: swept, told: 0 }),
+        }
+    }
+
     pub(crate) fn has(&self, event: &EventAnswer<'_>) -> bool {
         self.types.as_ref().is_none_or(|types| types.contains(&event.r#type))
     }
@@ -247,7 +267,7 @@ async fn list(call: Call) -> Answered {
     );
     let limit = query.limit();
     query.done()?;
-    let mut cursor = start.unwrap_or(Cursor { after: None, told: 0 });
+    let mut cursor = wanted.resume(call.engine(), start).await?;
     let mut kept: Vec<(Line, usize)> = Vec::new();
     let (mut found, mut looked) = (0, 0);
     // Entries are kept and events made from them at the end, because events borrow.
@@ -330,7 +350,7 @@ async fn stream_events(call: Call) -> Answered {
         None => None,
     };
     let cursor = match resumed.or(after) {
-        Some(cursor) => cursor,
+        Some(cursor) => wanted.resume(call.engine(), Some(cursor)).await?,
         None => Cursor {
             after: call.engine().store().newest().await.map_err(|error| unavailable(&error))?,
             told: 0,

@@ -11,6 +11,7 @@ mod json;
 mod messages;
 mod openapi;
 mod operation;
+mod privacy;
 mod query;
 mod reader;
 mod recipients;
@@ -70,6 +71,7 @@ fn routes(app: &App) -> Vec<Route> {
     routes.extend(administration::routes(&shared));
     routes.extend(statistics::routes(&shared));
     routes.extend(recipients::routes(&shared));
+    routes.extend(privacy::routes(&shared));
     routes.extend(status::routes(&shared));
     let about = docs::routes(app, &routes);
     routes.extend(about);

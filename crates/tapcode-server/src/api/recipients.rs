@@ -40,6 +40,10 @@ pub(crate) struct RecipientAnswer {
     identities: Vec<&'static str>,
     /// How often its holder said within a day that they asked for no code.
     disowned: usize,
+    /// Where the number was erased: when what is left is forgotten at the latest.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erased_until: Option<Moment>,
 }
 
 /// Whether a number is on a channel.
@@ -55,9 +59,10 @@ pub(crate) struct ReachAnswer {
 }
 
 impl RecipientAnswer {
-    fn of(document: &Recipient, now: tapcode_core::time::Timestamp) -> Self {
+    pub(crate) fn of(document: &Recipient, number: &Number, now: tapcode_core::time::Timestamp) -> Self {
         Self {
-            to: document.masked.as_str().to_owned(),
+            // Of a number that was erased not even that is kept.
+            to: number.masked().as_str().to_owned(),
             country: document.country.as_str().to_owned(),
             locked: document.lock.holds(now),
             locked_until: match document.lock {
@@ -87,6 +92,7 @@ impl RecipientAnswer {
                 .map(Channel::as_str)
                 .collect(),
             disowned: document.knowledge.disowned.len(),
+            erased_until: document.erased.map(|erased| Moment(erased.until())),
         }
     }
 }
@@ -117,14 +123,21 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
     vec![keyed(operation, shared, get)]
 }
 
+/// The number that the path names.
+pub(crate) fn number_in_path(call: &Call) -> Result<Number, Problem> {
+    Number::parse(call.path("number")).map_err(|error| Problem::new(Code::InvalidNumber).detail(error.to_string()))
+}
+
 async fn get(call: Call) -> Answered {
     let query = call.query();
     let acting = call.acting(&query);
     query.done()?;
-    let number =
-        Number::parse(call.path("number")).map_err(|error| Problem::new(Code::InvalidNumber).detail(error.to_string()))?;
+    let number = number_in_path(&call)?;
     let key = call.engine().keyring().recipient_key(&scope_of(&acting)?, &number);
     let loaded = call.engine().store().load(&key).await.map_err(|error| unavailable(&error))?;
     let document = loaded.ok_or_else(|| Problem::new(Code::RecipientNotFound))?.value;
-    Ok(answer(StatusCode::OK, &RecipientAnswer::of(&document, call.engine().now())))
+    Ok(answer(
+        StatusCode::OK,
+        &RecipientAnswer::of(&document, &number, call.engine().now()),
+    ))
 }

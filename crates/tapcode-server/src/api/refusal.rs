@@ -15,6 +15,8 @@ use crate::problem::{Code, Problem};
 
 /// Seconds until a store that could not be asked is worth another try.
 const STORE_GONE_S: u64 = 1;
+/// Seconds until the erasure of a number is over, as a rule.
+const ERASURE_S: u64 = 1;
 /// Seconds to say where only a person can lift a lock: a day.
 const OPERATOR_S: u64 = 86_400;
 /// Seconds until some pending verification of a number has ended: the longest life of one.
@@ -82,6 +84,7 @@ fn of_refusal(refusal: &Refusal, now: Timestamp, unknown: Code) -> Problem {
         Refusal::ChannelNotInPlan => Problem::at(Code::ChannelNotInPlan, "/channel", Code::ChannelNotInPlan.registered().means),
         Refusal::TooManyPurposes => Problem::new(Code::TooManyPurposes).retry_after(OPERATOR_S),
         Refusal::TooManyPending => Problem::new(Code::TooManyPending).retry_after(PENDING_S),
+        Refusal::ErasureUnderWay => Problem::new(Code::ErasureUnderWay).retry_after(ERASURE_S),
         Refusal::TooManyMessages { retry_at } => Problem::new(Code::TooManyMessages).retry_at(*retry_at, now),
     }
 }

@@ -218,6 +218,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                     Code::ResendTooSoon,
                     Code::HourlySendLimit,
                     Code::RecipientLocked,
+                    Code::ErasureUnderWay,
                     Code::TooManyPurposes,
                     Code::TooManyPending,
                 ],

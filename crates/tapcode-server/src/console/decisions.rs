@@ -77,6 +77,7 @@ impl Decisions {
         for (place, line) in entries {
             // What is about an account is about no phone.
             if let Line::Recipient(entry) = line
+                && !entry.is_erased()
                 && let Some(number) = self.number(&entry).await?
             {
                 decisions.extend(

@@ -7,6 +7,7 @@ mod isolation;
 mod malformed;
 mod messages;
 mod open;
+mod privacy;
 mod races;
 mod recipients;
 mod statistics;

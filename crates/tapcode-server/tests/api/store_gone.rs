@@ -15,8 +15,8 @@ use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
+    StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_store::memory::MemoryStore;
 
@@ -143,6 +143,22 @@ impl Store for Switched {
 
     async fn commit_tallies(&self, commit: TallyCommit) -> Result<(), StoreError> {
         self.there()?.commit_tallies(commit).await
+    }
+
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
+        self.there()?.swept(service).await
+    }
+
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError> {
+        self.there()?.erase(key, limit).await
+    }
+
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        self.there()?.history(key, after, limit).await
+    }
+
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError> {
+        self.there()?.beside(key, limit).await
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

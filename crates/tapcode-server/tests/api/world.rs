@@ -217,7 +217,8 @@ impl World {
             entropy: Arc::new(Counted::default()),
             keyring: Keyring::new(&[7; 32]),
             egress: Egress::new().unwrap(),
-            directory: Directory::new(vec![service("acme", false), service("own", true)], senders),
+            directory: Directory::new(vec![service("acme", false), service("own", true)], senders)
+                .keeping([(ServiceName::parse("own").unwrap(), 2 * 86_400_000)]),
             rates: RateCards::default(),
             history_ms: 86_400_000,
             traces: None,
@@ -298,6 +299,18 @@ impl World {
 
     pub async fn get(&self, key: &str, path: &str) -> Answer {
         self.ask(key, Method::GET, path, None, &[]).await
+    }
+
+    /// The status alone, of an answer that may not end.
+    pub async fn get_head(&self, key: &str, path: &str) -> (u16, HeaderMap) {
+        let request = Request::builder().uri(path).header("authorization", format!("Bearer {key}"));
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        (response.status().as_u16(), response.headers().clone())
     }
 
     /// Begins a verification for [`NUMBER`] with the live key; returns its id and code.

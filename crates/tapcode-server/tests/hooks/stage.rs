@@ -20,7 +20,7 @@ use tapcode_core::verification::{Attempt, Limits, Purpose, Verification};
 use tapcode_engine::access::Caller;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store,
     StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_engine::egress::Egress;
@@ -427,6 +427,22 @@ impl Store for Unplugged {
 
     async fn commit_tallies(&self, commit: TallyCommit) -> Result<(), StoreError> {
         self.there()?.commit_tallies(commit).await
+    }
+
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
+        self.there()?.swept(service).await
+    }
+
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError> {
+        self.there()?.erase(key, limit).await
+    }
+
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        self.there()?.history(key, after, limit).await
+    }
+
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError> {
+        self.there()?.beside(key, limit).await
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

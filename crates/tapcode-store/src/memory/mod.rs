@@ -10,13 +10,13 @@ use tapcode_core::account::{Account, AccountName};
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
-use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
+use tapcode_core::recipient::{Recipient, RecipientKey, Scope, ServiceName};
 use tapcode_core::statistics::{Group, Span, Tally};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page,
-    Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow,
-    ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Beside, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX,
+    Page, Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, TallyCommit,
+    TallyRow, ToldReceipt, Version, Versioned, Written, written_name,
 };
 
 use crate::limits::Full;
@@ -39,6 +39,12 @@ struct State {
     log: BTreeMap<Place, Line>,
     /// Survives a sweep of the whole log: no place is given twice.
     places_given: u64,
+    /// About whom lines are that no verification or message leads to.
+    apart: BTreeMap<Place, RecipientKey>,
+    /// About whom answers are.
+    answers: BTreeMap<[u8; 32], RecipientKey>,
+    /// The highest places that sweeps took, of everybody's lines and of single services'.
+    swept: BTreeMap<Option<ServiceName>, Place>,
     remembered: BTreeMap<[u8; 32], Remembered>,
     keys: BTreeMap<KeyId, ApiKey>,
     accounts: BTreeMap<AccountName, Versioned<Account>>,
@@ -101,9 +107,14 @@ impl State {
             };
         }
         for entry in commit.entries {
+            let is_apart = entry.verification.is_none() && entry.message.is_none();
             self.append(Line::Recipient(entry));
+            if is_apart {
+                self.apart.insert(Place(self.places_given), commit.key);
+            }
         }
         if let Some(remembered) = commit.remembered {
+            self.answers.insert(remembered.key, commit.key);
             self.remembered.insert(remembered.key, remembered);
         }
         Ok(())
@@ -134,6 +145,58 @@ impl State {
         }
     }
 
+    fn erase(&mut self, key: RecipientKey, limit: usize) -> usize {
+        let mut left = limit;
+        let mut take = |is_one: bool| {
+            let goes = is_one && left > 0;
+            left -= usize::from(goes);
+            goes
+        };
+        let (handles, parked, log) = (&mut self.handles, &mut self.parked, &mut self.log);
+        let mut take_whole = |snapshot: &Snapshot| {
+            if snapshot.key != key {
+                return false;
+            }
+            for line in log.values_mut() {
+                if let Line::Recipient(entry) = line
+                    && is_about(entry, snapshot)
+                    && take(true)
+                {
+                    *entry = entry.clone().erased();
+                }
+            }
+            for message in messages_of(snapshot) {
+                handles.retain(|name, (_, of)| {
+                    if *of != message {
+                        return true;
+                    }
+                    let waiting = parked.get_mut(name);
+                    let all_went = waiting.is_none_or(|all| {
+                        all.retain(|_| !take(true));
+                        all.is_empty()
+                    });
+                    !(all_went && take(true))
+                });
+            }
+            take(true)
+        };
+        self.verifications.retain(|_, s| !take_whole(s));
+        self.messages.retain(|_, s| !take_whole(s));
+        self.parked.retain(|_, receipts| !receipts.is_empty());
+        self.parked_count = self.parked.values().map(Vec::len).sum();
+        for place in self.apart.iter().filter(|(_, of)| **of == key).map(|(place, _)| *place) {
+            if let Some(Line::Recipient(entry)) = self.log.get_mut(&place)
+                && !entry.is_erased()
+                && take(true)
+            {
+                *entry = entry.clone().erased();
+            }
+        }
+        self.remembered
+            .retain(|answer, _| !take(self.answers.get(answer) == Some(&key)));
+        limit - left
+    }
+
     fn sweep(&mut self, sweep: &Sweep) -> usize {
         let mut left = sweep.limit;
         let mut take = |past: bool| {
@@ -147,14 +210,69 @@ impl State {
         }
         self.parked.retain(|_, receipts| !receipts.is_empty());
         self.parked_count = self.parked.values().map(Vec::len).sum();
-        self.handles
-            .retain(|_, (_, message)| !take(message.made_at() < sweep.history_before));
-        self.verifications
-            .retain(|id, s| !take(id.made_at() < sweep.history_before && is_past(s, sweep.history_before)));
-        self.messages.retain(|id, _| !take(id.made_at() < sweep.history_before));
-        self.log.retain(|_, line| !take(line.at() < sweep.history_before));
+        // A handle serves as long as its document knows the message, which no service's keeping ends.
+        let shortest = sweep
+            .services
+            .iter()
+            .map(|(_, before)| *before)
+            .fold(sweep.history_before, Timestamp::max);
+        self.handles.retain(|_, (_, message)| !take(message.made_at() < shortest));
+        let services = sweep.services.iter().map(|(service, before)| (Some(service), *before));
+        let mut gone = Vec::new();
+        for (service, before) in services.chain([(None, sweep.history_before)]) {
+            let is_of = |scope: &Scope| service.is_none_or(|service| scope.service == *service);
+            let log = &mut self.log;
+            let mut take_with_lines = |snapshot: &Snapshot, made_at: Timestamp| {
+                if !(is_of(&snapshot.scope) && made_at < before && is_past(snapshot, before)) {
+                    return false;
+                }
+                let about = |line: &Line| matches!(line, Line::Recipient(entry) if is_about(entry, snapshot));
+                log.retain(|place, line| {
+                    let goes = about(line) && take(true);
+                    gone.extend(goes.then(|| (service.cloned(), *place)));
+                    !goes
+                });
+                take(true)
+            };
+            self.verifications.retain(|id, s| !take_with_lines(s, id.made_at()));
+            self.messages.retain(|id, s| !take_with_lines(s, id.made_at()));
+            log.retain(|place, line| {
+                let is_one = match (service, line) {
+                    (None, line) => line.at() < before,
+                    // What is about something that is kept is kept with it, and what is about nobody with everybody's.
+                    (Some(_), Line::Recipient(entry)) => {
+                        let is_apart = entry.verification.is_none() && entry.message.is_none() && !entry.is_erased();
+                        is_of(&entry.scope) && is_apart && entry.at < before
+                    }
+                    (Some(_), Line::Account(_) | Line::Endpoint(_)) => false,
+                };
+                let goes = take(is_one);
+                gone.extend(goes.then(|| (service.cloned(), *place)));
+                !goes
+            });
+        }
+        for (service, place) in gone {
+            let highest = self.swept.entry(service).or_insert(place);
+            *highest = place.max(*highest);
+        }
         self.written.retain(|(hour, ..)| !take(*hour < sweep.written_before_hour));
         sweep.limit - left
+    }
+}
+
+/// The messages of a verification, or a plain message itself.
+fn messages_of(snapshot: &Snapshot) -> Vec<MessageId> {
+    match &snapshot.subject {
+        Subject::Verification(v) => v.attempts.iter().map(|attempt| attempt.id).collect(),
+        Subject::Message(m) => vec![m.id],
+    }
+}
+
+/// Whether a line is about what a snapshot shows.
+fn is_about(entry: &Entry, snapshot: &Snapshot) -> bool {
+    match &snapshot.subject {
+        Subject::Verification(v) => entry.verification == Some(v.id),
+        Subject::Message(m) => entry.verification.is_none() && entry.message == Some(m.id),
     }
 }
 
@@ -441,6 +559,47 @@ impl Store for MemoryStore {
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {
         Ok(self.state().sweep(sweep))
+    }
+
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError> {
+        Ok(self.state().erase(*key, limit))
+    }
+
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        let state = self.state();
+        let verifications = state.verifications.iter().filter(|(id, _)| match after {
+            Some(SubjectId::Verification(after)) => **id > after,
+            Some(SubjectId::Message(_)) => false,
+            None => true,
+        });
+        let messages = state.messages.iter().filter(|(id, _)| match after {
+            Some(SubjectId::Message(after)) => **id > after,
+            Some(SubjectId::Verification(_)) | None => true,
+        });
+        let all = verifications.map(|(_, s)| s).chain(messages.map(|(_, s)| s));
+        Ok(all.filter(|s| s.key == *key).take(limit).cloned().collect())
+    }
+
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError> {
+        let state = self.state();
+        let apart = state.apart.iter().filter(|(_, of)| *of == key);
+        let entries = apart.filter_map(|(place, _)| match state.log.get(place) {
+            Some(Line::Recipient(entry)) if !entry.is_erased() => Some(entry.clone()),
+            Some(_) | None => None,
+        });
+        let answers = state.remembered.values().filter(|r| state.answers.get(&r.key) == Some(key));
+        let written = state.written.iter().filter(|(_, _, of)| *of == written_name(*key));
+        Ok(Beside {
+            entries: entries.take(limit).collect(),
+            answers: answers.map(|r| r.expires_at).take(limit).collect(),
+            written: written.map(|(hour, of, _)| (of.clone(), *hour)).take(limit).collect(),
+        })
+    }
+
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
+        let state = self.state();
+        let of = |service: Option<ServiceName>| state.swept.get(&service).copied();
+        Ok(of(None).max(service.and_then(|service| of(Some(service.clone())))))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -216,6 +216,7 @@ enum RefusalV1 {
     TooManyPurposes,
     TooManyPending,
     TooManyMessages { retry_at: TimeV1 },
+    ErasureUnderWay,
 }
 
 impl From<&Refusal> for RefusalV1 {
@@ -240,6 +241,7 @@ impl From<&Refusal> for RefusalV1 {
             Refusal::TooManyMessages { retry_at } => Self::TooManyMessages {
                 retry_at: retry_at.as_millis(),
             },
+            Refusal::ErasureUnderWay => Self::ErasureUnderWay,
         }
     }
 }
@@ -267,6 +269,7 @@ impl TryFrom<RefusalV1> for Refusal {
             RefusalV1::ChannelNotInPlan => Self::ChannelNotInPlan,
             RefusalV1::TooManyPurposes => Self::TooManyPurposes,
             RefusalV1::TooManyPending => Self::TooManyPending,
+            RefusalV1::ErasureUnderWay => Self::ErasureUnderWay,
             RefusalV1::TooManyMessages { retry_at } => Self::TooManyMessages {
                 retry_at: Timestamp::from_millis(retry_at),
             },

@@ -6,7 +6,7 @@ use tapcode_core::id::{ID_BYTES, MessageId, VerificationId};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::{Country, Masked};
 use tapcode_core::plan::{IdentityChange, Plan, Route, Step};
-use tapcode_core::recipient::{Failures, Identity, Knowledge, Lock, PlainMessage, Reach, Recipient, Scope, ServiceName};
+use tapcode_core::recipient::{Erased, Failures, Identity, Knowledge, Lock, PlainMessage, Reach, Recipient, Scope, ServiceName};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, Binding, ClientHints, CodeSource, Limits, Purpose, Sealed, Verification};
 use tapcode_engine::contract::provider::Billing;
@@ -16,7 +16,7 @@ use tapcode_engine::rates::Category;
 use crate::record::words::Word;
 use crate::record::{Unreadable, stored};
 
-stored!(Recipient, 2 = RecipientV2, 1 = RecipientV1);
+stored!(Recipient, 3 = RecipientV3, 2 = RecipientV2, 1 = RecipientV1);
 stored!(ToldReceipt, 2 = ToldReceiptV2, 1 = ReceiptKindV1);
 
 /// Milliseconds since the Unix epoch.
@@ -94,6 +94,39 @@ type RecipientV1 = RecipientOf<VerificationV1, PlainMessageV1>;
 struct RecipientV2 {
     recipient: RecipientOf<VerificationV2, PlainMessageV2>,
     knowledge: KnowledgeV2,
+}
+
+/// Version 3 added what is left of a number that was erased: when its plain messages were queued, and since when.
+#[derive(Serialize, Deserialize)]
+struct RecipientV3 {
+    recipient: RecipientV2,
+    erased_messages: Vec<TimeV1>,
+    erased: Option<(TimeV1, bool)>,
+}
+
+impl From<&Recipient> for RecipientV3 {
+    fn from(recipient: &Recipient) -> Self {
+        Self {
+            recipient: recipient.into(),
+            erased_messages: recipient.erased_messages.iter().map(|at| at.as_millis()).collect(),
+            erased: recipient.erased.map(|erased| (erased.at.as_millis(), erased.under_way)),
+        }
+    }
+}
+
+impl TryFrom<RecipientV3> for Recipient {
+    type Error = Unreadable;
+
+    fn try_from(record: RecipientV3) -> Result<Self, Unreadable> {
+        Ok(Self {
+            erased_messages: record.erased_messages.into_iter().map(Timestamp::from_millis).collect(),
+            erased: record.erased.map(|(at, under_way)| Erased {
+                at: Timestamp::from_millis(at),
+                under_way,
+            }),
+            ..record.recipient.try_into()?
+        })
+    }
 }
 
 /// Whether the number is on channels, by channel; identities on channels; when codes were asked for by somebody else.
@@ -216,6 +249,8 @@ where
                 .collect::<Result<_, _>>()?,
             messages: record.messages.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             knowledge: Knowledge::default(),
+            erased_messages: Vec::new(),
+            erased: None,
         })
     }
 }

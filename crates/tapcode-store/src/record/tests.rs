@@ -13,7 +13,7 @@ use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::plan::{Channel, Skip, SkipReason};
-use tapcode_core::recipient::{Failures, Lock, Recipient};
+use tapcode_core::recipient::{Erased, Failures, Lock, Recipient};
 use tapcode_core::statistics::{Group, Span, Tally};
 use tapcode_core::verification::{Binding, ClientHints, CodeSource, Limits, Platform, Sealed, Status, Verification};
 use tapcode_engine::contract::provider::Billing;
@@ -425,6 +425,35 @@ fn recipients_v2() -> Vec<Recipient> {
     vec![known, priced]
 }
 
+fn recipients_v3() -> Vec<Recipient> {
+    let mut erased = Recipient::unknown(scope("acme"), recipient(1, BEGIN).country);
+    erased.sends = vec![at(1)];
+    erased.failures = vec![Failures {
+        purpose: purpose("login"),
+        in_a_row: 20,
+    }];
+    erased.lock = Lock::Until(at(9));
+    erased.erased_messages = vec![at(2), at(3)];
+    erased.erased = Some(Erased {
+        at: at(4),
+        under_way: true,
+    });
+    let mut done = erased.clone();
+    done.erased = Some(Erased {
+        at: at(5),
+        under_way: false,
+    });
+    vec![erased, done, recipient(1, BEGIN)]
+}
+
+/// What is left of a line when its number is erased, and what was refused while that was under way.
+fn erased_lines() -> Vec<Entry> {
+    let mut refused = entry(1, at(1), None);
+    refused.decisions = vec![Decision::Refused(Refusal::ErasureUnderWay)];
+    let erased = entries().into_iter().map(Entry::erased);
+    erased.chain([refused]).collect()
+}
+
 fn lines() -> Vec<Line> {
     let message = || MessageRef {
         id: message_id(1, at(1)),
@@ -557,6 +586,12 @@ fn every_record_of_version_2_still_reads() {
 }
 
 #[test]
+fn every_record_of_version_3_still_reads() {
+    golden("recipient_v3.hex", &recipients_v3());
+    golden("entry_v1_erased.hex", &erased_lines());
+}
+
+#[test]
 fn a_document_takes_a_few_hundred_bytes() {
     let sizes = [
         recipient(1, BEGIN).to_bytes().len(),
@@ -571,7 +606,7 @@ fn a_document_takes_a_few_hundred_bytes() {
 fn what_cannot_be_is_refused() {
     assert_eq!(Recipient::from_bytes(&[]), Err(Unreadable::Empty));
     assert_eq!(Recipient::from_bytes(&[0]), Err(Unreadable::Version(0)));
-    assert_eq!(Recipient::from_bytes(&[3, 1, 2, 3]), Err(Unreadable::Version(3)));
+    assert_eq!(Recipient::from_bytes(&[4, 1, 2, 3]), Err(Unreadable::Version(4)));
     let mut longer = recipient(1, BEGIN).to_bytes();
     longer.push(0);
     assert_eq!(Recipient::from_bytes(&longer), Err(Unreadable::Malformed));
@@ -615,6 +650,8 @@ fn written() -> Vec<Vec<u8>> {
     all.extend(receipts().iter().map(Stored::to_bytes));
     all.extend(api_keys().iter().map(Stored::to_bytes));
     all.extend(recipients_v2().iter().map(Stored::to_bytes));
+    all.extend(recipients_v3().iter().map(Stored::to_bytes));
+    all.extend(erased_lines().iter().map(Stored::to_bytes));
     all.extend(lines().iter().map(Stored::to_bytes));
     all.push(account(5).to_bytes());
     all.push(endpoint(4).to_bytes());
@@ -626,7 +663,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(
         mut bytes in prop::collection::vec(any::<u8>(), 0..400),
-        claims in prop_oneof![Just(Some(1)), Just(Some(2)), Just(Some(128)), Just(Some(192)), Just(None)],
+        claims in prop_oneof![Just(Some(1)), Just(Some(2)), Just(Some(3)), Just(Some(128)), Just(Some(192)), Just(None)],
     ) {
         if let Some(first) = bytes.first_mut() {
             *first = claims.unwrap_or(*first);

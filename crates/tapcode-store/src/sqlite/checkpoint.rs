@@ -15,6 +15,8 @@ const COPY_FROM_PAGES: u32 = 8 * 1024;
 const COPIES_BEFORE_HOLD: usize = 3;
 /// How long nothing must have been written before the log is emptied.
 const IDLE: Duration = Duration::from_millis(500);
+/// How long to wait after the log could not be emptied because somebody was reading it.
+const EMPTY_AGAIN: Duration = Duration::from_millis(50);
 /// How long to wait after a checkpoint that could not be made.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -36,6 +38,8 @@ struct State {
     writing: bool,
     /// The writer is to wait.
     held: bool,
+    /// The log is to be emptied although nobody is idle: what was erased still stands in it.
+    empty: bool,
     stopped: bool,
 }
 
@@ -47,6 +51,7 @@ impl Default for State {
             commits: 0,
             writing: false,
             held: false,
+            empty: false,
             stopped: false,
         }
     }
@@ -124,6 +129,14 @@ impl Checkpointer {
     }
 }
 
+impl Checkpointer {
+    /// Has the log emptied as soon as may be, however busy the writer is.
+    pub(super) fn empty_soon(&self) {
+        self.turnstile.state().empty = true;
+        self.turnstile.changed.notify_all();
+    }
+}
+
 impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.turnstile.state().stopped = true;
@@ -139,7 +152,7 @@ fn run(connection: &Connection, turnstile: &Turnstile) {
     let mut seen = 0;
     loop {
         let state = turnstile.state();
-        let quiet = |s: &mut State| s.pages < s.copy_from && !s.stopped;
+        let quiet = |s: &mut State| s.pages < s.copy_from && !s.empty && !s.stopped;
         let waited = turnstile.changed.wait_timeout_while(state, IDLE, quiet);
         let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if state.stopped {
@@ -148,17 +161,26 @@ fn run(connection: &Connection, turnstile: &Turnstile) {
         let idle = waited.timed_out() && state.commits == seen && state.pages > 0;
         seen = state.commits;
         let pages = state.pages;
-        if pages < state.copy_from && !idle {
+        let empty = std::mem::take(&mut state.empty);
+        if pages < state.copy_from && !idle && !empty {
             continue;
         }
         // Asked again only when the writer has told of more.
         state.pages = 0;
         drop(state);
-        let done = if idle {
+        let done = if empty {
+            empty_all(connection, turnstile)
+        } else if idle {
             checkpoint(connection, "TRUNCATE")
         } else {
             copy_all(connection, turnstile)
         };
+        if empty && !matches!(done, Ok(Reach::All)) {
+            // Somebody was still reading it: once more, a little later.
+            let state = turnstile.state();
+            let paused = turnstile.changed.wait_timeout_while(state, EMPTY_AGAIN, |s| !s.stopped);
+            paused.unwrap_or_else(PoisonError::into_inner).0.empty = true;
+        }
         // A log that could not start again is left to grow by as much once more before the next try.
         let copied = matches!(done, Ok(Reach::All));
         turnstile.state().copy_from = if copied {
@@ -182,6 +204,14 @@ fn copy_all(connection: &Connection, turnstile: &Turnstile) -> Result<Reach, rus
     }
     let _held = turnstile.hold();
     checkpoint(connection, "RESTART")
+}
+
+fn empty_all(connection: &Connection, turnstile: &Turnstile) -> Result<Reach, rusqlite::Error> {
+    for _ in 0..COPIES_BEFORE_HOLD {
+        checkpoint(connection, "PASSIVE")?;
+    }
+    let _held = turnstile.hold();
+    checkpoint(connection, "TRUNCATE")
 }
 
 /// How far a checkpoint came.

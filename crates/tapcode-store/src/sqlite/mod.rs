@@ -23,8 +23,8 @@ use tapcode_core::statistics::{Group, Span};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot,
-    Store, StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered,
+    Snapshot, Store, StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written, written_name,
 };
 use tokio::sync::Semaphore;
 
@@ -32,8 +32,8 @@ use crate::record::words::Word;
 use crate::record::{Inconsistency, Stored, Unreadable};
 use crate::sqlite::checkpoint::{Checkpointer, Turnstile};
 use crate::sqlite::readers::Readers;
-use crate::sqlite::rows::{Kind, SubjectKey, Write, scope_text, span_number, subject_key};
-pub use crate::sqlite::schema::{OpenError, SCHEMA, schema_of};
+use crate::sqlite::rows::{Kind, SubjectKey, Write, scope_text, span_number, subject_key, swept_counter};
+pub use crate::sqlite::schema::{OpenError, SCHEMA, compact, schema_of};
 use crate::sqlite::writer::{Done, Work, Writer};
 
 /// Rows of written-to recipients that one turn of the writer adds.
@@ -76,7 +76,7 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     // Dropped in this order: the writer finishes what waits, then the log is left alone, then the readers close.
     writer: Writer,
-    _checkpointer: Checkpointer,
+    checkpointer: Checkpointer,
     points: Readers,
     scans: Arc<Readers>,
     scans_allowed: Arc<Semaphore>,
@@ -106,7 +106,7 @@ impl SqliteStore {
         let connection = schema::open_writer(path, options)?;
         let turnstile = Arc::new(Turnstile::default());
         Ok(Self {
-            _checkpointer: Checkpointer::start(schema::open_checkpointer(path)?, Arc::clone(&turnstile))?,
+            checkpointer: Checkpointer::start(schema::open_checkpointer(path)?, Arc::clone(&turnstile))?,
             writer: Writer::start(connection, turnstile)?,
             points: Readers::open(path, options, options.point_readers)?,
             scans: Arc::new(Readers::open(path, options, options.scan_readers)?),
@@ -666,7 +666,7 @@ impl Store for SqliteStore {
         let mut gone = 0;
         while gone < sweep.limit {
             let limit = SWEEP_ROWS.min(sweep.limit - gone);
-            let Done::Swept(rows) = self.writer.write(Work::Sweep(Sweep { limit, ..*sweep })).await? else {
+            let Done::Swept(rows) = self.writer.write(Work::Sweep(Sweep { limit, ..sweep.clone() })).await? else {
                 unreachable!("a sweep is answered as a sweep")
             };
             gone += rows;
@@ -683,6 +683,91 @@ impl Store for SqliteStore {
             }
         }
         Ok(gone)
+    }
+
+    async fn erase(&self, key: &RecipientKey, limit: usize) -> Result<usize, StoreError> {
+        let mut gone = 0;
+        while gone < limit {
+            let rows = SWEEP_ROWS.min(limit - gone);
+            let Done::Swept(went) = self.writer.write(Work::Erase { key: *key, limit: rows }).await? else {
+                unreachable!("an erasure is answered as a sweep")
+            };
+            gone += went;
+            if went < rows {
+                // What was overwritten still stands in the write-ahead log, until that is emptied.
+                self.checkpointer.empty_soon();
+                break;
+            }
+        }
+        Ok(gone)
+    }
+
+    async fn history(&self, key: &RecipientKey, after: Option<SubjectId>, limit: usize) -> Result<Vec<Snapshot>, StoreError> {
+        let (key, after) = (*key, after.map_or_else(Vec::new, |id| subject_key(id).to_vec()));
+        self.scan(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, snapshot
+                 FROM history INDEXED BY history_recipient
+                 WHERE recipient = ?1
+                 AND id > ?2
+                 ORDER BY id
+                 LIMIT ?3",
+            )?;
+            let mut rows = statement.query(params![key.0, after, rows_max(limit)])?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id: SubjectKey = bytes(row, 0)?;
+                all.push(record(
+                    row.get_ref(1)?.as_blob().unwrap_or_default(),
+                    "history",
+                    "snapshot",
+                    &id,
+                )?);
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    async fn beside(&self, key: &RecipientKey, limit: usize) -> Result<Beside, StoreError> {
+        let key = *key;
+        self.scan(move |connection| {
+            let mut beside = Beside::default();
+            let mut statement = connection.prepare_cached(
+                "SELECT place, entry
+                 FROM log INDEXED BY log_recipient
+                 WHERE recipient = ?1
+                 ORDER BY place
+                 LIMIT ?2",
+            )?;
+            let mut rows = statement.query(params![key.0, rows_max(limit)])?;
+            while let Some(row) = rows.next()? {
+                let place: i64 = row.get(0)?;
+                let entry = record(row.get_ref(1)?.as_blob().unwrap_or_default(), "log", "entry", &place)?;
+                beside.entries.push(entry);
+            }
+            let mut statement = connection.prepare_cached(
+                "SELECT expires_at FROM remembered INDEXED BY remembered_recipient WHERE recipient = ?1 LIMIT ?2",
+            )?;
+            let answers = statement.query_map(params![key.0, rows_max(limit)], |row| row.get(0).map(Timestamp::from_millis))?;
+            beside.answers = answers.collect::<Result<_, _>>()?;
+            // A walk over the people of one day: it is asked for rarely, and on a thread of its own.
+            let mut statement = connection.prepare_cached("SELECT portfolio, hour FROM written WHERE recipient = ?1 LIMIT ?2")?;
+            let written = params![written_name(key).cast_signed(), rows_max(limit)];
+            let written = statement.query_map(written, |row| Ok((row.get::<_, Box<str>>(0)?, row.get(1)?)))?;
+            beside.written = written.collect::<Result<_, _>>()?;
+            Ok(beside)
+        })
+        .await
+    }
+
+    async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
+        let (all, own) = (swept_counter(None), service.map(|service| swept_counter(Some(service))));
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT max(value) FROM counters WHERE name IN (?1, ?2)")?;
+            let place: Option<u64> = statement.query_row(params![all, own], |row| row.get(0))?;
+            Ok(place.map(Place))
+        })
     }
 
     /// One server per file.

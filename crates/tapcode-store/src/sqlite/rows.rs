@@ -2,7 +2,7 @@
 
 use tapcode_core::entry::Entry;
 use tapcode_core::id::ID_BYTES;
-use tapcode_core::recipient::Scope;
+use tapcode_core::recipient::{Scope, ServiceName};
 use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
@@ -64,6 +64,11 @@ pub(super) fn scope_text(scope: &Scope) -> String {
     format!("{}:{}", scope.service.as_str(), scope.mode.as_str())
 }
 
+/// The counter of how far sweeps took lines: everybody's, or a service's own.
+pub(super) fn swept_counter(of: Option<&ServiceName>) -> String {
+    of.map_or_else(|| "swept".to_owned(), |service| format!("swept:{}", service.as_str()))
+}
+
 /// One commit of an account, ready to be written.
 pub(super) struct AccountWrite {
     pub(super) name: Box<str>,
@@ -81,6 +86,8 @@ impl From<&AccountCommit> for AccountWrite {
             log: commit.entry.as_ref().map(|entry| LogRow {
                 at: entry.at.as_millis(),
                 subject: None,
+                recipient: None,
+                scope: None,
                 entry: entry.to_bytes(),
             }),
         }
@@ -105,6 +112,8 @@ impl From<&EndpointCommit> for EndpointWrite {
             log: commit.entry.as_ref().map(|entry| LogRow {
                 at: entry.at.as_millis(),
                 subject: None,
+                recipient: None,
+                scope: None,
                 entry: entry.to_bytes(),
             }),
         }
@@ -179,6 +188,9 @@ pub(super) struct HistoryRow {
 pub(super) struct LogRow {
     pub(super) at: i64,
     pub(super) subject: Option<SubjectKey>,
+    /// Whom it is about and whose it is, where no subject leads to that.
+    pub(super) recipient: Option<[u8; 16]>,
+    pub(super) scope: Option<String>,
     pub(super) entry: Vec<u8>,
 }
 
@@ -192,7 +204,7 @@ impl From<Commit> for Write {
             due_at: commit.due_at.map(Timestamp::as_millis),
             handles: commit.handles,
             history: commit.snapshots.iter().map(HistoryRow::from).collect(),
-            log: commit.entries.iter().map(LogRow::from).collect(),
+            log: commit.entries.iter().map(|entry| LogRow::of(commit.key.0, entry)).collect(),
             remembered: commit.remembered,
         }
     }
@@ -219,16 +231,19 @@ impl From<&Snapshot> for HistoryRow {
     }
 }
 
-impl From<&Entry> for LogRow {
-    fn from(entry: &Entry) -> Self {
+impl LogRow {
+    fn of(recipient: [u8; 16], entry: &Entry) -> Self {
         // An entry is about a verification or about a plain message, never about both.
         let subject = entry
             .verification
             .map(SubjectId::Verification)
             .or(entry.message.map(SubjectId::Message));
+        let is_apart = subject.is_none();
         Self {
             at: entry.at.as_millis(),
             subject: subject.map(subject_key),
+            recipient: is_apart.then_some(recipient),
+            scope: is_apart.then(|| scope_text(&entry.scope)),
             entry: entry.to_bytes(),
         }
     }

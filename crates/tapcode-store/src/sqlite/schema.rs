@@ -10,11 +10,12 @@ use crate::sqlite::SqliteOptions;
 /// "TapC": what `file` and `PRAGMA application_id` say of a database of ours.
 const APPLICATION_ID: i32 = 0x5461_7043;
 /// Forward only; a migration is never changed once it has been released.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_accounts.sql"),
     include_str!("migrations/0003_endpoints.sql"),
-    include_str!("migrations/0004_statistics.sql"),
+    include_str!("migrations/0004_privacy.sql"),
+    include_str!("migrations/0005_statistics.sql"),
 ];
 /// How long a connection waits for another process, such as `tapcode keys create`, to finish writing.
 const BUSY: Duration = Duration::from_secs(5);
@@ -43,6 +44,9 @@ pub enum OpenError {
     /// Another program's database.
     #[error("the file is a database of another program: name another file in store.url")]
     Foreign,
+    /// Somebody else has it open and did not let go of it.
+    #[error("another process was reading the database for too long: try again, or stop it first")]
+    Busy,
     /// SQLite could not open, read or migrate it.
     #[error("the database could not be opened")]
     Sqlite(#[from] rusqlite::Error),
@@ -70,6 +74,26 @@ pub fn schema_of(path: &Path) -> Result<Option<u32>, OpenError> {
     Ok(ours.then_some(schema))
 }
 
+/// Writes a database file anew, so that nothing is left in it but what it holds: neither free pages nor copies of rows that
+/// SQLite moved to another page before they were deleted. Returns its size before and after, in bytes. Whoever else has the
+/// file open may read meanwhile, and waits to write for as long as it takes.
+///
+/// # Errors
+/// [`OpenError`] when it is no database of ours, or somebody else writes all the time.
+pub fn compact(path: &Path) -> Result<(u64, u64), OpenError> {
+    let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY)?;
+    refuse_foreign(&connection)?;
+    let before = std::fs::metadata(path)?.len();
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+    connection.execute_batch("VACUUM")?;
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        return Err(OpenError::Busy);
+    }
+    Ok((before, std::fs::metadata(path)?.len()))
+}
+
 /// A connection that may write, its schema up to date.
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     create_private(path)?;
@@ -86,6 +110,8 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     // Checkpoints are made by a thread of their own (checkpoint.rs): within a commit they cost tens of milliseconds.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT, |_| Ok(()))?;
+    // What is deleted is overwritten with zeros, rather than left in the file until its place is needed.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -i64::from(options.writer_cache_kib))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     if let Some(pages) = options.pages_max {

@@ -32,6 +32,7 @@ const CHILD: &str = "TAPCODE_STORE_TEST_CHILD";
 const EVERYTHING_PAST: Sweep = Sweep {
     now: at(1 << 45),
     history_before: at(1 << 45),
+    services: Vec::new(),
     written_before_hour: u32::MAX,
     limit: 1_000_000,
 };
@@ -379,7 +380,7 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_and_loses_nothing
     store.park(&waiting, at(1 << 45)).await.unwrap();
     drop(store);
     let old = Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE accounts; DROP TABLE written; DROP TABLE endpoints; DROP TABLE tallies; ALTER TABLE parked DROP COLUMN told; PRAGMA user_version = 1;")
+    old.execute_batch("DROP TABLE accounts; DROP TABLE written; DROP TABLE endpoints; DROP TABLE tallies; ALTER TABLE parked DROP COLUMN told; DROP INDEX log_apart; DROP INDEX log_recipient; DROP INDEX remembered_recipient; ALTER TABLE log DROP COLUMN recipient; ALTER TABLE log DROP COLUMN scope; ALTER TABLE remembered DROP COLUMN recipient; PRAGMA user_version = 1;")
         .unwrap();
     let first = Connection::open_in_memory().unwrap();
     first.execute_batch(include_str!("migrations/0001_first.sql")).unwrap();
@@ -503,6 +504,26 @@ fn the_queries_use_their_indexes() {
         (
             "SELECT record FROM keys WHERE digest = ?1",
             "SEARCH keys USING INDEX keys_digest",
+        ),
+        (
+            "SELECT id FROM history INDEXED BY history_recipient WHERE recipient = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+            "SEARCH history USING COVERING INDEX history_recipient",
+        ),
+        (
+            "SELECT id FROM history INDEXED BY history_scope WHERE scope = ?6 AND id >= ?1 AND id < ?2 AND (finished_at < ?3 OR id >= ?4) ORDER BY id LIMIT ?5",
+            "SEARCH history USING INDEX history_scope",
+        ),
+        (
+            "SELECT place FROM log INDEXED BY log_apart WHERE scope = ?1 AND at < ?2 ORDER BY at LIMIT ?3",
+            "SEARCH log USING COVERING INDEX log_apart",
+        ),
+        (
+            "SELECT place, entry FROM log INDEXED BY log_recipient WHERE recipient = ?1 ORDER BY place LIMIT ?2",
+            "SEARCH log USING INDEX log_recipient",
+        ),
+        (
+            "SELECT key FROM remembered INDEXED BY remembered_recipient WHERE recipient = ?1 LIMIT ?2",
+            "SEARCH remembered USING COVERING INDEX remembered_recipient",
         ),
         (
             "SELECT sender FROM handles WHERE message < ?1 ORDER BY message LIMIT ?2",

@@ -4,16 +4,23 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use tapcode_core::id::{ID_BYTES, KeyId};
+use tapcode_core::entry::Entry;
+use tapcode_core::id::{ID_BYTES, KeyId, MessageId};
+use tapcode_core::recipient::{Mode, RecipientKey, Scope, ServiceName};
 use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
-use tapcode_engine::contract::store::{BATCH_MAX, PARKED_MAX, PARKED_PER_MESSAGE_MAX, REMEMBERED_MS, StoreError, Sweep};
+use tapcode_engine::contract::store::{
+    BATCH_MAX, PARKED_MAX, PARKED_PER_MESSAGE_MAX, REMEMBERED_MS, Snapshot, StoreError, Subject, Sweep,
+};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use crate::limits::Full;
+use crate::record::Stored;
 use crate::sqlite::checkpoint::Turnstile;
-use crate::sqlite::rows::{AccountWrite, EndpointWrite, HistoryRow, Kind, LogRow, TallyWrite, Write, span_number};
+use crate::sqlite::rows::{
+    AccountWrite, EndpointWrite, HistoryRow, Kind, LogRow, SubjectKey, TallyWrite, Write, scope_text, span_number, swept_counter,
+};
 
 /// Most pieces of work that wait for the writer. A piece is up to [`BATCH_MAX`] commits; whoever comes next waits for room.
 const WAITING_MAX: usize = 256;
@@ -59,6 +66,11 @@ pub(super) enum Work {
     },
     /// Rows, all within one transaction: the caller keeps the limit small.
     Sweep(Sweep),
+    /// Rows, as for a sweep.
+    Erase {
+        key: RecipientKey,
+        limit: usize,
+    },
     /// Gives back at most so many free pages beyond `keep`.
     Vacuum {
         pages: u32,
@@ -72,6 +84,7 @@ pub(super) enum Done {
     /// For each commit, whether it was written; if not, it is a conflict.
     Committed(Vec<bool>),
     Parked(Result<(), Full>),
+    /// Rows that were removed, or erased.
     Swept(usize),
     /// Pages that were given back.
     Vacuumed(u32),
@@ -275,6 +288,7 @@ impl Turn<'_> {
                 Ok(Done::Written)
             }
             Work::Sweep(sweep) => Ok(Done::Swept(self.sweep(sweep)?)),
+            Work::Erase { key, limit } => Ok(Done::Swept(self.erase(*key, *limit)?)),
             Work::Vacuum { pages, keep } => Ok(Done::Vacuumed(self.vacuum(*pages, *keep)?)),
             Work::Ping => {
                 // A changed value: SQLite writes no page whose content stays the same.
@@ -328,9 +342,9 @@ impl Turn<'_> {
         }
         if let Some(new) = &write.remembered {
             self.execute(
-                "INSERT OR REPLACE INTO remembered (key, fingerprint, answer, expires_at)
-                 VALUES (?1, ?2, ?3, ?4)",
-                params![new.key, new.fingerprint, new.answer.0, new.expires_at.as_millis()],
+                "INSERT OR REPLACE INTO remembered (key, fingerprint, answer, expires_at, recipient)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![new.key, new.fingerprint, new.answer.0, new.expires_at.as_millis(), write.key],
             )?;
         }
         Ok(true)
@@ -478,9 +492,9 @@ impl Turn<'_> {
             None => self.last_place()?,
         };
         self.execute(
-            "INSERT INTO log (place, at, subject, entry)
-             VALUES (?1, ?2, ?3, ?4)",
-            params![place, row.at, row.subject, row.entry],
+            "INSERT INTO log (place, at, subject, recipient, scope, entry)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![place, row.at, row.subject, row.recipient, row.scope, row.entry],
         )?;
         self.last_place = Some(place);
         Ok(())
@@ -557,9 +571,10 @@ impl Turn<'_> {
         )?;
         *self.parked = self.parked.map(|all| all.saturating_sub(receipts));
         left -= receipts;
-        let message_before = Kind::Message.from(before);
+        // A handle serves as long as its document knows the message, which no service's keeping ends.
+        let shortest = sweep.services.iter().map(|(_, before)| *before).fold(before, Timestamp::max);
         let mut id_before = [0; ID_BYTES];
-        id_before.copy_from_slice(&message_before[1..]);
+        id_before.copy_from_slice(&Kind::Message.from(shortest)[1..]);
         left -= self.execute(
             "DELETE FROM handles
              WHERE (sender, provider_message_id) IN (
@@ -567,23 +582,20 @@ impl Turn<'_> {
              )",
             params![id_before, left],
         )?;
-        left -= self.execute(
-            "DELETE FROM history
-             WHERE id IN (SELECT id FROM history WHERE id >= ?1 AND id < ?2 AND finished_at < ?3 ORDER BY id LIMIT ?4)",
-            params![
-                Kind::Verification.from(Timestamp::from_millis(0)),
-                Kind::Verification.from(before),
-                before.as_millis(),
-                left
-            ],
-        )?;
-        left -= self.execute(
-            "DELETE FROM history
-             WHERE id IN (SELECT id FROM history WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3)",
-            params![Kind::Message.from(Timestamp::from_millis(0)), message_before, left],
-        )?;
         let last_place = self.last_place()?;
-        let entries = self.execute(
+        let before_lines = left;
+        for (service, before) in &sweep.services {
+            for mode in [Mode::Live, Mode::Test] {
+                let scope = scope_text(&Scope {
+                    service: service.clone(),
+                    mode,
+                });
+                left -= self.sweep_scope(service, &scope, *before, left)?;
+            }
+        }
+        left -= self.sweep_history(None, before, left)?;
+        let lines = self.take_lines(
+            None,
             "DELETE FROM log
              WHERE place IN (
                  SELECT place
@@ -591,13 +603,14 @@ impl Turn<'_> {
                  WHERE at < ?1
                  ORDER BY place
                  LIMIT ?2
-             )",
+             )
+             RETURNING place",
             params![before.as_millis(), left, LOG_DISORDER_MAX],
         )?;
-        if entries > 0 {
+        left -= lines;
+        if left < before_lines {
             self.execute("UPDATE counters SET value = ?1 WHERE name = 'places_given'", [last_place])?;
         }
-        left -= entries;
         left -= self.execute(
             "DELETE FROM written
              WHERE (hour, portfolio, recipient) IN (
@@ -606,6 +619,199 @@ impl Turn<'_> {
             params![sweep.written_before_hour, left],
         )?;
         Ok(sweep.limit - left)
+    }
+
+    /// Everything about a recipient but its document. A thing's row goes last: by it the rest is found.
+    fn erase(&mut self, key: RecipientKey, limit: usize) -> Result<usize, rusqlite::Error> {
+        let mut left = limit;
+        for (id, messages) in self.things_of(key, limit)? {
+            left -= self.erase_lines(
+                "SELECT place, entry FROM log INDEXED BY log_subject WHERE subject = ?1 ORDER BY place LIMIT ?2",
+                &id,
+                left,
+            )?;
+            for message in messages {
+                let receipts = self.execute(
+                    "DELETE FROM parked
+                     WHERE place IN (
+                         SELECT parked.place
+                         FROM handles
+                         JOIN parked USING (sender, provider_message_id)
+                         WHERE handles.message = ?1
+                         LIMIT ?2
+                     )",
+                    params![message.as_bytes(), left],
+                )?;
+                *self.parked = self.parked.map(|all| all.saturating_sub(receipts));
+                left -= receipts;
+                left -= self.execute(
+                    "DELETE FROM handles
+                     WHERE (sender, provider_message_id) IN (
+                         SELECT sender, provider_message_id FROM handles WHERE message = ?1 LIMIT ?2
+                     )",
+                    params![message.as_bytes(), left],
+                )?;
+            }
+            if left == 0 {
+                return Ok(limit);
+            }
+            left -= self.execute("DELETE FROM history WHERE id = ?1", params![id])?;
+        }
+        left -= self.erase_lines(
+            "SELECT place, entry FROM log INDEXED BY log_recipient WHERE recipient = ?1 ORDER BY place LIMIT ?2",
+            &key.0,
+            left,
+        )?;
+        left -= self.execute(
+            "DELETE FROM remembered
+             WHERE key IN (SELECT key FROM remembered INDEXED BY remembered_recipient WHERE recipient = ?1 LIMIT ?2)",
+            params![key.0, left],
+        )?;
+        Ok(limit - left)
+    }
+
+    /// What history has of a recipient, with the messages of each thing.
+    fn things_of(&self, key: RecipientKey, limit: usize) -> Result<Vec<(SubjectKey, Vec<MessageId>)>, rusqlite::Error> {
+        let mut things = self.transaction.prepare_cached(
+            "SELECT id, snapshot
+             FROM history INDEXED BY history_recipient
+             WHERE recipient = ?1
+             ORDER BY id
+             LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let things = things.query_map(params![key.0, limit], |row| {
+            let snapshot = Snapshot::from_bytes(row.get_ref(1)?.as_blob().unwrap_or_default());
+            let messages = match snapshot.map(|snapshot| snapshot.subject) {
+                Ok(Subject::Verification(v)) => v.attempts.iter().map(|attempt| attempt.id).collect(),
+                Ok(Subject::Message(message)) => vec![message.id],
+                // It goes all the same, and its handles when they are past keeping.
+                Err(_) => Vec::new(),
+            };
+            Ok((row.get(0)?, messages))
+        })?;
+        things.collect()
+    }
+
+    fn erase_lines(&self, sql: &str, of: &dyn rusqlite::ToSql, limit: usize) -> Result<usize, rusqlite::Error> {
+        let mut lines = self.transaction.prepare_cached(sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let lines = lines.query_map(params![of, limit], |row| {
+            let entry = Entry::from_bytes(row.get_ref(1)?.as_blob().unwrap_or_default());
+            Ok((row.get::<_, i64>(0)?, entry.ok()))
+        })?;
+        let lines: Vec<(i64, Option<Entry>)> = lines.collect::<Result<_, _>>()?;
+        for (place, entry) in &lines {
+            match entry {
+                Some(entry) => self.execute(
+                    "UPDATE log
+                     SET subject = NULL, recipient = NULL, scope = NULL, entry = ?2
+                     WHERE place = ?1",
+                    params![place, entry.clone().erased().to_bytes()],
+                )?,
+                // What cannot be read cannot be kept for counts.
+                None => self.execute("DELETE FROM log WHERE place = ?1", [place])?,
+            };
+        }
+        Ok(lines.len())
+    }
+
+    /// What a service keeps less long than everybody: its history, and lines about nothing in it.
+    fn sweep_scope(&self, service: &ServiceName, scope: &str, before: Timestamp, limit: usize) -> Result<usize, rusqlite::Error> {
+        let gone = self.sweep_history(Some((service, scope)), before, limit)?;
+        let lines = self.take_lines(
+            Some(service),
+            "DELETE FROM log
+             WHERE place IN (
+                 SELECT place
+                 FROM log INDEXED BY log_apart
+                 WHERE scope = ?1
+                 AND at < ?2
+                 ORDER BY at
+                 LIMIT ?3
+             )
+             RETURNING place",
+            params![scope, before.as_millis(), limit - gone],
+        )?;
+        Ok(gone + lines)
+    }
+
+    /// Things that ended before a moment, each with every line about it, and never without: by a thing's row its lines are found.
+    fn sweep_history(&self, of: Option<(&ServiceName, &str)>, before: Timestamp, limit: usize) -> Result<usize, rusqlite::Error> {
+        let mut left = limit;
+        for kind in [Kind::Verification, Kind::Message] {
+            // A plain message has no end: it is past by its age alone.
+            let sql = match of {
+                None => {
+                    "SELECT id
+                     FROM history
+                     WHERE id >= ?1
+                     AND id < ?2
+                     AND (finished_at < ?3 OR id >= ?4)
+                     ORDER BY id
+                     LIMIT ?5"
+                }
+                Some(_) => {
+                    "SELECT id
+                     FROM history INDEXED BY history_scope
+                     WHERE scope = ?6
+                     AND id >= ?1
+                     AND id < ?2
+                     AND (finished_at < ?3 OR id >= ?4)
+                     ORDER BY id
+                     LIMIT ?5"
+                }
+            };
+            let from = kind.from(Timestamp::from_millis(0));
+            let to = kind.from(before);
+            let message = Kind::Message.from(Timestamp::from_millis(0));
+            let mut past = self.transaction.prepare_cached(sql)?;
+            let (millis, rows) = (before.as_millis(), i64::try_from(left).unwrap_or(i64::MAX));
+            let id = |row: &rusqlite::Row<'_>| row.get::<_, SubjectKey>(0);
+            let past: Vec<SubjectKey> = match of {
+                None => past
+                    .query_map(params![from, to, millis, message, rows], id)?
+                    .collect::<Result<_, _>>()?,
+                Some((_, scope)) => past
+                    .query_map(params![from, to, millis, message, rows, scope], id)?
+                    .collect::<Result<_, _>>()?,
+            };
+            for id in past {
+                left -= self.take_lines(
+                    of.map(|(service, _)| service),
+                    "DELETE FROM log
+                     WHERE place IN (SELECT place FROM log INDEXED BY log_subject WHERE subject = ?1 ORDER BY place LIMIT ?2)
+                     RETURNING place",
+                    params![id, left],
+                )?;
+                if left == 0 {
+                    return Ok(limit);
+                }
+                left -= self.execute("DELETE FROM history WHERE id = ?1", params![id])?;
+            }
+        }
+        Ok(limit - left)
+    }
+
+    /// Deletes lines, and writes down how far; the statement returns their places.
+    fn take_lines(&self, of: Option<&ServiceName>, sql: &str, params: impl rusqlite::Params) -> Result<usize, rusqlite::Error> {
+        let mut delete = self.transaction.prepare_cached(sql)?;
+        let mut rows = delete.query(params)?;
+        let (mut gone, mut highest) = (0, 0);
+        while let Some(row) = rows.next()? {
+            gone += 1;
+            highest = row.get::<_, i64>(0)?.max(highest);
+        }
+        if gone > 0 {
+            self.execute(
+                "INSERT INTO counters (name, value)
+                 VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE
+                 SET value = max(value, excluded.value)",
+                params![swept_counter(of), highest],
+            )?;
+        }
+        Ok(gone)
     }
 
     fn vacuum(&self, pages: u32, keep: u32) -> Result<u32, rusqlite::Error> {

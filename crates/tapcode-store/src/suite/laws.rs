@@ -23,6 +23,10 @@ use crate::suite::samples::{
     verification, verification_id,
 };
 
+pub use crate::suite::privacy::{
+    a_recipients_history_is_walked, a_service_may_keep_less, an_erasure_is_bounded, what_is_erased_is_gone_and_nothing_else,
+};
+
 type Shared = Arc<dyn Store>;
 
 /// Commits alone; `true`: written, `false`: a conflict.
@@ -104,6 +108,7 @@ async fn walk(store: &Shared, browse: &Browse) -> (usize, Vec<VerificationId>) {
 const EVERYTHING_PAST: Sweep = Sweep {
     now: at(1_000_000_000_000),
     history_before: at(1_000_000_000_000),
+    services: Vec::new(),
     written_before_hour: u32::MAX,
     limit: 1_000_000,
 };
@@ -609,6 +614,7 @@ pub async fn parked_receipts_wait_in_order(store: Shared) {
     let sweep = Sweep {
         now: at(100),
         history_before: BEGIN,
+        services: Vec::new(),
         written_before_hour: 0,
         limit: 100,
     };
@@ -875,6 +881,7 @@ pub async fn written_recipients_are_a_set_per_hour(store: Shared) {
     let sweep = Sweep {
         now: BEGIN,
         history_before: BEGIN,
+        services: Vec::new(),
         written_before_hour: 12,
         limit: 3,
     };
@@ -941,6 +948,7 @@ pub async fn parked_receipts_are_bounded(store: Shared) {
             .sweep(&Sweep {
                 now: at(100),
                 history_before: BEGIN,
+                services: Vec::new(),
                 written_before_hour: 0,
                 limit: 10
             })
@@ -1378,6 +1386,7 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     let nothing = Sweep {
         now: expired.minus_millis(1),
         history_before: at(10),
+        services: Vec::new(),
         written_before_hour: 0,
         limit: 100,
     };
@@ -1385,6 +1394,7 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
     let sweep = Sweep {
         now: expired,
         history_before: at(100),
+        services: Vec::new(),
         written_before_hour: 0,
         limit: 100,
     };

@@ -10,6 +10,7 @@
 
 pub mod laws;
 pub mod model;
+pub mod privacy;
 pub mod samples;
 
 use std::future::Future;
@@ -70,6 +71,10 @@ macro_rules! for_each_store_law {
             a_sweep_removes_only_what_is_past,
             a_sweep_is_bounded,
             places_are_never_given_twice,
+            a_service_may_keep_less,
+            what_is_erased_is_gone_and_nothing_else,
+            an_erasure_is_bounded,
+            a_recipients_history_is_walked,
             a_large_document_is_kept_whole,
             a_dropped_commit_is_whole_or_nothing,
             a_healthy_store_can_be_written_to

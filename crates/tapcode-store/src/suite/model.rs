@@ -52,7 +52,8 @@ enum Action {
     Commit(Vec<Sketch>),
     Park { sender: u8, name: u8, kind: usize, until: u64 },
     PutKey { n: u8, revoked: bool },
-    Sweep { now: u64, history_before: u64 },
+    Sweep { now: u64, history_before: u64, of_service: u64 },
+    Erase { key: u64 },
 }
 
 /// A commit in small numbers.
@@ -80,8 +81,13 @@ fn action() -> impl Strategy<Value = Action> {
         until,
     });
     let put_key = (0..3u8, any::<bool>()).prop_map(|(n, revoked)| Action::PutKey { n, revoked });
-    let sweep = (0..200u64, 0..120u64).prop_map(|(now, history_before)| Action::Sweep { now, history_before });
-    prop_oneof![8 => batch, 2 => park, 1 => put_key, 1 => sweep]
+    let sweep = (0..200u64, 0..120u64, 0..120u64).prop_map(|(now, history_before, of_service)| Action::Sweep {
+        now,
+        history_before,
+        of_service,
+    });
+    let erase = (0..KEYS).prop_map(|key| Action::Erase { key });
+    prop_oneof![8 => batch, 2 => park, 1 => put_key, 1 => sweep, 1 => erase]
 }
 
 fn sketch() -> impl Strategy<Value = Sketch> {
@@ -222,13 +228,18 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
                 memory.put_key(&new).await.map_err(fail)?;
                 store.put_key(&new).await.map_err(fail)?;
             }
-            Action::Sweep { now, history_before } => {
+            Action::Sweep {
+                now,
+                history_before,
+                of_service,
+            } => {
                 // The first answers expire within the range of `now`.
                 let now = at(*now).plus_millis(REMEMBERED_MS - 100);
                 let sweep = Sweep {
                     now,
                     written_before_hour: 0,
                     history_before: at(*history_before),
+                    services: vec![(scope("acme").service, at(*of_service))],
                     limit: 10_000,
                 };
                 let (expected, found) = (
@@ -236,6 +247,13 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
                     store.sweep(&sweep).await.map_err(fail)?,
                 );
                 prop_assert_eq!(expected, found, "rows swept in step {}", step);
+            }
+            Action::Erase { key: n } => {
+                let (expected, found) = (
+                    memory.erase(&key(*n), 10_000).await.map_err(fail)?,
+                    store.erase(&key(*n), 10_000).await.map_err(fail)?,
+                );
+                prop_assert_eq!(expected, found, "rows erased in step {}", step);
             }
         }
         same_answers(&memory, store).await.map_err(|error| match error {
@@ -277,6 +295,19 @@ async fn same_answers(memory: &MemoryStore, store: &dyn Store) -> Result<(), Tes
             store.load(&key(n)).await.map_err(fail)?,
         );
         prop_assert_eq!(there(expected), there(found), "document {}", n);
+    }
+    for n in 0..KEYS {
+        same!(history(&key(n), None, 3));
+        same!(history(&key(n), Some(SubjectId::Message(message_id(0, at(0)))), 100));
+        let sorted = |mut beside: tapcode_engine::contract::store::Beside| {
+            beside.answers.sort_unstable();
+            beside
+        };
+        let (expected, found) = (
+            memory.beside(&key(n), 100).await.map_err(fail)?,
+            store.beside(&key(n), 100).await.map_err(fail)?,
+        );
+        prop_assert_eq!(sorted(expected), sorted(found), "beside {}", n);
     }
     for (moment, limit) in [(30, 10), (100, 2), (100, 10)] {
         same!(due(at(moment), limit));

@@ -211,6 +211,9 @@ impl Client {
             .headers()
             .get("retry-after")
             .and_then(|value| value.to_str().ok()?.parse().ok());
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Said::Yes(Value::Null));
+        }
         match serde_json::from_slice(&whole(answer).await?) {
             Ok(value) if status.is_success() => Ok(Said::Yes(value)),
             Ok(document) if is_problem(&document) => Ok(Said::No(Problem { document, retry_after_s })),

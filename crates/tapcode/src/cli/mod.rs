@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod compact;
 mod config;
 mod dev;
 mod doctor;
@@ -10,6 +11,7 @@ mod inspect;
 mod keys;
 mod migrate;
 mod prices;
+mod recipients;
 mod screen;
 mod send;
 mod serve;
@@ -74,6 +76,9 @@ enum Command {
     Explain(explain::Explain),
     /// Follow events as they happen
     Tail(tail::Tail),
+    /// Erase a number, or see what is kept about it
+    #[command(subcommand, arg_required_else_help = true)]
+    Recipients(recipients::Recipients),
 }
 
 /// Which configuration is meant.
@@ -108,6 +113,7 @@ pub fn run(tapcode: Tapcode) -> ExitCode {
         Command::Check(check) => calling(check.run(&screen)),
         Command::Explain(explain) => calling(explain.run(&screen)),
         Command::Tail(tail) => calling(tail.run(&screen)),
+        Command::Recipients(recipients) => calling(recipients.run(&screen)),
     };
     match done {
         Ok(code) => code,

@@ -222,6 +222,8 @@ pub struct Service {
     pub test_numbers: Vec<TestNumber>,
     /// What follows when WhatsApp says that somebody else may hold a number.
     pub identity_change: IdentityChange,
+    /// How long its finished verifications, messages and log entries stay, where that is not [`Config::history_days`]. Days.
+    pub history_days: Option<u32>,
     /// The service's Android apps.
     pub apps: Vec<App>,
     /// The service's own texts for codes by SMS, one for each locale.

@@ -325,6 +325,13 @@ fn telemetry(reading: &Reading, mut table: Table<'_>) -> Option<Telemetry> {
 }
 
 fn retention(reading: &Reading, mut table: Table<'_>) -> u32 {
+    let days = history_days(reading, &mut table);
+    table.finish();
+    days
+}
+
+/// How long history is kept: everybody's, or a service's own.
+pub(super) fn history_days(reading: &Reading, table: &mut Table<'_>) -> u32 {
     let at = table.at("history_days");
     let days = table.number(
         "history_days",
@@ -342,7 +349,6 @@ fn retention(reading: &Reading, mut table: Table<'_>) -> u32 {
             format!("write {EVENTS_DAYS} or more, unless the law or your callers say otherwise"),
         );
     }
-    table.finish();
     days
 }
 

@@ -181,6 +181,9 @@ fn service(
         has_app: !apps.is_empty(),
     };
     let texts = texts(reading, &mut table, &for_texts);
+    let history_days = table
+        .has("history_days")
+        .then(|| super::sections::history_days(reading, &mut table));
     table.finish();
     let workflow = workflow?;
     Some(Service {
@@ -197,6 +200,7 @@ fn service(
         workflows: workflows?,
         test_numbers,
         identity_change,
+        history_days,
         apps,
         texts,
     })

@@ -526,6 +526,12 @@ fn numbers_out_of_range_are_named_with_the_range_and_its_reason() {
         "is 0",
         "1 to 3650",
     );
+    one_problem(
+        &with("[[services]]", "max_checks", "history_days = 3651"),
+        "services[0].history_days",
+        "is 3651",
+        "1 to 3650",
+    );
     for (key, value) in [
         ("code_length", 6),
         ("code_length", 10),
@@ -1551,6 +1557,11 @@ fn workflows_have_one_to_eight_steps_that_can_be_taken() {
         &with("[retention]", "history_days", "history_days = 7"),
         "retention.history_days",
         "is 7",
+    );
+    one_warning(
+        &with("[[services]]", "max_checks", "history_days = 29"),
+        "services[0].history_days",
+        "is 29",
     );
 }
 
