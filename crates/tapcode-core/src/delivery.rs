@@ -192,6 +192,15 @@ impl MessageStatus {
     }
 }
 
+/// What a fact about a message is the first to tell: every message counts once, whichever facts come and in which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Firsts {
+    /// That its provider has it.
+    pub is_taken: bool,
+    /// That it is on the phone.
+    pub has_arrived: bool,
+}
+
 /// The facts about one message. Each is set once and stays; the status is the highest-ranking fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -265,6 +274,22 @@ impl Delivery {
             MessageStatus::Unclear
         } else {
             MessageStatus::Queued
+        }
+    }
+
+    /// What a fact that was just recorded is the first to tell.
+    #[must_use]
+    pub fn firsts(&self, recorded: MessageStatus) -> Firsts {
+        let arrived = [self.delivered_at, self.read_at].into_iter().flatten().count();
+        let taken = [self.accepted_at, self.sent_at].into_iter().flatten().count() + arrived;
+        let (tells_arrived, tells_taken) = match recorded {
+            MessageStatus::Delivered | MessageStatus::Read => (true, true),
+            MessageStatus::Accepted | MessageStatus::Sent => (false, true),
+            MessageStatus::Queued | MessageStatus::Unclear | MessageStatus::Failed => (false, false),
+        };
+        Firsts {
+            is_taken: tells_taken && taken == 1,
+            has_arrived: tells_arrived && arrived == 1,
         }
     }
 

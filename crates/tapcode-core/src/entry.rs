@@ -1,6 +1,6 @@
 //! What happened, what was decided, and why? One entry per input and verification: the log that everything else reads.
 
-use crate::delivery::{Failure, MessageStatus, SendOutcome};
+use crate::delivery::{Failure, Firsts, MessageStatus, SendOutcome};
 use crate::id::{EventId, ID_BYTES, MessageId, VerificationId};
 use crate::money::Money;
 use crate::number::{Country, Masked};
@@ -214,6 +214,8 @@ pub enum Decision {
         after_ms: u64,
         /// Why, where it failed.
         failure: Option<Failure>,
+        /// What no fact about it told before.
+        firsts: Firsts,
     },
     /// A receipt told what was known.
     ReceiptRepeated {
@@ -256,6 +258,8 @@ pub enum Decision {
         after_ms: u64,
         /// The channel of the message that most likely brought the code: the last one that arrived, else the last one.
         channel: Option<Channel>,
+        /// Whose API carried that message. `None` in lines of releases that did not write it down.
+        provider: Option<Box<str>>,
     },
     /// The number was locked.
     Locked {

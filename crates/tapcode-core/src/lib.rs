@@ -14,6 +14,7 @@ pub mod number;
 pub mod plan;
 pub mod recipient;
 pub mod sender;
+pub mod statistics;
 pub mod step;
 pub mod text;
 pub mod time;

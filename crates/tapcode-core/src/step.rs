@@ -784,12 +784,11 @@ impl Run<'_> {
                 if attempt.identity.is_none() {
                     attempt.identity.clone_from(&facts.identity);
                 }
-                let after_ms = now.millis_since(attempt.delivery.queued_at);
                 let has_arrived = attempt.delivery.has_arrived();
                 match told_by(kind) {
                     Some((status, failure)) if is_new => {
                         let channel = message.route.channel;
-                        learned(message, status, after_ms, failure, &mut decisions);
+                        learned(message, status, &attempt.delivery, failure, now, &mut decisions);
                         self.learn_reach(channel, kind, has_arrived, &mut decisions);
                         self.hold_back(at, failure, &mut decisions);
                     }
@@ -817,12 +816,11 @@ impl Run<'_> {
                 };
                 let is_new = plain.delivery.record(kind, now);
                 price(&mut plain.delivery, &message, facts.price, &mut decisions);
-                let after_ms = now.millis_since(plain.delivery.queued_at);
                 let has_arrived = plain.delivery.has_arrived();
                 match told_by(kind) {
                     Some((status, failure)) if is_new => {
                         let channel = message.route.channel;
-                        learned(message, status, after_ms, failure, &mut decisions);
+                        learned(message, status, &plain.delivery, failure, now, &mut decisions);
                         self.learn_reach(channel, kind, has_arrived, &mut decisions);
                     }
                     None if is_new => {
@@ -894,6 +892,7 @@ impl Run<'_> {
                 status: Status::Canceled,
                 after_ms: self.context.now.millis_since(verification.created_at),
                 channel: None,
+                provider: None,
             };
             let entry = self.entry(Some(at), InputRecord::Cancel, vec![ended]).erased();
             self.entries.push(entry);
@@ -1254,11 +1253,12 @@ impl Run<'_> {
             .iter()
             .rfind(|a| a.delivery.has_arrived())
             .or(verification.attempts.last());
-        let channel = carrier.and_then(|a| verification.plan.step(a.step)).map(|s| s.route.channel);
+        let route = carrier.and_then(|a| verification.plan.step(a.step)).map(|s| &s.route);
         decisions.push(Decision::Ended {
             status,
             after_ms: now.millis_since(verification.created_at),
-            channel,
+            channel: route.map(|route| route.channel),
+            provider: route.map(|route| route.provider.clone()),
         });
     }
 
@@ -1552,7 +1552,6 @@ fn settle(
     now: Timestamp,
     decisions: &mut Vec<Decision>,
 ) {
-    let after_ms = now.millis_since(delivery.queued_at);
     match outcome {
         SendOutcome::Accepted { provider_message_id } => {
             delivery
@@ -1560,7 +1559,7 @@ fn settle(
                 .get_or_insert_with(|| provider_message_id.clone());
             if delivery.accepted_at.is_none() {
                 delivery.accepted_at = Some(now);
-                learned(message, MessageStatus::Accepted, after_ms, None, decisions);
+                learned(message, MessageStatus::Accepted, delivery, None, now, decisions);
             }
         }
         SendOutcome::Failed {
@@ -1594,14 +1593,14 @@ fn settle(
                 delivery.provider_message_id.get_or_insert_with(|| id.clone());
             }
             if delivery.record(&ReceiptKind::Failed(failure.clone()), now) {
-                learned(message, MessageStatus::Failed, after_ms, Some(failure), decisions);
+                learned(message, MessageStatus::Failed, delivery, Some(failure), now, decisions);
             }
         }
         SendOutcome::Unclear { detail } => {
             if delivery.unclear_at.is_none() && delivery.status() == MessageStatus::Queued {
                 delivery.unclear_at = Some(now);
                 let failure = Failure::new(FailureClass::NextRoute, "unclear", detail);
-                learned(message, MessageStatus::Unclear, after_ms, Some(&failure), decisions);
+                learned(message, MessageStatus::Unclear, delivery, Some(&failure), now, decisions);
             }
         }
     }
@@ -1616,7 +1615,15 @@ fn no_answer_is_unclear(delivery: &mut Delivery, message: MessageRef, now: Times
     }
 }
 
-fn learned(message: MessageRef, status: MessageStatus, after_ms: u64, failure: Option<&Failure>, decisions: &mut Vec<Decision>) {
+/// Writes down a fact that was just recorded.
+fn learned(
+    message: MessageRef,
+    status: MessageStatus,
+    delivery: &Delivery,
+    failure: Option<&Failure>,
+    now: Timestamp,
+    decisions: &mut Vec<Decision>,
+) {
     let alert = failure
         .filter(|f| {
             status == MessageStatus::Failed
@@ -1632,8 +1639,9 @@ fn learned(message: MessageRef, status: MessageStatus, after_ms: u64, failure: O
     decisions.push(Decision::Message {
         message,
         status,
-        after_ms,
+        after_ms: now.millis_since(delivery.queued_at),
         failure: failure.cloned(),
+        firsts: delivery.firsts(status),
     });
     decisions.extend(alert);
 }

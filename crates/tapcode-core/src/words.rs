@@ -104,6 +104,7 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
             status,
             after_ms,
             failure,
+            ..
         } => learned(&message.route, *status, *after_ms, failure.as_ref()),
         Decision::ReceiptRepeated { message, status } => told(
             Kind::Receipt,
@@ -139,6 +140,7 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
             status,
             after_ms,
             channel,
+            ..
         } => ended(&entry.input, *status, *after_ms, *channel),
         Decision::Locked { until: Some(until) } => told(
             Kind::Other,
@@ -546,6 +548,7 @@ fn duration(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::Firsts;
     use crate::entry::MessageRef;
     use crate::id::{EventId, MessageId};
     use crate::money::{Currency, Money};
@@ -692,6 +695,7 @@ mod tests {
             status: MessageStatus::Failed,
             after_ms: 800,
             failure: Some(undeliverable()),
+            firsts: Firsts::default(),
         };
         let fell_back = Decision::Queued {
             message: message(Channel::Sms),
@@ -713,6 +717,7 @@ mod tests {
             status,
             after_ms: 1_250,
             failure,
+            firsts: Firsts::default(),
         };
         let unclear = Failure::new(FailureClass::NextRoute, "unclear", "the connection was reset");
         for (status, failure, title, why) in [
@@ -953,6 +958,7 @@ mod tests {
             status: Status::Canceled,
             after_ms: 4_000,
             channel: None,
+            provider: None,
         };
         let why = "its holder says they asked for no code, 4 s after the beginning";
         says(pressed(), ended, Kind::Other, "Canceled", why);
@@ -1075,6 +1081,7 @@ mod tests {
                 status,
                 after_ms: 61_000,
                 channel: Some(Channel::Whatsapp),
+                provider: Some("whatsapp_cloud".into()),
             };
             says(InputRecord::Tick, decision, kind, title, why);
         }

@@ -23,6 +23,7 @@ pub mod receive;
 pub mod requests;
 pub mod service;
 pub mod sms_prices;
+pub mod statistics;
 mod telemetry;
 pub mod templates;
 pub mod text;

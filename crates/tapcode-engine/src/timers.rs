@@ -56,6 +56,10 @@ impl Engine {
         self.inner
             .tasks
             .spawn(async move { engine.until_stopped(engine.keep_reading()).await });
+        let engine = self.clone();
+        self.inner
+            .tasks
+            .spawn(async move { engine.until_stopped(engine.keep_counting()).await });
         self.start_sessions();
     }
 

@@ -250,6 +250,7 @@ fn of_whole(entry: &Entry, subject: SubjectId) -> Option<Span> {
             status,
             after_ms,
             channel,
+            ..
         } => Some((*status, *after_ms, *channel)),
         _ => None,
     })?;

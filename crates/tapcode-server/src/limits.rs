@@ -44,6 +44,8 @@ pub const STREAM_LOOK_MS: u64 = 1_000;
 pub const LOG_ROWS: usize = 500;
 /// Most log entries that one request for events looks at; the cursor then says how far it came.
 pub const LOG_ROWS_MAX: usize = 5_000;
+/// Most groups that one answer of statistics has.
+pub const STATISTICS_GROUPS_MAX: usize = 5_000;
 /// How long `/readyz` waits for the store. Milliseconds.
 pub const READY_MS_MAX: u64 = 2_000;
 /// How long an answer of `/readyz` is believed. Milliseconds.

@@ -1,6 +1,7 @@
 //! Can each law fail? A store with one bug at a time, and the law that must catch it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
@@ -10,10 +11,11 @@ use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, MessageId, VerificationId};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope, ServiceName};
+use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
-    StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::memory::MemoryStore;
@@ -85,6 +87,10 @@ bugs! {
     LosesLinesOfEndpoints => a_version_of_an_endpoint_is_used_once,
     WritesPeopleOncePerCall => written_recipients_are_a_set_per_hour,
     SinceIsExclusive => written_recipients_are_a_set_per_hour,
+    CountsALineTwice => a_line_is_counted_once,
+    CountsOfOtherServices => counts_are_read_by_time_and_service,
+    CountsPastTheEnd => counts_are_read_by_time_and_service,
+    KeepsCountsForEver => counts_are_read_by_time_and_service,
     SweepsHistoryByTheClock => a_sweep_removes_only_what_is_past,
     SweepsNoAnswers => a_sweep_removes_only_what_is_past,
     SweepsWithoutBound => a_sweep_is_bounded,
@@ -605,6 +611,26 @@ impl Store for Faulty {
             keys.reverse();
         }
         Ok(keys)
+    }
+
+    async fn counted_through(&self) -> Result<Option<Place>, StoreError> {
+        self.inner.counted_through().await
+    }
+
+    async fn tallies(&self, span: Span, starts: Range<u32>, service: Option<&ServiceName>) -> Result<Vec<TallyRow>, StoreError> {
+        let service = service.filter(|_| !self.is(Bug::CountsOfOtherServices));
+        let end = starts.end.saturating_add(u32::from(self.is(Bug::CountsPastTheEnd)));
+        self.inner.tallies(span, starts.start..end, service).await
+    }
+
+    async fn commit_tallies(&self, mut commit: TallyCommit) -> Result<(), StoreError> {
+        if self.is(Bug::CountsALineTwice) {
+            commit.expected = self.inner.counted_through().await?;
+        }
+        if self.is(Bug::KeepsCountsForEver) {
+            commit.hours_before = 0;
+        }
+        self.inner.commit_tallies(commit).await
     }
 
     async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tapcode_core::delivery::{
-    CALL_ANSWER_MS, Delivery, FailureClass, MessageStatus, RETRIES_MAX, ReceiptKind, SendOutcome, TripScope,
+    CALL_ANSWER_MS, Delivery, FailureClass, Firsts, MessageStatus, RETRIES_MAX, ReceiptKind, SendOutcome, TripScope,
 };
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use tapcode_core::id::{MessageId, VerificationId};
@@ -106,6 +106,8 @@ pub struct Message {
     /// Whether a message told, after this one was queued, that somebody else may have the number.
     held: bool,
     facts: Facts,
+    /// Whether the log said that its provider has it, and that it is on the phone.
+    counted: Firsts,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -1015,8 +1017,22 @@ impl Ledger {
                 known.not_before = *retry_at;
                 Ok(())
             }
-            Decision::Message { message, status, .. } => {
+            Decision::Message {
+                message, status, firsts, ..
+            } => {
                 let at = known_message(self, message.id)?;
+                let arrived = matches!(status, MessageStatus::Delivered | MessageStatus::Read);
+                let taken = arrived || matches!(status, MessageStatus::Accepted | MessageStatus::Sent);
+                let counted = &mut self.messages[at].counted;
+                let expected = Firsts {
+                    is_taken: taken && !counted.is_taken,
+                    has_arrived: arrived && !counted.has_arrived,
+                };
+                counted.is_taken |= taken;
+                counted.has_arrived |= arrived;
+                hold(LOG, *firsts == expected, || {
+                    format!("{firsts:?} where {expected:?} is the first")
+                })?;
                 let facts = self.messages[at].facts;
                 let fact = match status {
                     MessageStatus::Queued => None,
@@ -1665,6 +1681,7 @@ impl Message {
             withdrawn: false,
             held: false,
             facts: Facts::default(),
+            counted: Firsts::default(),
         }
     }
 

@@ -126,6 +126,24 @@ fn bugs() -> Vec<Bug> {
         due: due_at,
     };
     vec![
+        bug(
+            "a message counts as delivered with every receipt",
+            &["the log tells"],
+            |_, s, i, c| {
+                let mut decided = step(s, i, c);
+                for decision in decided.entries.iter_mut().flat_map(|e| &mut e.decisions) {
+                    if let Decision::Message {
+                        status: MessageStatus::Read,
+                        firsts,
+                        ..
+                    } = decision
+                    {
+                        firsts.has_arrived = true;
+                    }
+                }
+                decided
+            },
+        ),
         bug("a wrong check is not counted", &["1"], |_, s, i, c| {
             let mut decided = step(s, i, c);
             if let (

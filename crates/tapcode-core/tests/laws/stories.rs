@@ -265,7 +265,8 @@ fn whatsapp_stays_silent_and_sms_follows_after_ten_seconds() {
     assert!(story.wrote(&Decision::Ended {
         status: Status::Approved,
         after_ms: 60_000,
-        channel: Some(Channel::Sms)
+        channel: Some(Channel::Sms),
+        provider: Some("twilio".into()),
     }));
 }
 
@@ -335,7 +336,8 @@ fn a_late_delivery_is_recorded_after_the_fallback() {
     assert!(story.wrote(&Decision::Ended {
         status: Status::Approved,
         after_ms: 13_000,
-        channel: Some(Channel::Whatsapp)
+        channel: Some(Channel::Whatsapp),
+        provider: Some("whatsapp_cloud".into()),
     }));
     // And even after the end.
     story.at(14_000).receipt(1, ReceiptKind::Delivered);

@@ -7,6 +7,7 @@
 //! A store is whatever passes the one conformance suite in `tapcode-store`.
 
 use std::fmt;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountEntry, AccountName};
@@ -16,6 +17,7 @@ use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::number::{Country, Masked};
 use tapcode_core::recipient::{Mode, PlainMessage, Recipient, RecipientKey, Scope, ServiceName};
+use tapcode_core::statistics::{Group, Span, Tally};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Purpose, Sealed, Status, Verification};
 
@@ -242,6 +244,34 @@ pub struct Written {
     pub recipients: Vec<u64>,
 }
 
+/// What was counted of one group within an hour or a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TallyRow {
+    /// Hour or day.
+    pub span: Span,
+    /// Which one, since 1970.
+    pub start: u32,
+    /// Of what.
+    pub group: Group,
+    /// The counts.
+    pub tally: Tally,
+}
+
+/// Counts to be replaced because more of the log was counted: written together, or not at all.
+#[derive(Clone, Debug)]
+pub struct TallyCommit {
+    /// How much of the log was counted when the rows were read; `None`: nothing yet.
+    pub expected: Option<Place>,
+    /// How much of the log is counted with these rows.
+    pub through: Place,
+    /// The rows as they are with that, each inserted or replacing what was there of its group and time.
+    pub rows: Vec<TallyRow>,
+    /// Rows of hours before this one go.
+    pub hours_before: u32,
+    /// Rows of days before this one go.
+    pub days_before: u32,
+}
+
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
@@ -406,6 +436,17 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// To whom an account wrote since an hour, inclusive: the newest hour first, each recipient once per hour, in no order, at
     /// most `limit` recipients over all.
     async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError>;
+
+    /// How much of the log is counted; `None`: nothing yet.
+    async fn counted_through(&self) -> Result<Option<Place>, StoreError>;
+
+    /// What was counted within `starts` (the end excluded), of one service or of all, in the order of times and in no order
+    /// of groups.
+    async fn tallies(&self, span: Span, starts: Range<u32>, service: Option<&ServiceName>) -> Result<Vec<TallyRow>, StoreError>;
+
+    /// Replaces counts by compare-and-swap of how much of the log is in them. Counting a line twice, or never, takes two
+    /// counters that both believed to be the only one: of two that expect the same place, one is written.
+    async fn commit_tallies(&self, commit: TallyCommit) -> Result<(), StoreError>;
 
     /// Removes what is past keeping, at most `sweep.limit` rows; returns how many went. Less than the limit: nothing is left.
     /// Nothing else waits for it longer than for a commit; whoever dies in the middle of it leaves the rest to the next one.

@@ -7,6 +7,7 @@ use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, SendCause};
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, Lock, Mode, Recipient, RecipientKey, Scope, ServiceName};
+use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Status, Verification};
 use tapcode_engine::contract::store::{Line, Snapshot, Store, Subject, SubjectId};
@@ -15,6 +16,9 @@ use tapcode_engine::service::sender_name;
 use crate::carrier::{Call, Fate, Told};
 use crate::users::{Asked, Got, Op};
 use crate::world::{NUMBERS, Policy, SERVICES, TTL_MS, World, number};
+
+/// How old a line of the log may be that is not counted yet. Milliseconds.
+const COUNTED_WITHIN_MS: u64 = 30_000;
 
 /// What is left of a world when it is over.
 struct Dump<'a> {
@@ -90,10 +94,88 @@ pub async fn check(world: &World) -> Vec<String> {
     dump.answers();
     dump.strangers();
     dump.branches();
+    dump.statistics().await;
     dump.wrong
 }
 
+/// Begun, converted, sent, delivered, read, failed, fallbacks.
+type Counts = [u64; 7];
+
 impl Dump<'_> {
+    /// What was counted is what the log tells, however often nodes died over it; and it is not far behind.
+    async fn statistics(&mut self) {
+        let kept = &self.world.kept;
+        let lines = kept.lines(None, usize::MAX).await.unwrap();
+        let through = kept.counted_through().await.unwrap();
+        let behind = lines.iter().find(|(place, _)| Some(*place) > through);
+        if let (Some((_, line)), Some((_, last))) = (behind, lines.last())
+            && last.at().millis_since(line.at()) > COUNTED_WITHIN_MS
+        {
+            let at = line.at();
+            self.wrong
+                .push(format!("statistics: what happened at {at:?} is not counted yet"));
+        }
+        // A message counts once, whatever is told of it: counted here by its id.
+        let mut seen: BTreeSet<(&str, MessageId)> = BTreeSet::new();
+        let mut hours: BTreeMap<u32, Counts> = BTreeMap::new();
+        for (_, line) in lines.iter().filter(|(place, _)| Some(*place) <= through) {
+            let Line::Recipient(entry) = line else { continue };
+            let hour = u32::try_from(entry.at.as_millis() / 3_600_000).unwrap();
+            for decision in &entry.decisions {
+                let mut counted = [false; 7];
+                match decision {
+                    Decision::Began { .. } => counted[0] = true,
+                    Decision::Ended { status, .. } => counted[1] = *status == Status::Approved,
+                    Decision::Message { message, status, .. } => {
+                        let arrived = matches!(status, MessageStatus::Delivered | MessageStatus::Read);
+                        let taken = arrived || matches!(status, MessageStatus::Accepted | MessageStatus::Sent);
+                        counted[2] = taken && seen.insert(("taken", message.id));
+                        counted[3] = arrived && seen.insert(("arrived", message.id));
+                        counted[4] = *status == MessageStatus::Read;
+                        counted[5] = *status == MessageStatus::Failed;
+                    }
+                    Decision::Queued { cause, .. } => {
+                        counted[6] = matches!(cause, SendCause::FellBackOnFailure | SendCause::FellBackOnSilence { .. });
+                    }
+                    _ => continue,
+                }
+                if counted.contains(&true) {
+                    let counts = hours.entry(hour).or_default();
+                    counts.iter_mut().zip(counted).for_each(|(sum, one)| *sum += u64::from(one));
+                }
+            }
+        }
+        let mut days: BTreeMap<u32, Counts> = BTreeMap::new();
+        for (hour, counts) in &hours {
+            let day = days.entry(hour / 24).or_default();
+            day.iter_mut().zip(counts).for_each(|(sum, one)| *sum += one);
+        }
+        for (span, expected) in [(Span::Hour, hours), (Span::Day, days)] {
+            let mut told: BTreeMap<u32, Counts> = BTreeMap::new();
+            for row in kept.tallies(span, 0..u32::MAX, None).await.unwrap() {
+                let t = &row.tally;
+                let failed = t.failed.values().sum();
+                let all = [t.begun, t.converted, t.sent, t.delivered, t.read, failed, t.fallbacks];
+                let sum = told.entry(row.start).or_default();
+                sum.iter_mut().zip(all).for_each(|(sum, one)| *sum += one);
+                let timed: u64 = t.delivery_times.steps().iter().map(|(_, times)| times).sum();
+                if timed != t.delivered {
+                    self.wrong
+                        .push(format!("statistics: {timed} times of {} deliveries", t.delivered));
+                }
+            }
+            told.retain(|_, counts| *counts != Counts::default());
+            if told != expected {
+                self.wrong.push(format!(
+                    "statistics: by {span:?} {told:?} is counted, and {expected:?} is true"
+                ));
+            }
+        }
+        if self.log.iter().any(|e| !e.decisions.is_empty()) {
+            self.world.saw("what was counted is counted again");
+        }
+    }
+
     fn policy(&self, v: &Snapshot) -> &'static Policy {
         Policy::of(v.scope.service.as_str())
     }

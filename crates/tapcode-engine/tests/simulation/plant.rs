@@ -41,10 +41,12 @@ pub enum Plant {
     ForgedReceipts,
     /// Expiry is not looked at when a code is checked.
     LateCodesTaken,
+    /// Counts are added up without looking whether another node did.
+    CountedTwice,
 }
 
 impl Plant {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::VersionsIgnored,
         Self::CounterRolledBack,
         Self::CounterResetByResend,
@@ -59,6 +61,7 @@ impl Plant {
         Self::AnswersForgotten,
         Self::ForgedReceipts,
         Self::LateCodesTaken,
+        Self::CountedTwice,
     ];
 
     /// What the checker says when it sees this one: another sentence would be luck.
@@ -74,6 +77,7 @@ impl Plant {
             Self::WrittenLater => &["law 1", "law 3", "law 4"],
             Self::AnswersForgotten => &["idempotency"],
             Self::LateCodesTaken => &["law 3"],
+            Self::CountedTwice => &["statistics"],
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,10 +11,11 @@ use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{Decision, Entry};
 use tapcode_core::id::{EndpointId, MessageId};
 use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
+use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
-    StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::plant::{self, Plant};
@@ -244,6 +246,22 @@ impl Store for NodeStore {
 
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         self.world.kept.keys().await
+    }
+
+    async fn counted_through(&self) -> Result<Option<Place>, StoreError> {
+        self.world.kept.counted_through().await
+    }
+
+    async fn tallies(&self, span: Span, starts: Range<u32>, service: Option<&ServiceName>) -> Result<Vec<TallyRow>, StoreError> {
+        self.world.kept.tallies(span, starts, service).await
+    }
+
+    async fn commit_tallies(&self, mut commit: TallyCommit) -> Result<(), StoreError> {
+        self.there("crash on the way to the counts").await?;
+        if self.world.plant == Some(Plant::CountedTwice) {
+            commit.expected = self.world.kept.counted_through().await?;
+        }
+        self.world.kept.commit_tallies(commit).await
     }
 
     async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {

@@ -361,6 +361,7 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
             status,
             after_ms,
             failure,
+            ..
         } => {
             by_message(&mut data, message);
             data.delivery_ms = Some(*after_ms);
@@ -423,6 +424,7 @@ fn event<'a>(entry: &'a Entry, at: usize, decision: &'a Decision) -> Option<Even
             status,
             after_ms,
             channel,
+            ..
         } => {
             data.status = Some(status.as_str());
             data.duration_ms = Some(*after_ms);

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tapcode_core::delivery::{Delivery, Failure, MessageStatus, WITHDRAWN};
 use tapcode_core::entry::{Entry, InputRecord};
 use tapcode_core::id::{EventId, MessageId, VerificationId};
-use tapcode_core::money::Money;
+use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::Number;
 use tapcode_core::plan::Route;
 use tapcode_core::recipient::PlainMessage;
@@ -52,12 +52,18 @@ impl<'a> FailureAnswer<'a> {
     }
 }
 
+impl<'a> Price<'a> {
+    pub(crate) fn of(amount_micros: i64, currency: &'a Currency) -> Self {
+        Self {
+            amount_micros,
+            currency: currency.as_str(),
+        }
+    }
+}
+
 impl<'a> From<&'a Money> for Price<'a> {
     fn from(money: &'a Money) -> Self {
-        Self {
-            amount_micros: money.amount_micros,
-            currency: money.currency.as_str(),
-        }
+        Self::of(money.amount_micros, &money.currency)
     }
 }
 

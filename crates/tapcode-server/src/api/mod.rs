@@ -17,6 +17,7 @@ mod reader;
 mod recipients;
 pub(crate) mod refusal;
 mod sms_preview;
+mod statistics;
 mod status;
 mod templates;
 pub(crate) mod time;
@@ -68,6 +69,7 @@ fn routes(app: &App) -> Vec<Route> {
     routes.extend(webhook_endpoints::routes(&shared));
     routes.extend(templates::routes(&shared));
     routes.extend(administration::routes(&shared));
+    routes.extend(statistics::routes(&shared));
     routes.extend(recipients::routes(&shared));
     routes.extend(privacy::routes(&shared));
     routes.extend(status::routes(&shared));

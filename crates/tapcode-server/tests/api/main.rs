@@ -10,6 +10,7 @@ mod open;
 mod privacy;
 mod races;
 mod recipients;
+mod statistics;
 mod store_gone;
 mod verifications;
 mod world;

@@ -1,5 +1,6 @@
 //! With the store gone: is nothing approved and nothing sent, and does all go on when it is back?
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,11 +11,12 @@ use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, MessageId};
 use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
+use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
-    StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_store::memory::MemoryStore;
 
@@ -129,6 +131,18 @@ impl Store for Switched {
 
     async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
         self.there()?.written(portfolio, since_hour, limit).await
+    }
+
+    async fn counted_through(&self) -> Result<Option<Place>, StoreError> {
+        self.there()?.counted_through().await
+    }
+
+    async fn tallies(&self, span: Span, starts: Range<u32>, service: Option<&ServiceName>) -> Result<Vec<TallyRow>, StoreError> {
+        self.there()?.tallies(span, starts, service).await
+    }
+
+    async fn commit_tallies(&self, commit: TallyCommit) -> Result<(), StoreError> {
+        self.there()?.commit_tallies(commit).await
     }
 
     async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {

@@ -1,5 +1,6 @@
 //! What stands around the hooks? A real engine and server on loopback, between stand-ins for Meta and Twilio.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,13 +14,14 @@ use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::number::Number;
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, ServiceName};
+use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, Limits, Purpose, Verification};
 use tapcode_engine::access::Caller;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store,
-    StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
@@ -415,6 +417,18 @@ impl Store for Unplugged {
     async fn written(&self, portfolio: &str, since_hour: u32, limit: usize) -> Result<Vec<Written>, StoreError> {
         self.there()?.written(portfolio, since_hour, limit).await
     }
+    async fn counted_through(&self) -> Result<Option<Place>, StoreError> {
+        self.there()?.counted_through().await
+    }
+
+    async fn tallies(&self, span: Span, starts: Range<u32>, service: Option<&ServiceName>) -> Result<Vec<TallyRow>, StoreError> {
+        self.there()?.tallies(span, starts, service).await
+    }
+
+    async fn commit_tallies(&self, commit: TallyCommit) -> Result<(), StoreError> {
+        self.there()?.commit_tallies(commit).await
+    }
+
     async fn swept(&self, service: Option<&ServiceName>) -> Result<Option<Place>, StoreError> {
         self.there()?.swept(service).await
     }

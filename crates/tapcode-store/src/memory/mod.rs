@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,11 +11,12 @@ use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey, Scope, ServiceName};
+use tapcode_core::statistics::{Group, Span, Tally};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, BROWSE_ROWS_MAX, Beside, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX,
-    Page, Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version,
-    Versioned, Written, written_name,
+    Page, Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, TallyCommit,
+    TallyRow, ToldReceipt, Version, Versioned, Written, written_name,
 };
 
 use crate::limits::Full;
@@ -49,6 +51,8 @@ struct State {
     endpoints: BTreeMap<EndpointId, Versioned<Endpoint>>,
     /// Hour, portfolio and recipient.
     written: BTreeSet<(u32, Box<str>, u64)>,
+    tallies: BTreeMap<(Span, u32, Group), Tally>,
+    counted_through: Option<Place>,
 }
 
 /// A provider's name for a message: sender and the provider's message id.
@@ -514,6 +518,43 @@ impl Store for MemoryStore {
             }
         }
         Ok(hours)
+    }
+
+    async fn counted_through(&self) -> Result<Option<Place>, StoreError> {
+        Ok(self.state().counted_through)
+    }
+
+    async fn tallies(&self, span: Span, starts: Range<u32>, service: Option<&ServiceName>) -> Result<Vec<TallyRow>, StoreError> {
+        let state = self.state();
+        let within = state.tallies.iter().filter(|((of, start, group), _)| {
+            *of == span && starts.contains(start) && service.is_none_or(|service| group.scope.service == *service)
+        });
+        let row = |((_, start, group), tally): (&(Span, u32, Group), &Tally)| TallyRow {
+            span,
+            start: *start,
+            group: group.clone(),
+            tally: tally.clone(),
+        };
+        Ok(within.map(row).collect())
+    }
+
+    async fn commit_tallies(&self, commit: TallyCommit) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.counted_through != commit.expected {
+            return Err(StoreError::Conflict);
+        }
+        state.counted_through = Some(commit.through);
+        for row in commit.rows {
+            state.tallies.insert((row.span, row.start, row.group), row.tally);
+        }
+        state.tallies.retain(|(span, start, _), _| {
+            *start
+                >= match span {
+                    Span::Hour => commit.hours_before,
+                    Span::Day => commit.days_before,
+                }
+        });
+        Ok(())
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

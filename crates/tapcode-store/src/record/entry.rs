@@ -1,6 +1,7 @@
 //! How is a line of the log written down?
 
 use serde::{Deserialize, Serialize};
+use tapcode_core::delivery::{Firsts, MessageStatus};
 use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, Refusal, SendCause};
 use tapcode_core::id::{EventId, MessageId, VerificationId};
 use tapcode_core::number::Masked;
@@ -276,6 +277,15 @@ impl TryFrom<RefusalV1> for Refusal {
     }
 }
 
+/// What a line tells first that does not say so: most messages are accepted before anything else is told of them, and
+/// delivered before they are read.
+fn firsts_guessed(status: MessageStatus) -> Firsts {
+    Firsts {
+        is_taken: status == MessageStatus::Accepted,
+        has_arrived: status == MessageStatus::Delivered,
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 enum DecisionV1 {
     Began {
@@ -353,6 +363,22 @@ enum DecisionV1 {
     Disowned {
         message: MessageRefV1,
     },
+    /// As `Message`, with what no fact told before.
+    MessageV2 {
+        message: MessageRefV1,
+        status: u8,
+        after_ms: u64,
+        failure: Option<FailureV1>,
+        is_taken: bool,
+        has_arrived: bool,
+    },
+    /// As `Ended`, with whose API it was.
+    EndedV2 {
+        status: u8,
+        after_ms: u64,
+        channel: Option<u8>,
+        provider: Option<Box<str>>,
+    },
 }
 
 impl From<&Decision> for DecisionV1 {
@@ -376,11 +402,14 @@ impl From<&Decision> for DecisionV1 {
                 status,
                 after_ms,
                 failure,
-            } => Self::Message {
+                firsts,
+            } => Self::MessageV2 {
                 message: message.into(),
                 status: status.number(),
                 after_ms: *after_ms,
                 failure: failure.as_ref().map(Into::into),
+                is_taken: firsts.is_taken,
+                has_arrived: firsts.has_arrived,
             },
             Decision::ReceiptRepeated { message, status } => Self::ReceiptRepeated {
                 message: message.into(),
@@ -401,10 +430,12 @@ impl From<&Decision> for DecisionV1 {
                 status,
                 after_ms,
                 channel,
-            } => Self::Ended {
+                provider,
+            } => Self::EndedV2 {
                 status: status.number(),
                 after_ms: *after_ms,
                 channel: channel.map(Word::number),
+                provider: provider.clone(),
             },
             Decision::Locked { until } => Self::Locked {
                 until: until.map(Timestamp::as_millis),
@@ -463,11 +494,29 @@ impl TryFrom<DecisionV1> for Decision {
                 status,
                 after_ms,
                 failure,
+            } => {
+                let status = Word::from_number(status)?;
+                Self::Message {
+                    message: message.try_into()?,
+                    status,
+                    after_ms,
+                    failure: failure.map(Into::into),
+                    firsts: firsts_guessed(status),
+                }
+            }
+            DecisionV1::MessageV2 {
+                message,
+                status,
+                after_ms,
+                failure,
+                is_taken,
+                has_arrived,
             } => Self::Message {
                 message: message.try_into()?,
                 status: Word::from_number(status)?,
                 after_ms,
                 failure: failure.map(Into::into),
+                firsts: Firsts { is_taken, has_arrived },
             },
             DecisionV1::ReceiptRepeated { message, status } => Self::ReceiptRepeated {
                 message: message.try_into()?,
@@ -496,6 +545,18 @@ impl TryFrom<DecisionV1> for Decision {
                 status: Word::from_number(status)?,
                 after_ms,
                 channel: channel.map(Word::from_number).transpose()?,
+                provider: None,
+            },
+            DecisionV1::EndedV2 {
+                status,
+                after_ms,
+                channel,
+                provider,
+            } => Self::Ended {
+                status: Word::from_number(status)?,
+                after_ms,
+                channel: channel.map(Word::from_number).transpose()?,
+                provider,
             },
             DecisionV1::Locked { until } => Self::Locked {
                 until: until.map(Timestamp::from_millis),

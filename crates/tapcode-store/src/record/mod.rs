@@ -13,6 +13,7 @@ mod entry;
 mod key;
 mod recipient;
 mod snapshot;
+mod statistics;
 pub(crate) mod words;
 
 use serde::Serialize;

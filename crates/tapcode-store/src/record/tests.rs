@@ -8,12 +8,13 @@ use std::path::Path;
 use proptest::prelude::*;
 use tapcode_core::account::Account;
 use tapcode_core::code::Alphabet;
-use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, TripScope};
+use tapcode_core::delivery::{Failure, FailureClass, Firsts, MessageStatus, ReceiptKind, TripScope};
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::plan::{Channel, Skip, SkipReason};
 use tapcode_core::recipient::{Erased, Failures, Lock, Recipient};
+use tapcode_core::statistics::{Group, Span, Tally};
 use tapcode_core::verification::{Binding, ClientHints, CodeSource, Limits, Platform, Sealed, Status, Verification};
 use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::{ApiKey, Line, Right, Snapshot, ToldReceipt};
@@ -22,7 +23,7 @@ use tapcode_engine::rates::Category;
 use crate::record::{Stored, Unreadable};
 use crate::suite::samples::{
     BEGIN, account, account_entry, api_key, approved, at, endpoint, endpoint_entry, entry, key, knowledge, message_id,
-    message_snapshot, plain_message, plan, purpose, recipient, scope, snapshot, verification,
+    message_snapshot, plain_message, plan, purpose, recipient, scope, snapshot, tally_row, verification,
 };
 
 /// Set to `write`, missing golden files are made. One that exists is never written again: delete it by hand if a record
@@ -237,6 +238,10 @@ fn decisions() -> Vec<Decision> {
             status,
             after_ms: 900,
             failure: Some(failure()),
+            firsts: Firsts {
+                is_taken: status == MessageStatus::Accepted,
+                has_arrived: status == MessageStatus::Delivered,
+            },
         });
         all.push(Decision::ReceiptRepeated {
             message: message(),
@@ -248,6 +253,7 @@ fn decisions() -> Vec<Decision> {
         status: MessageStatus::Sent,
         after_ms: u64::MAX,
         failure: None,
+        firsts: Firsts::default(),
     });
     all.push(Decision::Withdrawn { message: message() });
     all.push(Decision::NoFallback(NoFallback::HourlyLimit));
@@ -272,12 +278,14 @@ fn decisions() -> Vec<Decision> {
             status,
             after_ms: 1,
             channel: Some(Channel::Sms),
+            provider: None,
         });
     }
     all.push(Decision::Ended {
         status: Status::Failed,
         after_ms: 1,
         channel: None,
+        provider: None,
     });
     all.push(Decision::Locked { until: Some(at(1)) });
     all.push(Decision::Locked { until: None });
@@ -317,6 +325,31 @@ fn entries() -> Vec<Entry> {
     all[3].message = Some(message);
     all[3].purpose = None;
     all
+}
+
+/// What a line tells first, and over whose API the code came, was not written down at first.
+fn entry_with_firsts() -> Entry {
+    let message = || MessageRef {
+        id: message_id(1, at(1)),
+        route: plan().steps()[0].route.clone(),
+    };
+    let told = |is_taken, has_arrived| Decision::Message {
+        message: message(),
+        status: MessageStatus::Read,
+        after_ms: 900,
+        failure: Some(failures()[0].clone()),
+        firsts: Firsts { is_taken, has_arrived },
+    };
+    let ended = Decision::Ended {
+        status: Status::Approved,
+        after_ms: 1,
+        channel: Some(Channel::Sms),
+        provider: Some("twilio".into()),
+    };
+    Entry {
+        decisions: vec![told(true, true), told(false, true), told(false, false), ended],
+        ..entry(1, at(1), None)
+    }
 }
 
 /// Version 1 knew of nothing but the kind.
@@ -540,6 +573,16 @@ fn every_record_of_version_2_still_reads() {
     golden("account_v2.hex", &[account(1), account(5), Account::default()]);
     golden("endpoint_v1.hex", &[endpoint(0), endpoint(3), endpoint(4)]);
     golden("endpoint_line_v1.hex", &endpoint_lines());
+    golden("entry_v1_firsts.hex", &[entry_with_firsts()]);
+    let counted = tally_row(Span::Hour, 1, "acme", 2);
+    let bare = Group {
+        purpose: None,
+        channel: None,
+        provider: None,
+        ..counted.group.clone()
+    };
+    golden("group_v1.hex", &[counted.group, bare]);
+    golden("tally_v1.hex", &[counted.tally, Tally::default()]);
 }
 
 #[test]

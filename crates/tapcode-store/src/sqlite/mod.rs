@@ -8,6 +8,7 @@ mod schema;
 mod writer;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,11 +19,12 @@ use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
+use tapcode_core::statistics::{Group, Span};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, BROWSE_ROWS_MAX, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered,
-    Snapshot, Store, StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written, written_name,
+    Snapshot, Store, StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written, written_name,
 };
 use tokio::sync::Semaphore;
 
@@ -30,7 +32,7 @@ use crate::record::words::Word;
 use crate::record::{Inconsistency, Stored, Unreadable};
 use crate::sqlite::checkpoint::{Checkpointer, Turnstile};
 use crate::sqlite::readers::Readers;
-use crate::sqlite::rows::{Kind, SubjectKey, Write, scope_text, subject_key, swept_counter};
+use crate::sqlite::rows::{Kind, SubjectKey, Write, scope_text, span_number, subject_key, swept_counter};
 pub use crate::sqlite::schema::{OpenError, SCHEMA, compact, schema_of};
 use crate::sqlite::writer::{Done, Work, Writer};
 
@@ -610,6 +612,54 @@ impl Store for SqliteStore {
             Ok(hours)
         })
         .await
+    }
+
+    async fn counted_through(&self) -> Result<Option<Place>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT value FROM counters WHERE name = 'counted_through'")?;
+            let place: Option<u64> = statement.query_row([], |row| row.get(0)).optional()?;
+            Ok(place.map(Place))
+        })
+    }
+
+    async fn tallies(&self, span: Span, starts: Range<u32>, service: Option<&ServiceName>) -> Result<Vec<TallyRow>, StoreError> {
+        let service = service.cloned();
+        self.scan(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT start, counted, tally
+                 FROM tallies
+                 WHERE span = ?1
+                 AND start >= ?2
+                 AND start < ?3
+                 ORDER BY start",
+            )?;
+            let mut rows = statement.query(params![span_number(span), starts.start, starts.end])?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                let start: u32 = row.get(0)?;
+                let group: Group = record(row.get_ref(1)?.as_blob().unwrap_or_default(), "tallies", "counted", &start)?;
+                if service.as_ref().is_some_and(|service| group.scope.service != *service) {
+                    continue;
+                }
+                let tally = record(row.get_ref(2)?.as_blob().unwrap_or_default(), "tallies", "tally", &start)?;
+                all.push(TallyRow {
+                    span,
+                    start,
+                    group,
+                    tally,
+                });
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    async fn commit_tallies(&self, commit: TallyCommit) -> Result<(), StoreError> {
+        match self.writer.write(Work::Tallies((&commit).into())).await? {
+            Done::Committed(written) if written == [true] => Ok(()),
+            Done::Committed(_) => Err(StoreError::Conflict),
+            _ => unreachable!("a commit is answered as a commit"),
+        }
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<usize, StoreError> {

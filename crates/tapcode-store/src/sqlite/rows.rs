@@ -3,9 +3,10 @@
 use tapcode_core::entry::Entry;
 use tapcode_core::id::ID_BYTES;
 use tapcode_core::recipient::{Scope, ServiceName};
+use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, Commit, EndpointCommit, ProviderHandle, Remembered, Snapshot, Subject, SubjectId,
+    AccountCommit, Commit, EndpointCommit, Place, ProviderHandle, Remembered, Snapshot, Subject, SubjectId, TallyCommit, TallyRow,
 };
 
 use crate::record::Stored;
@@ -116,6 +117,49 @@ impl From<&EndpointCommit> for EndpointWrite {
                 entry: entry.to_bytes(),
             }),
         }
+    }
+}
+
+/// One commit of counts, ready to be written.
+pub(super) struct TallyWrite {
+    pub(super) expected: Option<i64>,
+    pub(super) through: i64,
+    pub(super) rows: Vec<CountedRow>,
+    pub(super) hours_before: u32,
+    pub(super) days_before: u32,
+}
+
+pub(super) struct CountedRow {
+    pub(super) span: u8,
+    pub(super) start: u32,
+    pub(super) group: Vec<u8>,
+    pub(super) tally: Vec<u8>,
+}
+
+impl From<&TallyCommit> for TallyWrite {
+    fn from(commit: &TallyCommit) -> Self {
+        let place = |place: Place| i64::try_from(place.0).unwrap_or(i64::MAX);
+        let row = |row: &TallyRow| CountedRow {
+            span: span_number(row.span),
+            start: row.start,
+            group: row.group.to_bytes(),
+            tally: row.tally.to_bytes(),
+        };
+        Self {
+            expected: commit.expected.map(place),
+            through: place(commit.through),
+            rows: commit.rows.iter().map(row).collect(),
+            hours_before: commit.hours_before,
+            days_before: commit.days_before,
+        }
+    }
+}
+
+/// A span as a column.
+pub(super) const fn span_number(span: Span) -> u8 {
+    match span {
+        Span::Hour => 0,
+        Span::Day => 1,
     }
 }
 

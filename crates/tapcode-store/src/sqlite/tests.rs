@@ -380,7 +380,7 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_and_loses_nothing
     store.park(&waiting, at(1 << 45)).await.unwrap();
     drop(store);
     let old = Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE accounts; DROP TABLE written; DROP TABLE endpoints; ALTER TABLE parked DROP COLUMN told; DROP INDEX log_apart; DROP INDEX log_recipient; DROP INDEX remembered_recipient; ALTER TABLE log DROP COLUMN recipient; ALTER TABLE log DROP COLUMN scope; ALTER TABLE remembered DROP COLUMN recipient; PRAGMA user_version = 1;")
+    old.execute_batch("DROP TABLE accounts; DROP TABLE written; DROP TABLE endpoints; DROP TABLE tallies; ALTER TABLE parked DROP COLUMN told; DROP INDEX log_apart; DROP INDEX log_recipient; DROP INDEX remembered_recipient; ALTER TABLE log DROP COLUMN recipient; ALTER TABLE log DROP COLUMN scope; ALTER TABLE remembered DROP COLUMN recipient; PRAGMA user_version = 1;")
         .unwrap();
     let first = Connection::open_in_memory().unwrap();
     first.execute_batch(include_str!("migrations/0001_first.sql")).unwrap();

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{ID_BYTES, KeyId, MessageId};
 use tapcode_core::recipient::{Mode, RecipientKey, Scope, ServiceName};
+use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
     BATCH_MAX, PARKED_MAX, PARKED_PER_MESSAGE_MAX, REMEMBERED_MS, Snapshot, StoreError, Subject, Sweep,
@@ -17,7 +18,9 @@ use tracing::{error, info};
 use crate::limits::Full;
 use crate::record::Stored;
 use crate::sqlite::checkpoint::Turnstile;
-use crate::sqlite::rows::{AccountWrite, EndpointWrite, HistoryRow, Kind, LogRow, SubjectKey, Write, scope_text, swept_counter};
+use crate::sqlite::rows::{
+    AccountWrite, EndpointWrite, HistoryRow, Kind, LogRow, SubjectKey, TallyWrite, Write, scope_text, span_number, swept_counter,
+};
 
 /// Most pieces of work that wait for the writer. A piece is up to [`BATCH_MAX`] commits; whoever comes next waits for room.
 const WAITING_MAX: usize = 256;
@@ -48,6 +51,7 @@ pub(super) enum Work {
     },
     Account(AccountWrite),
     Endpoint(EndpointWrite),
+    Tallies(TallyWrite),
     /// To whom a portfolio wrote within an hour.
     AddWritten {
         portfolio: Box<str>,
@@ -252,6 +256,7 @@ impl Turn<'_> {
             } => Ok(Done::Parked(self.park(sender, provider_message_id, kind, told, *until)?)),
             Work::Account(write) => Ok(Done::Committed(vec![self.account(write)?])),
             Work::Endpoint(write) => Ok(Done::Committed(vec![self.endpoint(write)?])),
+            Work::Tallies(write) => Ok(Done::Committed(vec![self.tallies(write)?])),
             Work::AddWritten {
                 portfolio,
                 hour,
@@ -408,6 +413,44 @@ impl Turn<'_> {
             self.append(row)?;
         }
         Ok(rows == 1)
+    }
+
+    /// Compare and swap of how much is counted, with the counts; `false`: a conflict, and nothing was written.
+    fn tallies(&self, write: &TallyWrite) -> Result<bool, rusqlite::Error> {
+        let rows = match write.expected {
+            None => self.execute(
+                "INSERT INTO counters (name, value)
+                 VALUES ('counted_through', ?1)
+                 ON CONFLICT (name) DO NOTHING",
+                [write.through],
+            )?,
+            Some(expected) => self.execute(
+                "UPDATE counters
+                 SET value = ?2
+                 WHERE name = 'counted_through'
+                 AND value = ?1",
+                [expected, write.through],
+            )?,
+        };
+        if rows != 1 {
+            return Ok(false);
+        }
+        for row in &write.rows {
+            self.execute(
+                "INSERT INTO tallies (span, start, counted, tally)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (span, start, counted) DO UPDATE
+                 SET tally = excluded.tally",
+                params![row.span, row.start, row.group, row.tally],
+            )?;
+        }
+        for (span, before) in [(Span::Hour, write.hours_before), (Span::Day, write.days_before)] {
+            self.execute(
+                "DELETE FROM tallies WHERE span = ?1 AND start < ?2",
+                params![span_number(span), before],
+            )?;
+        }
+        Ok(true)
     }
 
     /// Compare and swap of a webhook endpoint, with its line of the log; `false`: a conflict, and nothing was written.

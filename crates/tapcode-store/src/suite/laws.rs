@@ -6,19 +6,20 @@ use tapcode_core::account::{AccountEntry, AccountName};
 use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, MessageId, VerificationId};
-use tapcode_core::recipient::{Mode, Scope};
+use tapcode_core::recipient::{Mode, Scope, ServiceName};
+use tapcode_core::statistics::Span;
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, BATCH_MAX, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX,
-    Parked, Place, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Written,
+    Parked, Place, Store, StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Written,
 };
 use tapcode_engine::rates::Category;
 use tokio::task::JoinSet;
 
 use crate::suite::samples::{
     BEGIN, account_commit, api_key, approved, at, begin, endpoint_commit, entry, everything, failed, first, handle, key,
-    message_entry, message_id, message_snapshot, next, plain_message, purpose, recipient, remembered, scope, snapshot,
+    message_entry, message_id, message_snapshot, next, plain_message, purpose, recipient, remembered, scope, snapshot, tally_row,
     verification, verification_id,
 };
 
@@ -776,6 +777,77 @@ pub async fn the_log_is_one(store: Shared) {
         store.account(&account_commit(1, None).name).await.unwrap().is_some(),
         "an account is no history"
     );
+}
+
+/// Of two counters that start from the same place in the log one is written, with everything it counted.
+pub async fn a_line_is_counted_once(store: Shared) {
+    assert_eq!(store.counted_through().await.unwrap(), None);
+    let commit = |expected: Option<u64>, through, begun| TallyCommit {
+        expected: expected.map(Place),
+        through: Place(through),
+        rows: vec![tally_row(Span::Hour, 10, "acme", begun)],
+        hours_before: 0,
+        days_before: 0,
+    };
+    let hour = async || store.tallies(Span::Hour, 0..u32::MAX, None).await.unwrap();
+    let refused = |result| matches!(result, Err(StoreError::Conflict));
+    assert!(
+        refused(store.commit_tallies(commit(Some(1), 3, 1)).await),
+        "nothing was counted"
+    );
+    store.commit_tallies(commit(None, 3, 1)).await.unwrap();
+    assert!(
+        refused(store.commit_tallies(commit(None, 3, 2)).await),
+        "it was counted already"
+    );
+    assert_eq!(
+        hour().await,
+        [tally_row(Span::Hour, 10, "acme", 1)],
+        "a conflict writes nothing"
+    );
+    store.commit_tallies(commit(Some(3), 9, 4)).await.unwrap();
+    assert!(refused(store.commit_tallies(commit(Some(3), 8, 5)).await));
+    assert_eq!(store.counted_through().await.unwrap(), Some(Place(9)));
+    assert_eq!(hour().await, [tally_row(Span::Hour, 10, "acme", 4)], "a row is replaced");
+}
+
+/// Counts are found by their time and whose they are, and go when they are past keeping.
+pub async fn counts_are_read_by_time_and_service(store: Shared) {
+    let hour = |start, service, begun| tally_row(Span::Hour, start, service, begun);
+    let day = |start, service, begun| tally_row(Span::Day, start, service, begun);
+    let all = [
+        hour(30, "acme", 1),
+        hour(30, "other", 2),
+        hour(31, "acme", 3),
+        hour(48, "acme", 4),
+    ];
+    let days = [day(1, "acme", 4), day(1, "other", 2), day(2, "acme", 4)];
+    let commit = |expected: Option<u64>, rows: &[TallyRow], hours_before, days_before| TallyCommit {
+        expected: expected.map(Place),
+        through: Place(expected.unwrap_or(0) + 1),
+        rows: rows.to_vec(),
+        hours_before,
+        days_before,
+    };
+    store.commit_tallies(commit(None, &all, 0, 0)).await.unwrap();
+    store.commit_tallies(commit(Some(1), &days, 0, 0)).await.unwrap();
+    let read = async |span, starts, service: Option<&str>| {
+        let service = service.map(|name| ServiceName::parse(name).unwrap());
+        let mut rows = store.tallies(span, starts, service.as_ref()).await.unwrap();
+        assert!(rows.is_sorted_by_key(|row| row.start), "in the order of times");
+        rows.sort_by(|one, other| (one.start, &one.group).cmp(&(other.start, &other.group)));
+        rows
+    };
+    assert_eq!(read(Span::Hour, 0..u32::MAX, None).await, all);
+    assert_eq!(read(Span::Hour, 30..31, None).await, all[..2]);
+    assert_eq!(read(Span::Hour, 31..48, Some("acme")).await, [all[2].clone()]);
+    assert_eq!(read(Span::Hour, 30..49, Some("other")).await, [all[1].clone()]);
+    assert_eq!(read(Span::Hour, 31..31, None).await, []);
+    assert_eq!(read(Span::Day, 0..u32::MAX, None).await, days);
+    assert_eq!(read(Span::Day, 2..3, Some("other")).await, []);
+    store.commit_tallies(commit(Some(2), &[], 31, 2)).await.unwrap();
+    assert_eq!(read(Span::Hour, 0..u32::MAX, None).await, all[2..]);
+    assert_eq!(read(Span::Day, 0..u32::MAX, None).await, days[2..]);
 }
 
 /// Whom a portfolio wrote to is a set per hour.

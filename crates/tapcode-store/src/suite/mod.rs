@@ -66,6 +66,8 @@ macro_rules! for_each_store_law {
             a_version_of_an_endpoint_is_used_once,
             the_log_is_one,
             written_recipients_are_a_set_per_hour,
+            a_line_is_counted_once,
+            counts_are_read_by_time_and_service,
             a_sweep_removes_only_what_is_past,
             a_sweep_is_bounded,
             places_are_never_given_twice,

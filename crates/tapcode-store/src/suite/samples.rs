@@ -4,7 +4,7 @@ use tapcode_core::account::{
     Account, AccountDecision, AccountEntry, AccountName, Breaker, BreakerScope, ButtonKind, MessagingLimit, Quality, SenderFacts,
     Template, TemplateStatus,
 };
-use tapcode_core::delivery::{Delivery, Failure, FailureClass, MessageStatus, ReceiptKind};
+use tapcode_core::delivery::{Delivery, Failure, FailureClass, Firsts, MessageStatus, ReceiptKind};
 use tapcode_core::endpoint::{Endpoint, EndpointEntry, EndpointSecret, Failing, Retry, Told, Try, Unanswered, WhyDisabled};
 use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, SendCause};
 use tapcode_core::id::{EndpointId, EventId, KeyId, MessageId, VerificationId};
@@ -12,11 +12,12 @@ use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::{Country, Masked};
 use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
 use tapcode_core::recipient::{Identity, Knowledge, Mode, PlainMessage, Reach, Recipient, RecipientKey, Scope, ServiceName};
+use tapcode_core::statistics::{DeliveryTimes, Group, Span, Tally};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Attempt, CodeSource, Limits, Purpose, Sealed, Status, Verification};
 use tapcode_engine::contract::store::{
     AccountCommit, ApiKey, Browse, Commit, EndpointCommit, ProviderHandle, REMEMBERED_MS, Remembered, Right, Snapshot, Subject,
-    Version,
+    TallyRow, Version,
 };
 
 /// When the tests begin.
@@ -503,8 +504,43 @@ pub fn message_entry(n: u64, at: Timestamp, about: MessageId) -> Entry {
             status: MessageStatus::Delivered,
             after_ms: 900,
             failure: None,
+            firsts: Firsts {
+                is_taken: true,
+                has_arrived: true,
+            },
         }],
         ..entry(n, at, None)
+    }
+}
+
+/// What was counted, with something in every field.
+#[must_use]
+pub fn tally_row(span: Span, start: u32, service: &str, begun: u64) -> TallyRow {
+    let mut delivery_times = DeliveryTimes::default();
+    delivery_times.add(900, 2);
+    delivery_times.add(61_000, begun.max(1));
+    TallyRow {
+        span,
+        start,
+        group: Group {
+            scope: scope(service),
+            purpose: Some(purpose("login")),
+            country: Country::parse("NL").expect("a country"),
+            channel: Some(Channel::Whatsapp),
+            provider: Some("whatsapp_cloud".into()),
+        },
+        tally: Tally {
+            begun,
+            converted: 3,
+            sent: 4,
+            delivered: 5,
+            read: 6,
+            failed: [("131026".into(), 7)].into(),
+            fallbacks: 8,
+            delivery_times,
+            cost: [(Currency::USD, -9)].into(),
+            priced: 10,
+        },
     }
 }
 
