@@ -949,7 +949,10 @@ impl Provider {
     }
 
     /// The simulated phones' troubles are theirs alone.
-    const fn has_breaker(&self) -> bool {
-        matches!(self, Self::Http(_))
+    fn has_breaker(&self) -> bool {
+        match self {
+            Self::Http(_) => true,
+            Self::Session(provider) => provider.has_breaker(),
+        }
     }
 }

@@ -25,8 +25,8 @@ pub const PARKED_MS: u64 = 600_000;
 /// Milliseconds: the 7 days over which Meta repeats a hook that was not taken
 /// (<https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview>, read 2026-11-22).
 pub const RECEIPT_AGE_MS_MAX: u64 = 7 * 86_400_000;
-/// Receipts of one hook applied at once: enough to fill a batch, few enough to leave room for callers.
-const RECEIPTS_AT_ONCE: usize = 128;
+/// Receipts of one hook or session applied at once: enough to fill a batch, few enough to leave room for callers.
+pub(crate) const RECEIPTS_AT_ONCE: usize = 128;
 
 /// Why a hook was not taken.
 #[derive(Debug, thiserror::Error)]

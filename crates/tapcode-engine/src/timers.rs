@@ -1,11 +1,12 @@
 //! What is due? Due times are an index in the store; these loops look at it, hand on receipts of sessions, and sweep.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
-use tapcode_core::delivery::CALL_ANSWER_MS;
+use tapcode_core::delivery::{CALL_ANSWER_MS, PROVIDER_MESSAGE_ID_MAX, cut};
 use tapcode_core::entry::Refusal;
 use tapcode_core::id::MessageId;
-use tapcode_core::plan::Route;
+use tapcode_core::plan::{Channel, Route};
 use tapcode_core::recipient::{FINISHED_KEPT_MS, Recipient, RecipientKey, ServiceName};
 use tapcode_core::step::Input;
 use tapcode_core::time::Timestamp;
@@ -14,10 +15,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::call::chain;
-use crate::contract::provider::Receipt;
+use crate::contract::provider::{Receipt, SessionReceipt};
 use crate::contract::store::Sweep;
 use crate::engine::{Applied, Engine, EngineError};
-use crate::receive::PARKED_MS;
+use crate::receive::{PARKED_MS, RECEIPTS_AT_ONCE};
 use crate::service::{Provider, sender_name};
 
 /// How often the due index is looked at. Milliseconds: the lateness of a timer on an idle machine.
@@ -212,39 +213,94 @@ impl Engine {
             let Provider::Session(provider) = &sender.provider else {
                 continue;
             };
-            if running.insert(std::sync::Arc::as_ptr(provider).cast(), ()).is_some() {
+            if running.insert(Arc::as_ptr(provider).cast(), ()).is_some() {
                 continue;
             }
-            let (heard, mut receipts) = mpsc::channel(SESSION_RECEIPTS);
-            let (session, stop) = (std::sync::Arc::clone(provider), self.inner.stop.clone());
+            let (heard, receipts) = mpsc::channel(SESSION_RECEIPTS);
+            let (session, stop) = (Arc::clone(provider), self.inner.stop.clone());
             self.inner.tasks.spawn(async move { session.run(heard, stop).await });
             let engine = self.clone();
-            let name = sender_name(sender.channel, sender.id);
-            self.inner.tasks.spawn(async move {
-                let mut stop_by = None;
-                while let Some(receipt) = receipts.recv().await {
-                    engine.hear(&name, receipt, &mut stop_by).await;
-                }
-            });
+            let names = self.told_by(sender.channel, sender.id, provider.account());
+            self.inner.tasks.spawn(async move { engine.hear_all(names, receipts).await });
         }
     }
 
-    /// Applies a session's receipt, trying again while the store is unavailable: a session does not tell twice. What comes
-    /// behind it waits, and the session with it. Once the engine stops, there is as long as for an outcome, for all of them.
-    async fn hear(&self, sender: &str, receipt: Receipt, stop_by: &mut Option<Timestamp>) {
-        let give_up = self.now().plus_millis(PARKED_MS);
-        while let Err(error) = self.receive(sender, receipt.clone()).await {
-            let now = self.now();
-            if self.inner.stop.is_cancelled() {
-                stop_by.get_or_insert(now.plus_millis(CALL_ANSWER_MS));
+    /// Whose messages a session may tell of: those of its own sender, which comes first, and of all others of its account.
+    fn told_by(&self, channel: Channel, id: u32, account: Option<&str>) -> Arc<[String]> {
+        let mut names = vec![sender_name(channel, id)];
+        for other in self.directory().senders() {
+            let is_of_account = match &other.provider {
+                Provider::Session(provider) => account.is_some() && provider.account() == account,
+                Provider::Http(_) => false,
+            };
+            if is_of_account && (other.channel, other.id) != (channel, id) {
+                names.push(sender_name(other.channel, other.id));
             }
+        }
+        names.into()
+    }
+
+    /// Applies what a session tells, many at once so that they share commits; a session with more than that waits.
+    async fn hear_all(&self, names: Arc<[String]>, mut receipts: mpsc::Receiver<SessionReceipt>) {
+        let stop_by = Arc::new(OnceLock::new());
+        let mut hearing = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(heard) = hearing.join_next(), if !hearing.is_empty() => ended(heard),
+                told = receipts.recv(), if hearing.len() < RECEIPTS_AT_ONCE => {
+                    let Some(told) = told else { break };
+                    let (engine, names, stop_by) = (self.clone(), Arc::clone(&names), Arc::clone(&stop_by));
+                    hearing.spawn(async move { engine.hear(&names, told, &stop_by).await });
+                }
+            }
+        }
+        while let Some(heard) = hearing.join_next().await {
+            ended(heard);
+        }
+    }
+
+    /// Applies a session's receipt, trying again while the store is unavailable, and says so once it is durable. Once the
+    /// engine stops, there is as long as for an outcome, for all of them.
+    async fn hear(&self, names: &[String], told: SessionReceipt, stop_by: &OnceLock<Timestamp>) {
+        let give_up = self.now().plus_millis(PARKED_MS);
+        while let Err(error) = self.receive_for_any(names, &told.receipt).await {
+            let now = self.now();
+            let stopping = self.inner.stop.is_cancelled();
+            let stop_by = stopping.then(|| *stop_by.get_or_init(|| now.plus_millis(CALL_ANSWER_MS)));
             if now >= give_up || stop_by.is_some_and(|at| now >= at) {
-                tracing::error!(sender.id = sender, error = %chain(&error), "a session's receipt is lost");
+                tracing::error!(sender.id = names[0], error = %chain(&error), "a session's receipt is lost");
                 return;
             }
-            tracing::warn!(sender.id = sender, error = %chain(&error), "a session's receipt could not be applied yet");
+            tracing::warn!(sender.id = names[0], error = %chain(&error), "a session's receipt could not be applied yet");
             self.inner.clock.sleep(STORE_GONE_MS).await;
         }
+        told.taken();
+    }
+
+    /// Applies a receipt to the message of whichever of these senders it is about; while nobody knows, it waits for each.
+    async fn receive_for_any(&self, names: &[String], receipt: &Receipt) -> Result<(), EngineError> {
+        if let [name] = names {
+            return self.receive(name, receipt.clone()).await;
+        }
+        let id = cut(&receipt.provider_message_id, PROVIDER_MESSAGE_ID_MAX);
+        for name in names {
+            let handle = self.inner.keyring.provider_handle(name, id);
+            if self.inner.store.find(name, &handle).await?.is_some() {
+                return self.receive(name, receipt.clone()).await;
+            }
+        }
+        for name in names {
+            self.receive(name, receipt.clone()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn ended(heard: Result<(), tokio::task::JoinError>) {
+    if let Err(panic) = heard {
+        metrics::counter!("tapcode_panics_total").increment(1);
+        tracing::error!(error = %chain(&panic), "applying a session's receipt panicked");
     }
 }
 

@@ -9,6 +9,7 @@ pub mod registry;
 pub mod sandbox;
 pub mod secret;
 pub mod sinch;
+pub mod smpp;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod telnyx;

@@ -2,7 +2,7 @@
 
 use tapcode_engine::contract::provider::Manifest;
 
-use crate::{infobip, kannel, messagebird, sandbox, sinch, telnyx, twilio, vonage, webhook, whatsapp_cloud};
+use crate::{infobip, kannel, messagebird, sandbox, sinch, smpp, telnyx, twilio, vonage, webhook, whatsapp_cloud};
 
 /// All of them, by id.
 static ALL: &[&Manifest] = &[
@@ -11,6 +11,7 @@ static ALL: &[&Manifest] = &[
     &messagebird::MANIFEST,
     &sandbox::MANIFEST,
     &sinch::MANIFEST,
+    &smpp::MANIFEST,
     &telnyx::MANIFEST,
     &twilio::MANIFEST,
     &vonage::MANIFEST,

@@ -18,7 +18,7 @@ use tapcode_engine::clock::Clock;
 use tapcode_engine::contract::phones::{
     Arrival, Deliver, LATE_MS, Network, PHONE_MESSAGES_MAX, PHONES_MAX, Phone, PhoneMessage, Phones,
 };
-use tapcode_engine::contract::provider::{Content, Manifest, Message, Receipt, Reference, SessionProvider};
+use tapcode_engine::contract::provider::{Content, Manifest, Message, Receipt, Reference, SessionProvider, SessionReceipt};
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -278,7 +278,7 @@ impl SessionProvider for SandboxSender {
         SendOutcome::Accepted { provider_message_id }
     }
 
-    async fn run(&self, receipts: mpsc::Sender<Receipt>, stop: CancellationToken) {
+    async fn run(&self, receipts: mpsc::Sender<SessionReceipt>, stop: CancellationToken) {
         loop {
             let now = self.sandbox.clock.now();
             let (event, wait_ms) = self.line.next(now);
@@ -289,7 +289,7 @@ impl SessionProvider for SandboxSender {
                     let sent = tokio::select! {
                         biased;
                         () = stop.cancelled() => return,
-                        sent = receipts.send(receipt) => sent,
+                        sent = receipts.send(receipt.into()) => sent,
                     };
                     if sent.is_err() {
                         return;

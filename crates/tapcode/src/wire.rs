@@ -32,6 +32,7 @@ use tapcode_providers::messagebird::{Messagebird, MessagebirdConfig};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_providers::secret::Secret;
 use tapcode_providers::sinch::{Sinch, SinchConfig};
+use tapcode_providers::smpp::Smpp;
 use tapcode_providers::telnyx::{Telnyx, TelnyxConfig};
 use tapcode_providers::twilio::{ApiKey, From, Twilio, TwilioConfig};
 use tapcode_providers::vonage::{Vonage, VonageConfig};
@@ -396,6 +397,11 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                     address_secret: sinch.callback_secret.as_ref().map(secret),
                 });
                 by_http(number.id, provider)?
+            }
+            SmsProvider::Smpp(smpp) => {
+                let provider = Smpp::new((**smpp).clone(), Arc::new(SystemClock), Arc::new(OsEntropy::new()));
+                let provider = provider.with_context(|| format!("numbers, id {}", number.id))?;
+                Sender::new(Channel::Sms, number.id, Provider::Session(Arc::new(provider)))
             }
             SmsProvider::Webhook(webhook) => {
                 let mut webhook = (**webhook).clone();

@@ -100,6 +100,22 @@ const PROGRAMS: &[Program] = &[
         packages: &["kannel-extras"],
     },
     Program {
+        name: "OpenSSL",
+        reason: "makes the certificate of an SMSC that is spoken to over TLS",
+        variable: Some("TAPCODE_TEST_OPENSSL"),
+        names: &["openssl"],
+        probe: &["version"],
+        packages: &["openssl"],
+    },
+    Program {
+        name: "tshark",
+        reason: "its dissector judges the bytes of our SMPP sessions",
+        variable: Some("TAPCODE_TEST_TSHARK"),
+        names: &["tshark"],
+        probe: &["--version"],
+        packages: &["tshark"],
+    },
+    Program {
         name: "Node 18 or newer",
         reason: "runs the JavaScript examples; 18 is the first with fetch, and what Debian 12 has",
         variable: Some("TAPCODE_TEST_NODE"),

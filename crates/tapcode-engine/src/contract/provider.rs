@@ -19,7 +19,7 @@ use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::RecipientKey;
 use tapcode_core::time::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// Largest answer of a provider that is read, in bytes; a larger one is unclear.
@@ -331,5 +331,49 @@ pub trait SessionProvider: Send + Sync + fmt::Debug + 'static {
     async fn send(&self, message: Message) -> SendOutcome;
 
     /// Keeps the session alive and hands on receipts until `stop`. Run once, by the engine.
-    async fn run(&self, receipts: mpsc::Sender<Receipt>, stop: CancellationToken);
+    async fn run(&self, receipts: mpsc::Sender<SessionReceipt>, stop: CancellationToken);
+
+    /// The account at the other end, where its receipts may come over another sender's session of the same account.
+    fn account(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether failures that concern more than one message close the way for a while. Not where nobody is at the other end.
+    fn has_breaker(&self) -> bool {
+        false
+    }
+}
+
+/// A receipt that came over a session. Whoever told it may be told that it was taken: a session must not confirm a receipt to
+/// its provider before it is durable here, or a crash in between loses it.
+#[derive(Debug)]
+pub struct SessionReceipt {
+    /// What was told.
+    pub receipt: Receipt,
+    taken: Option<oneshot::Sender<()>>,
+}
+
+impl SessionReceipt {
+    /// A receipt, and what ends with `Ok` once it is durable, or with an error when it was given up.
+    #[must_use]
+    pub fn confirmed(receipt: Receipt) -> (Self, oneshot::Receiver<()>) {
+        let (taken, confirmation) = oneshot::channel();
+        let taken = Some(taken);
+        (Self { receipt, taken }, confirmation)
+    }
+
+    /// Says that the receipt is durable.
+    pub fn taken(self) {
+        if let Some(taken) = self.taken {
+            // The session may have ended meanwhile: then its provider tells again, which is the same fact.
+            let _gone = taken.send(());
+        }
+    }
+}
+
+impl From<Receipt> for SessionReceipt {
+    /// A receipt that nobody waits to confirm.
+    fn from(receipt: Receipt) -> Self {
+        Self { receipt, taken: None }
+    }
 }

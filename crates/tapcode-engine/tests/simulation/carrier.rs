@@ -10,7 +10,7 @@ use tapcode_core::id::MessageId;
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::RecipientKey;
 use tapcode_core::time::Timestamp;
-use tapcode_engine::contract::provider::{Content, Manifest, Message, Receipt, Reference, SessionProvider};
+use tapcode_engine::contract::provider::{Content, Manifest, Message, Receipt, Reference, SessionProvider, SessionReceipt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -113,7 +113,7 @@ impl SessionProvider for Carrier {
         outcome
     }
 
-    async fn run(&self, receipts: mpsc::Sender<Receipt>, stop: CancellationToken) {
+    async fn run(&self, receipts: mpsc::Sender<SessionReceipt>, stop: CancellationToken) {
         if self.channel == Channel::Sms {
             self.world.sessions.lock().unwrap().push((Arc::clone(&self.life), receipts));
         }
@@ -351,7 +351,7 @@ pub async fn tell(
                 living.next().map(|(_, sender)| sender.clone())
             };
             if let Some(session) = session
-                && session.send(receipt()).await.is_ok()
+                && session.send(receipt().into()).await.is_ok()
             {
                 world.note(|| format!("told: {status:?} of {} ({id})", reference.message));
                 return;

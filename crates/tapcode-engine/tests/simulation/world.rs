@@ -14,7 +14,7 @@ use tapcode_core::time::Timestamp;
 use tapcode_core::verification::Limits;
 use tapcode_engine::access::Caller;
 use tapcode_engine::clock::Clock;
-use tapcode_engine::contract::provider::Receipt;
+use tapcode_engine::contract::provider::SessionReceipt;
 use tapcode_engine::contract::store::Right;
 use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
@@ -166,7 +166,7 @@ pub struct World {
     pub leaps: Mutex<Vec<(Timestamp, Timestamp)>>,
     pub nodes: Mutex<Vec<Option<Node>>>,
     lives: AtomicU64,
-    pub sessions: Mutex<Vec<(Arc<Life>, mpsc::Sender<Receipt>)>>,
+    pub sessions: Mutex<Vec<(Arc<Life>, mpsc::Sender<SessionReceipt>)>>,
     pub calls: Mutex<Vec<Call>>,
     pub told: Mutex<Vec<Told>>,
     pub history: Mutex<Vec<Op>>,

@@ -39,7 +39,7 @@ struct Story {
     sandbox: Arc<Sandbox>,
     whatsapp: Arc<SandboxSender>,
     sms: Arc<SandboxSender>,
-    receipts: mpsc::Receiver<Receipt>,
+    receipts: mpsc::Receiver<SessionReceipt>,
     stop: CancellationToken,
     running: tokio::task::JoinSet<()>,
     began: tokio::time::Instant,
@@ -99,7 +99,8 @@ impl Story {
     /// The receipts until nothing more comes within a minute and a half, each with the milliseconds since the beginning.
     async fn told(&mut self) -> Vec<(&'static str, u128)> {
         let mut told = Vec::new();
-        while let Ok(Some(receipt)) = tokio::time::timeout(Duration::from_secs(90), self.receipts.recv()).await {
+        while let Ok(Some(heard)) = tokio::time::timeout(Duration::from_secs(90), self.receipts.recv()).await {
+            let receipt = heard.receipt;
             assert_eq!(
                 *receipt.provider_message_id,
                 *format!("sandbox-{}", receipt.reference.unwrap().message)

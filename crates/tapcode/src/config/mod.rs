@@ -17,6 +17,7 @@ mod secret;
 mod sections;
 mod senders;
 mod services;
+mod smpp;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ use tapcode_engine::egress::Outside;
 use tapcode_engine::rates::RateCards;
 use tapcode_engine::sms_prices::SmsPrices;
 use tapcode_providers::infobip::IndiaDlt;
+use tapcode_providers::smpp::SmppConfig;
 use tapcode_providers::webhook::WebhookConfig;
 
 pub use countries::{NoCountry, country};
@@ -394,6 +396,8 @@ pub enum SmsProvider {
     Vonage(Vonage),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
+    /// An SMSC, by SMPP.
+    Smpp(Box<SmppConfig>),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
     Webhook(Box<WebhookConfig>),
 }
@@ -431,6 +435,7 @@ impl SmsNumber {
             SmsProvider::Telnyx(_) => senders::TELNYX,
             SmsProvider::Vonage(_) => senders::VONAGE,
             SmsProvider::Sinch(_) => senders::SINCH,
+            SmsProvider::Smpp(_) => senders::SMPP,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
     }

@@ -31,6 +31,8 @@ pub(super) const KANNEL: &str = "kannel";
 pub(super) const MESSAGEBIRD: &str = "messagebird";
 /// Sinch's SMS REST API.
 pub(super) const SINCH: &str = "sinch";
+/// An SMSC, by SMPP.
+pub(super) const SMPP: &str = "smpp";
 /// Telnyx's Messaging API.
 pub(super) const TELNYX: &str = "telnyx";
 /// Vonage's Messages API or SMS API.
@@ -38,9 +40,9 @@ pub(super) const VONAGE: &str = "vonage";
 /// Any HTTP gateway.
 pub(super) const WEBHOOK: &str = "webhook";
 /// Everybody who carries text messages for money, by the name in the configuration and in price tables.
-pub(super) const SMS_PROVIDERS: [&str; 8] = [INFOBIP, KANNEL, MESSAGEBIRD, SINCH, TELNYX, TWILIO, VONAGE, WEBHOOK];
+pub(super) const SMS_PROVIDERS: [&str; 9] = [INFOBIP, KANNEL, MESSAGEBIRD, SINCH, SMPP, TELNYX, TWILIO, VONAGE, WEBHOOK];
 /// Providers of later versions, so that they are not taken for slips of the pen.
-const NOT_YET: [&str; 1] = ["smpp"];
+const NOT_YET: [&str; 2] = ["aws", "plivo"];
 /// Longest name of a template: Meta takes 1 to 512 of `a-z 0-9 _`
 /// (<https://developers.facebook.com/docs/whatsapp/business-management-api/message-templates>, read 2026-11-22).
 const TEMPLATE_NAME_MAX: usize = 512;
@@ -123,6 +125,30 @@ const SINCH_KEYS: [&str; 8] = [
     "callback_secret",
     "callback_secret_file",
 ];
+const SMPP_KEYS: [&str; 22] = [
+    "address",
+    "tls",
+    "tls_ca_file",
+    "system_id",
+    "password",
+    "password_file",
+    "system_type",
+    "addr_ton",
+    "addr_npi",
+    "address_range",
+    "source_ton",
+    "source_npi",
+    "alphabet",
+    "long_messages",
+    "message_ids",
+    "window",
+    "binds",
+    "enquire_link_s",
+    "dlt_principal_entity_id",
+    "dlt_content_template_id",
+    "dlt_telemarketer_id",
+    "dlt_tags",
+];
 const TELNYX_KEYS: [&str; 5] = ["base_url", "api_key", "api_key_file", "public_key", "messaging_profile_id"];
 const VONAGE_KEYS: [&str; 9] = [
     "api",
@@ -162,12 +188,13 @@ const WEBHOOK_KEYS: [&str; 25] = [
     "receipt_signature_prefix",
     "receipt_signature_base64",
 ];
-const ALL_SMS_KEYS: [&[&str]; 8] = [
+const ALL_SMS_KEYS: [&[&str]; 9] = [
     &TWILIO_KEYS,
     &INFOBIP_KEYS,
     &KANNEL_KEYS,
     &MESSAGEBIRD_KEYS,
     &SINCH_KEYS,
+    &SMPP_KEYS,
     &TELNYX_KEYS,
     &VONAGE_KEYS,
     &WEBHOOK_KEYS,
@@ -460,6 +487,7 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         (KANNEL, KANNEL),
         (MESSAGEBIRD, MESSAGEBIRD),
         (SINCH, SINCH),
+        (SMPP, SMPP),
         (TELNYX, TELNYX),
         (TWILIO, TWILIO),
         (VONAGE, VONAGE),
@@ -507,6 +535,14 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         Some(SINCH) => {
             unused_but(&mut table, &SINCH_KEYS, "the provider is sinch");
             sinch(reading, &mut table).map(SmsProvider::Sinch)
+        }
+        Some(SMPP) => {
+            unused_but(&mut table, &SMPP_KEYS, "the provider is smpp");
+            let from = match &number {
+                Given::As(number, _) => number.as_str(),
+                Given::Not | Given::Wrong => "unknown",
+            };
+            super::smpp::read(reading, &mut table, from).map(|config| SmsProvider::Smpp(Box::new(config)))
         }
         Some(TELNYX) => {
             unused_but(&mut table, &TELNYX_KEYS, "the provider is telnyx");
@@ -649,6 +685,18 @@ fn infobip(reading: &Reading, table: &mut Table<'_>) -> Option<Infobip> {
     let is_basic = !matches!(credentials, Given::Not);
     let or = ", or callback_username and callback_password of a subscription at Infobip";
     let callback_secret = callback_secret(reading, table, is_basic, or);
+    let india_dlt = india_dlt(reading, table)?;
+    Some(Infobip {
+        base_url: base_url?,
+        api_key: api_key?,
+        callback_secret: unless_wrong(callback_secret)?,
+        callback_credentials: unless_wrong(credentials)?,
+        india_dlt,
+    })
+}
+
+/// What India's DLT wants to know, where it is given; `None` for what is wrong, which has been told.
+pub(super) fn india_dlt(reading: &Reading, table: &mut Table<'_>) -> Option<Option<IndiaDlt>> {
     let mut text = |key: &str| table.text(key);
     let entity = text("dlt_principal_entity_id");
     let (template, telemarketer) = (text("dlt_content_template_id"), text("dlt_telemarketer_id"));
@@ -661,18 +709,11 @@ fn infobip(reading: &Reading, table: &mut Table<'_>) -> Option<Infobip> {
         return None;
     }
     let without_place = |given: Option<(String, At)>| given.map(|(text, _)| text);
-    let india_dlt = entity.map(|(principal_entity_id, _)| IndiaDlt {
+    Some(entity.map(|(principal_entity_id, _)| IndiaDlt {
         principal_entity_id,
         content_template_id: without_place(template),
         telemarketer_id: without_place(telemarketer),
-    });
-    Some(Infobip {
-        base_url: base_url?,
-        api_key: api_key?,
-        callback_secret: unless_wrong(callback_secret)?,
-        callback_credentials: unless_wrong(credentials)?,
-        india_dlt,
-    })
+    }))
 }
 
 /// The credentials of a subscription; its name and its password are there together, or neither is.
@@ -981,7 +1022,7 @@ fn texts_of(table: &mut Table<'_>, key: &str) -> Vec<String> {
         .collect()
 }
 
-fn optional<T>(given: Given<T>) -> Option<T> {
+pub(super) fn optional<T>(given: Given<T>) -> Option<T> {
     match given {
         Given::As(value, _) => Some(value),
         Given::Not | Given::Wrong => None,
@@ -1012,7 +1053,7 @@ fn skip(table: &mut Table<'_>, keys: &[&str]) {
 }
 
 /// The text if it fits; a problem that does not repeat it if not.
-fn checked(reading: &Reading, text: String, at: &At, fits: bool, wrong: &str, instead: &str) -> Option<String> {
+pub(super) fn checked(reading: &Reading, text: String, at: &At, fits: bool, wrong: &str, instead: &str) -> Option<String> {
     if !fits {
         reading.problem(at, wrong, instead);
     }

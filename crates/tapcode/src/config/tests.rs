@@ -80,6 +80,19 @@ const CARD: &str = "\"Cost per message in USD, effective January 1, 2027\",,,,,,
 /// A table of SMS prices of one row.
 const TABLE: &str = "provider,country,price,currency\ntwilio,NL,0.0754,USD\n";
 
+/// Somebody's certificate; nobody has its key.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBgDCCASegAwIBAgIUfyTTI81Xxx/lW/SGRXfVEb8czoIwCgYIKoZIzj0EAwIw\n\
+    FTETMBEGA1UEAwwKRXhhbXBsZSBDQTAgFw0yNjExMjcyMDQxNTlaGA8yMTI2MTEw\n\
+    MzIwNDE1OVowFTETMBEGA1UEAwwKRXhhbXBsZSBDQTBZMBMGByqGSM49AgEGCCqG\n\
+    SM49AwEHA0IABJkxLmv47+y3GuccQMHNdYw6Zs5V6D4wiP6OMHaKEIjNuV4dY81T\n\
+    tnBvZ8SPsklSGIHfhc71si6TwWHopQtPS9KjUzBRMB0GA1UdDgQWBBTTACVkSNu7\n\
+    5M3SEJFamkeAYklMXjAfBgNVHSMEGDAWgBTTACVkSNu75M3SEJFamkeAYklMXjAP\n\
+    BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIHkCoGRhjGRepsgweoeW\n\
+    jk7N9Qkyxmgx6iSPamA0BmB4AiBCgNTBJe55Ogn8nnvfPeHd+6lhdpzzo/DPeVgi\n\
+    NcUdmg==\n\
+    -----END CERTIFICATE-----\n";
+
 type Outcome = Result<(Config, Vec<Warning>), Problems>;
 
 fn read_text(text: &str, variables: &[(&str, &str)], purpose: Purpose) -> Outcome {
@@ -220,10 +233,12 @@ fn uncommented(folder: &Path) -> Vec<String> {
         .collect();
     for line in &lines {
         if let Some((_, name)) = line.split_once("_file = ") {
-            let secret = if line.starts_with("master_key") {
-                KEY
-            } else {
-                "0123456789abcdef"
+            let secret = match line {
+                _ if line.starts_with("master_key") => KEY,
+                _ if line.starts_with("tls_ca_file") => CERTIFICATE,
+                // SMPP has room for eight characters.
+                _ if name.contains("smsc-password") => "01234567",
+                _ => "0123456789abcdef",
             };
             let path = Path::new(name.trim_matches('"'));
             std::fs::write(path, format!("{secret}\n")).unwrap();
@@ -250,7 +265,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 9));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 10));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -275,7 +290,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 25);
+    assert_eq!(alternatives, 26);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -641,6 +656,52 @@ fn a_report_of_messagebirds_that_nothing_proves_is_not_configured() {
         "is missing",
         "such as",
     );
+}
+
+#[test]
+fn an_smsc_is_told_everything_that_is_missing_at_once() {
+    let smpp = |more: &str| format!("{REAL}\n[[numbers]]\nid = 83\nprovider = \"smpp\"\nnumber = \"Acme\"\n{more}");
+    let whole = "address = \"smpp.example.com:3550\"\nsystem_id = \"tapcode\"\npassword = \"canary-8\"\n";
+    let (config, warnings) = valid(&smpp(whole), &[], Purpose::Serve);
+    let SmsProvider::Smpp(read) = &config.numbers.last().unwrap().provider else {
+        panic!("SMPP")
+    };
+    assert_eq!(
+        (read.host.as_str(), read.port, read.window, read.from.as_str()),
+        ("smpp.example.com", 3550, 10, "Acme")
+    );
+    assert!(warnings.is_empty() && !format!("{config:?}").contains("canary-"));
+
+    let problems = read_text(&smpp(""), &[], Purpose::Serve).unwrap_err().problems;
+    let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(paths, ["numbers[1].address", "numbers[1].system_id", "numbers[1].password"]);
+    let at = |key: &str| format!("numbers[1].{key}");
+    for (from, to, key, instead) in [
+        (":3550", "", "address", "host and a port"),
+        ("canary-8", "canary-89", "password", "at most 8"),
+        ("\"tapcode\"", "\"sixteen-letters-\"", "system_id", "1 to 15"),
+    ] {
+        let text = smpp(&whole.replace(from, to));
+        let problems = read_text(&text, &[], Purpose::Serve).unwrap_err().problems;
+        assert_eq!(
+            (problems.len(), problems[0].path.as_str()),
+            (1, at(key).as_str()),
+            "{problems:?}"
+        );
+        assert!(problems[0].to_string().contains(instead), "{problems:?}");
+    }
+    for more in [
+        "source_ton = 5",
+        "window = 0",
+        "dlt_tags = [5120]",
+        "message_ids = \"octal\"",
+        "tls = false\ntls_ca_file = \"x\"",
+    ] {
+        let text = smpp(&format!("{whole}{more}\n"));
+        assert_eq!(read_text(&text, &[], Purpose::Serve).unwrap_err().problems.len(), 1, "{more}");
+    }
+    let (_, warnings) = valid(&smpp(&format!("{whole}tls = false\n")), &[], Purpose::Serve);
+    assert!(warnings[0].to_string().contains("in clear"), "{warnings:?}");
 }
 
 #[test]
@@ -1241,16 +1302,16 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         "write \"twilio\"",
     );
     one_problem(
-        &with("[[numbers]]", "provider", "provider = \"smpp\""),
+        &with("[[numbers]]", "provider", "provider = \"plivo\""),
         "numbers[0].provider",
         "this build does not have",
-        "infobip, kannel, messagebird, sinch, telnyx, twilio, vonage, webhook, sandbox",
+        "infobip, kannel, messagebird, sinch, smpp, telnyx, twilio, vonage, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"telnyx\", \"twilio\", \"vonage\", \"webhook\" or \"sandbox\"",
+        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"smpp\", \"telnyx\", \"twilio\", \"vonage\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
