@@ -11,7 +11,7 @@ use tapcode_core::time::Timestamp;
 use crate::contract::provider::{Content, Message, Reference};
 use crate::contract::store::ProviderHandle;
 use crate::egress::EgressError;
-use crate::engine::{Engine, EngineError, Permit, route_of};
+use crate::engine::{Beside, Engine, EngineError, Permit, route_of};
 use crate::keyring::Use;
 use crate::receive::{PARKED_MS, arrivals_first};
 use crate::service::{Provider, Sender, sender_name};
@@ -202,6 +202,7 @@ impl Engine {
                 message: id,
             })
             .collect();
+        let beside = Beside { handles, act: None };
         let began = self.now();
         let mut wait_ms = REWRITE_FIRST_MS;
         let mut written = false;
@@ -214,7 +215,7 @@ impl Engine {
             };
             let mut done = Ok(());
             if !written {
-                done = self.apply_with(key, None, handles.clone(), input).await.map(|_| ());
+                done = self.apply_with(key, None, beside.clone(), input).await.map(|_| ());
                 written = done.is_ok();
             }
             if let (true, Some(digest)) = (written, &handle) {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tapcode_core::audit::Act;
 use tapcode_core::delivery::MessageStatus;
 use tapcode_core::entry::{Decision, Entry, InputRecord, Refusal};
 use tapcode_core::id::{Fresh, MessageId};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub rates: RateCards,
     /// How long history is kept. Milliseconds.
     pub history_ms: u64,
+    /// How long acts of administrators are kept, and keys that are good for nothing any more. Milliseconds.
+    pub acts_ms: u64,
 }
 
 /// The engine. Cheap to clone; all clones are one.
@@ -76,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) directory: RwLock<Arc<Directory>>,
     pub(crate) rates: RateCards,
     pub(crate) history_ms: u64,
+    pub(crate) acts_ms: u64,
     pub(crate) committer: Committer,
     queues: Box<[Mutex<Recent>]>,
     pub(crate) waiters: Arc<Waiters>,
@@ -83,7 +87,7 @@ pub(crate) struct Inner {
     /// Calls to providers under way and the engine's own loops.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    pub(crate) key_cache: crate::access::KeyCache,
+    pub(crate) keys_in_use: crate::access::KeysInUse,
     pub(crate) accounts: Accounts,
     /// Names this process among those on one store.
     pub(crate) process: u64,
@@ -152,6 +156,15 @@ fn is_surely_kept(document: &Recipient, now: Timestamp) -> bool {
         || document.sends.iter().any(|at| now < at.plus_millis(HOUR_MS))
 }
 
+/// What is written in the commit of a decision besides what was decided.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beside {
+    /// Handles that lead to the document once it is committed.
+    pub(crate) handles: Vec<ProviderHandle>,
+    /// The administrator's act that it is.
+    pub(crate) act: Option<Act>,
+}
+
 /// The status and body that an idempotent request is answered with.
 pub type Rendered = (u16, Vec<u8>);
 
@@ -211,13 +224,14 @@ impl Engine {
                 directory: RwLock::new(Arc::new(parts.directory)),
                 rates: parts.rates,
                 history_ms: parts.history_ms,
+                acts_ms: parts.acts_ms,
                 committer,
                 queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
                 waiters: Arc::default(),
                 log_grew,
                 tasks,
                 stop: CancellationToken::new(),
-                key_cache: crate::access::KeyCache::default(),
+                keys_in_use: crate::access::KeysInUse::default(),
                 accounts: Accounts::default(),
                 process,
                 endpoint_made: tokio::sync::Notify::new(),
@@ -273,15 +287,15 @@ impl Engine {
     where
         I: Fn(Option<&Recipient>, Timestamp) -> Result<Input, Refusal> + Send + Sync,
     {
-        self.apply_with(key, remember, Vec::new(), input).await
+        self.apply_with(key, remember, Beside::default(), input).await
     }
 
-    /// Like [`Self::apply`], with handles that lead to the document once it is committed.
+    /// Like [`Self::apply`], with what is written in the same commit. Nothing of it is where the decision changes nothing.
     pub(crate) async fn apply_with<I>(
         &self,
         key: RecipientKey,
         remember: Option<Remember<'_>>,
-        handles: Vec<ProviderHandle>,
+        beside: Beside,
         input: I,
     ) -> Result<Applied, EngineError>
     where
@@ -329,7 +343,7 @@ impl Engine {
                     rendered: None,
                 });
             }
-            let (commit, rendered) = self.commit_of(key, version, handles.clone(), &decided, remember.as_ref(), at);
+            let (commit, rendered) = self.commit_of(key, version, beside.clone(), &decided, remember.as_ref(), at);
             // From here on it is the engine's work: a caller that hangs up, or a timer's loop that is stopped, must not
             // leave a durable claim behind whose call nobody makes.
             let engine = self.clone();
@@ -394,7 +408,7 @@ impl Engine {
         &self,
         key: RecipientKey,
         version: Option<Version>,
-        handles: Vec<ProviderHandle>,
+        beside: Beside,
         decided: &Decided,
         remember: Option<&Remember<'_>>,
         at: Timestamp,
@@ -412,10 +426,11 @@ impl Engine {
             expected: version,
             next: decided.next.clone(),
             due_at: next.and_then(due_at),
-            handles,
+            handles: beside.handles,
             snapshots: snapshots_of(key, next, &decided.entries),
             entries: decided.entries.clone(),
             remembered,
+            act: beside.act,
         };
         (commit, rendered)
     }
@@ -505,6 +520,7 @@ impl Engine {
             snapshots: Vec::new(),
             entries: Vec::new(),
             remembered: Some(self.to_remember(key, fingerprint, rendered, self.now())),
+            act: None,
         };
         match self.inner.committer.commit(commit).await {
             // Another process answered the same request first, and its answer is as good.

@@ -159,6 +159,7 @@ impl Engine {
                 let sweep = Sweep {
                     now,
                     history_before: now.minus_millis(self.inner.history_ms),
+                    acts_before: now.minus_millis(self.inner.acts_ms),
                     written_before_hour: crate::accounts::oldest_hour(now),
                     limit: SWEEP_ROWS,
                 };

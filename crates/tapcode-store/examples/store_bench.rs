@@ -68,6 +68,7 @@ async fn main() {
             written_before_hour: 0,
             now: at(1 << 45),
             history_before: at(1 << 45),
+            acts_before: at(1 << 45),
             limit: 10_000_000,
         };
         let gone = store.sweep(&sweep).await.expect("the sweep works");
@@ -180,6 +181,7 @@ fn commit(n: u64, step: u64) -> Commit {
         snapshots: vec![snapshot(key(n), scope("acme"), verification)],
         entries,
         remembered: None,
+        act: None,
     }
 }
 

@@ -147,7 +147,7 @@ fn operation(html: &mut String, o: &Operation, public_url: &str) {
         let words: Vec<_> = o
             .needs
             .iter()
-            .map(|r| format!("<code>{}</code>", super::call::word(*r)))
+            .map(|r| format!("<code>{}</code>", r.as_str()))
             .collect();
         write(
             html,

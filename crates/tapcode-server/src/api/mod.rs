@@ -1,6 +1,8 @@
 //! What can a caller with a key ask for? `/api/v1` and the open pages next to it.
 
 mod administration;
+mod api_keys;
+mod audit;
 mod announce;
 pub(crate) mod answers;
 mod call;
@@ -68,6 +70,8 @@ fn routes(app: &App) -> Vec<Route> {
     routes.extend(templates::routes(&shared));
     routes.extend(administration::routes(&shared));
     routes.extend(recipients::routes(&shared));
+    routes.extend(api_keys::routes(&shared));
+    routes.extend(audit::routes(&shared));
     routes.extend(status::routes(&shared));
     let about = docs::routes(app, &routes);
     routes.extend(about);

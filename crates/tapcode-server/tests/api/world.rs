@@ -201,6 +201,7 @@ impl World {
             directory: Directory::new(vec![service("acme", false), service("own", true)], senders),
             rates: RateCards::default(),
             history_ms: 86_400_000,
+            acts_ms: 86_400_000,
         });
         engine.start();
         let broken = Arc::new(AtomicBool::new(false));
@@ -243,7 +244,7 @@ impl World {
         let new = self
             .engine
             .new_key(service.and_then(ServiceName::parse), mode, rights.to_vec(), "test");
-        self.store.put_key(&new.kept).await.unwrap();
+        self.store.commit_key(&new.kept.clone().into()).await.unwrap();
         new.text
     }
 

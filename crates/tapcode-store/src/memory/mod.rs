@@ -6,13 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, KeyCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page,
     Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version,
     Versioned, Written,
 };
@@ -39,6 +40,10 @@ struct State {
     places_given: u64,
     remembered: BTreeMap<[u8; 32], Remembered>,
     keys: BTreeMap<KeyId, ApiKey>,
+    keys_version: u64,
+    acts: BTreeMap<Place, Act>,
+    /// No place of an act is given twice either.
+    acts_given: u64,
     accounts: BTreeMap<AccountName, Versioned<Account>>,
     endpoints: BTreeMap<EndpointId, Versioned<Endpoint>>,
     /// Hour, portfolio and recipient.
@@ -99,10 +104,18 @@ impl State {
         for entry in commit.entries {
             self.append(Line::Recipient(entry));
         }
+        self.acted(commit.act);
         if let Some(remembered) = commit.remembered {
             self.remembered.insert(remembered.key, remembered);
         }
         Ok(())
+    }
+
+    fn acted(&mut self, act: Option<Act>) {
+        if let Some(act) = act {
+            self.acts_given += 1;
+            self.acts.insert(Place(self.acts_given), act);
+        }
     }
 
     fn append(&mut self, line: Line) {
@@ -149,6 +162,9 @@ impl State {
             .retain(|id, s| !take(id.made_at() < sweep.history_before && is_past(s, sweep.history_before)));
         self.messages.retain(|id, _| !take(id.made_at() < sweep.history_before));
         self.log.retain(|_, line| !take(line.at() < sweep.history_before));
+        self.acts.retain(|_, act| !take(act.at < sweep.acts_before));
+        self.keys
+            .retain(|_, key| !take(key.ends_at().is_some_and(|at| at < sweep.acts_before)));
         self.written.retain(|(hour, ..)| !take(*hour < sweep.written_before_hour));
         sweep.limit - left
     }
@@ -313,9 +329,43 @@ impl Store for MemoryStore {
         Ok(self.state().remembered.get(key).filter(|r| now < r.expires_at).cloned())
     }
 
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.state().keys.insert(key.id, key.clone());
+    async fn commit_key(&self, commit: &KeyCommit) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if commit.expected.is_some_and(|expected| expected.0 != state.keys_version) {
+            return Err(StoreError::Conflict);
+        }
+        state.keys_version += 1;
+        let used_at = state.keys.get(&commit.next.id).and_then(|known| known.used_at);
+        let key = ApiKey {
+            used_at,
+            ..commit.next.clone()
+        };
+        state.keys.insert(key.id, key);
+        state.acted(commit.act.clone());
         Ok(())
+    }
+
+    async fn keys_version(&self) -> Result<Version, StoreError> {
+        Ok(Version(self.state().keys_version))
+    }
+
+    async fn note_key_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        if let Some(key) = self.state().keys.get_mut(&id) {
+            key.used_at = key.used_at.max(Some(at));
+        }
+        Ok(())
+    }
+
+    async fn record_act(&self, act: &Act) -> Result<(), StoreError> {
+        self.state().acted(Some(act.clone()));
+        Ok(())
+    }
+
+    async fn acts(&self, before: Option<Place>, limit: usize) -> Result<Vec<(Place, Act)>, StoreError> {
+        let before = before.unwrap_or(Place(u64::MAX));
+        let state = self.state();
+        let acts = state.acts.range(..before).rev().take(limit);
+        Ok(acts.map(|(place, act)| (*place, act.clone())).collect())
     }
 
     async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
@@ -369,6 +419,7 @@ impl Store for MemoryStore {
         if let Some(entry) = commit.entry.clone() {
             state.append(Line::Endpoint(entry));
         }
+        state.acted(commit.act.clone());
         Ok(())
     }
 

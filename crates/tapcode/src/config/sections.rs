@@ -15,6 +15,8 @@ use super::{Config, DEFAULT, Log, LogFormat, LogLevel, Sandbox, Server, Store, p
 
 /// Days that `GET /api/v1/events` is promised to reach back.
 const EVENTS_DAYS: u32 = 30;
+/// For how long acts of administrators are kept where nothing else is written. Days.
+const AUDIT_DAYS: u32 = 365;
 
 /// Reads everything. `None` only when a problem was noted.
 pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
@@ -23,7 +25,7 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
     let master_key = master_key(reading, root.section("secrets"));
     let sandbox = sandbox(reading, root.section("sandbox"));
     let log = log(root.section("log"));
-    let history_days = retention(reading, root.section("retention"));
+    let (history_days, audit_days) = retention(reading, root.section("retention"));
     let outside = webhooks(reading, root.section("webhooks"));
     let whatsapp_rates = prices::read(reading, root.section("prices"));
     let senders = senders::read(reading, &mut root, &whatsapp_rates);
@@ -41,6 +43,7 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
         numbers: senders.numbers,
         whatsapp_rates,
         history_days,
+        audit_days,
         outside,
     })
 }
@@ -258,7 +261,7 @@ fn log(mut table: Table<'_>) -> Log {
     }
 }
 
-fn retention(reading: &Reading, mut table: Table<'_>) -> u32 {
+fn retention(reading: &Reading, mut table: Table<'_>) -> (u32, u32) {
     let at = table.at("history_days");
     let days = table.number(
         "history_days",
@@ -276,8 +279,17 @@ fn retention(reading: &Reading, mut table: Table<'_>) -> u32 {
             format!("write {EVENTS_DAYS} or more, unless the law or your callers say otherwise"),
         );
     }
+    let audit_days = table.number(
+        "audit_days",
+        AUDIT_DAYS,
+        &Bounds {
+            range: 1..=3_650,
+            unit: "days",
+            because: "",
+        },
+    );
     table.finish();
-    days
+    (days, audit_days)
 }
 
 /// A development server tells its events to whatever runs beside it.
