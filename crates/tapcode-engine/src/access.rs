@@ -147,7 +147,11 @@ impl KeysInUse {
         let each_us = 1_000_000 / u64::from(rate.per_second.max(1));
         let burst_us = each_us.saturating_mul(rate.burst.max(1).into());
         // A clock that was set back must not keep a key out for longer than its burst.
-        let up_to_us = all.get(&key).copied().unwrap_or(0).clamp(now_us, now_us.saturating_add(burst_us));
+        let up_to_us = all
+            .get(&key)
+            .copied()
+            .unwrap_or(0)
+            .clamp(now_us, now_us.saturating_add(burst_us));
         let next_us = up_to_us.saturating_add(each_us);
         let most_us = now_us.saturating_add(burst_us);
         if next_us > most_us {

@@ -268,7 +268,11 @@ impl Engine {
         let (sealed, secret) = self.new_secret();
         let until = self.now().plus_millis(ROTATED_FOR_MS);
         let rotated = self
-            .apply_endpoint(id, &EndpointInput::Rotate { sealed, until }, Some((by, Deed::EndpointSecretRotated)))
+            .apply_endpoint(
+                id,
+                &EndpointInput::Rotate { sealed, until },
+                Some((by, Deed::EndpointSecretRotated)),
+            )
             .await?;
         Ok((rotated.value, secret))
     }

@@ -121,12 +121,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`TemplateError`]; [`TemplateError::Violations`] before anything was asked of the provider.
-    pub async fn submit_template(
-        &self,
-        sender: &Sender,
-        draft: &TemplateDraft,
-        by: &By,
-    ) -> Result<Vec<Template>, TemplateError> {
+    pub async fn submit_template(&self, sender: &Sender, draft: &TemplateDraft, by: &By) -> Result<Vec<Template>, TemplateError> {
         let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
         let violations = api.violations(draft);
         if !violations.is_empty() {

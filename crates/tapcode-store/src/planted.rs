@@ -13,8 +13,8 @@ use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
+    StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::memory::MemoryStore;

@@ -9,8 +9,8 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use tapcode_core::audit::Act;
 use tapcode_core::account::{Account, AccountEntry, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::endpoint::{Endpoint, EndpointEntry};
 use tapcode_core::entry::Entry;

@@ -5,16 +5,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use tapcode_core::audit::Act;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{Decision, Entry};
 use tapcode_core::id::{EndpointId, KeyId, MessageId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
+    StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::plant::{self, Plant};

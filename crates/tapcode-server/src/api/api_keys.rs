@@ -278,7 +278,10 @@ fn wanted(call: &Call) -> Result<KeyWish, Problem> {
         let requests = |f: crate::api::reader::Field<'_>| {
             let number = f.whole(KEY_REQUESTS_MAX)?;
             if number == 0 {
-                return f.fail(Code::InvalidRequest, "1 or more belongs here; leave `rate_limit` out for no limit");
+                return f.fail(
+                    Code::InvalidRequest,
+                    "1 or more belongs here; leave `rate_limit` out for no limit",
+                );
             }
             Some(number)
         };

@@ -1,10 +1,10 @@
 //! What can a caller with a key ask for? `/api/v1` and the open pages next to it.
 
 mod administration;
-mod api_keys;
-mod audit;
 mod announce;
 pub(crate) mod answers;
+mod api_keys;
+mod audit;
 mod call;
 mod docs;
 mod events;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde_json::json;
-use tapcode_core::audit::Act;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, KeyId, MessageId};
@@ -14,8 +14,8 @@ use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store, StoreError,
-    SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
+    StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_store::memory::MemoryStore;
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tapcode_core::audit::Act;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::delivery::MessageStatus;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{Decision, Entry};
@@ -19,8 +19,8 @@ use tapcode_core::verification::{Attempt, Limits, Purpose, Verification};
 use tapcode_engine::access::Caller;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store,
-    StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot,
+    Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};

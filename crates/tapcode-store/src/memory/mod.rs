@@ -13,8 +13,8 @@ use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, KeyCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX, Page,
-    Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, KeyCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX,
+    Page, Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, ToldReceipt, Version,
     Versioned, Written,
 };
 

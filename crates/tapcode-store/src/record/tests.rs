@@ -7,9 +7,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tapcode_core::account::Account;
+use tapcode_core::audit::{Act, By, Deed};
 use tapcode_core::code::Alphabet;
 use tapcode_core::delivery::{Failure, FailureClass, MessageStatus, ReceiptKind, TripScope};
-use tapcode_core::audit::{Act, By, Deed};
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use tapcode_core::money::{Currency, Money};
@@ -22,7 +22,7 @@ use tapcode_engine::rates::Category;
 
 use crate::record::{Stored, Unreadable};
 use crate::suite::samples::{
-    BEGIN, act, account, account_entry, api_key, approved, at, endpoint, endpoint_entry, entry, key, knowledge, message_id,
+    BEGIN, account, account_entry, act, api_key, approved, at, endpoint, endpoint_entry, entry, key, knowledge, message_id,
     message_snapshot, plain_message, plan, purpose, recipient, scope, snapshot, verification,
 };
 
@@ -581,6 +581,7 @@ fn all_total(bytes: &[u8]) -> Result<(), TestCaseError> {
     total::<Account>(bytes)?;
     total::<Endpoint>(bytes)?;
     total::<ToldReceipt>(bytes)?;
+    total::<Act>(bytes)?;
     total::<ApiKey>(bytes)
 }
 

@@ -22,8 +22,8 @@ use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot,
-    Store, StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered,
+    Snapshot, Store, StoreError, SubjectId, Sweep, ToldReceipt, Version, Versioned, Written,
 };
 use tokio::sync::Semaphore;
 
@@ -189,7 +189,12 @@ fn rows_max(limit: usize) -> i64 {
 
 /// A key from its record and when it was last used.
 fn key_of(row: &Row<'_>) -> Result<ApiKey, ReadError> {
-    let key: ApiKey = record(row.get_ref(0)?.as_blob().unwrap_or_default(), "keys", "record", &"of a digest")?;
+    let key: ApiKey = record(
+        row.get_ref(0)?.as_blob().unwrap_or_default(),
+        "keys",
+        "record",
+        &"of a digest",
+    )?;
     let used_at: Option<i64> = row.get(1)?;
     Ok(ApiKey {
         used_at: used_at.map(Timestamp::from_millis),

@@ -380,11 +380,13 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_and_loses_nothing
     store.park(&waiting, at(1 << 45)).await.unwrap();
     drop(store);
     let old = Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE accounts; DROP TABLE written; DROP TABLE endpoints; DROP TABLE acts; DROP INDEX keys_ends;
+    old.execute_batch(
+        "DROP TABLE accounts; DROP TABLE written; DROP TABLE endpoints; DROP TABLE acts; DROP INDEX keys_ends;
          ALTER TABLE keys DROP COLUMN used_at; ALTER TABLE keys DROP COLUMN ends_at;
          DELETE FROM counters WHERE name IN ('keys_version', 'acts_given');
-         ALTER TABLE parked DROP COLUMN told; PRAGMA user_version = 1;")
-        .unwrap();
+         ALTER TABLE parked DROP COLUMN told; PRAGMA user_version = 1;",
+    )
+    .unwrap();
     let first = Connection::open_in_memory().unwrap();
     first.execute_batch(include_str!("migrations/0001_first.sql")).unwrap();
     let tables = |of: &Connection| -> Vec<(String, Vec<String>)> {

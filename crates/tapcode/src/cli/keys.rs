@@ -215,8 +215,8 @@ impl List {
                 [
                     "ID", "SERVICE", "MODE", "RIGHTS", "CREATED", "USED", "EXPIRES", "REVOKED", "LABEL",
                 ]
-                    .map(str::to_owned)
-                    .to_vec(),
+                .map(str::to_owned)
+                .to_vec(),
             ];
             rows.extend(keys.iter().map(row));
             screen.write(&table(&rows))?;
