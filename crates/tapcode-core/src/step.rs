@@ -12,6 +12,7 @@ use crate::delivery::{
 };
 use crate::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use crate::id::{EventId, Fresh, MessageId, VerificationId};
+use crate::money::Money;
 use crate::number::{Country, Masked};
 use crate::plan::{Channel, IdentityChange, Plan, Route, Skip, SkipReason};
 use crate::recipient::{
@@ -118,6 +119,8 @@ pub enum Input {
         message: MessageId,
         /// What the answer means.
         outcome: SendOutcome,
+        /// What the message costs, where the answer said so.
+        price: Option<Money>,
     },
     /// A provider told of a message.
     Receipt {
@@ -282,8 +285,8 @@ pub fn step(state: Option<Recipient>, input: &Input, context: &Context<'_>) -> D
         } => run.check(*verification, *code_matches, *binding_matches),
         Input::Cancel { verification } => run.cancel(*verification),
         Input::SendMessage(message) => run.send_message(message),
-        Input::Outcome { message, outcome } => {
-            run.outcome(*message, outcome);
+        Input::Outcome { message, outcome, price } => {
+            run.outcome(*message, outcome, *price);
             Ok(Answer::Done)
         }
         Input::Receipt { message, kind, facts } => {
@@ -619,7 +622,7 @@ impl Run<'_> {
         Ok(Answer::Queued { message: id })
     }
 
-    fn outcome(&mut self, id: MessageId, outcome: &SendOutcome) {
+    fn outcome(&mut self, id: MessageId, outcome: &SendOutcome, cost: Option<Money>) {
         let now = self.context.now;
         let input = InputRecord::Outcome {
             message: id,
@@ -653,7 +656,15 @@ impl Run<'_> {
                     });
                     attempt.language = Some(language);
                 }
-                settle(&mut attempt.delivery, message, &outcome, retry_before, now, &mut decisions);
+                settle(
+                    &mut attempt.delivery,
+                    message.clone(),
+                    &outcome,
+                    retry_before,
+                    now,
+                    &mut decisions,
+                );
+                price(&mut attempt.delivery, &message, cost, &mut decisions);
                 if !attempt.delivery.has_arrived() {
                     self.learn_unreachable(channel, failure_of(&outcome), &mut decisions);
                 }
@@ -673,7 +684,15 @@ impl Run<'_> {
                 };
                 let channel = message.route.channel;
                 let retry_before = Some(plain.delivery.queued_at.plus_millis(FINISHED_KEPT_MS));
-                settle(&mut plain.delivery, message, outcome, retry_before, now, &mut decisions);
+                settle(
+                    &mut plain.delivery,
+                    message.clone(),
+                    outcome,
+                    retry_before,
+                    now,
+                    &mut decisions,
+                );
+                price(&mut plain.delivery, &message, cost, &mut decisions);
                 let arrived = plain.delivery.has_arrived();
                 if !plain.delivery.waits_for_call() {
                     plain.payload = None;
@@ -702,7 +721,7 @@ impl Run<'_> {
                 let message = message_ref(verification, attempt);
                 let attempt = &mut verification.attempts[attempt];
                 let is_new = attempt.delivery.record(kind, now);
-                price(&mut attempt.delivery, &message, facts, &mut decisions);
+                price(&mut attempt.delivery, &message, facts.price, &mut decisions);
                 if attempt.identity.is_none() {
                     attempt.identity.clone_from(&facts.identity);
                 }
@@ -738,7 +757,7 @@ impl Run<'_> {
                     route: plain.route.clone(),
                 };
                 let is_new = plain.delivery.record(kind, now);
-                price(&mut plain.delivery, &message, facts, &mut decisions);
+                price(&mut plain.delivery, &message, facts.price, &mut decisions);
                 let after_ms = now.millis_since(plain.delivery.queued_at);
                 let has_arrived = plain.delivery.has_arrived();
                 match told_by(kind) {
@@ -1416,8 +1435,8 @@ fn failure_of(outcome: &SendOutcome) -> Option<&Failure> {
 }
 
 /// Books what a message cost, the first time it is told.
-fn price(delivery: &mut Delivery, message: &MessageRef, facts: &ReceiptFacts, decisions: &mut Vec<Decision>) {
-    if let (None, Some(price)) = (delivery.price, facts.price) {
+fn price(delivery: &mut Delivery, message: &MessageRef, cost: Option<Money>, decisions: &mut Vec<Decision>) {
+    if let (None, Some(price)) = (delivery.price, cost) {
         delivery.price = Some(price);
         decisions.push(Decision::Priced {
             message: message.clone(),

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
+use tapcode_core::code::Code;
 use tapcode_core::delivery::{CALL_ANSWER_MS, Failure, FailureClass, NOT_SENT, PROVIDER_MESSAGE_ID_MAX, SendOutcome, cut};
 use tapcode_core::id::MessageId;
+use tapcode_core::money::Money;
 use tapcode_core::recipient::{Recipient, RecipientKey};
 use tapcode_core::step::Input;
+use tapcode_core::text::segments;
 use tapcode_core::time::Timestamp;
+use tapcode_core::verification::{Attempt, Verification};
 
 use crate::contract::provider::{Content, Message, Reference};
-use crate::contract::store::ProviderHandle;
+use crate::contract::store::{ProviderHandle, SubjectId};
 use crate::egress::EgressError;
 use crate::engine::{Beside, Engine, EngineError, Permit, route_of};
 use crate::keyring::Use;
 use crate::receive::{PARKED_MS, arrivals_first};
-use crate::service::{Provider, Sender, sender_name};
+use crate::service::{Provider, Sender, Service, sender_name};
+use crate::trace::{self, Cause, SpanId};
 
 /// How long to wait before an outcome that could not be written is written again; doubled each time. Milliseconds.
 const REWRITE_FIRST_MS: u64 = 50;
@@ -61,7 +66,15 @@ pub(crate) mod payload {
 
 impl Engine {
     /// Starts the one call of a claim. The task belongs to the engine: no caller's departure stops it.
-    pub(crate) fn start_call(&self, key: RecipientKey, document: &Recipient, id: MessageId, permit: Permit) {
+    /// `claim` is the span that the call's own is part of.
+    pub(crate) fn start_call(
+        &self,
+        key: RecipientKey,
+        document: &Recipient,
+        id: MessageId,
+        permit: Permit,
+        claim: Option<(SubjectId, SpanId)>,
+    ) {
         let engine = self.clone();
         let message = self.compose(key, document, id);
         let route = route_of(document, id).cloned();
@@ -75,18 +88,42 @@ impl Engine {
             self.take_place(sender, key);
         }
         self.inner.tasks.spawn(async move {
-            let outcome = match (sender, message) {
+            let mut cause = None;
+            let (outcome, price) = match (sender, message) {
                 (Some(sender), Some(message)) => {
-                    let outcome = engine.call(&sender, message).await;
+                    let began_at = engine.now();
+                    let (outcome, price) = engine.call(&sender, message).await;
+                    cause = engine.record_call(claim, id, &sender, began_at, &outcome);
                     engine.judge_way(&sender, key, country, template.as_ref().map(|l| l.as_deref()), &outcome);
-                    outcome
+                    (outcome, price)
                 }
-                (None, _) => ours("sender_gone", "the sender of this route is no longer configured"),
-                (_, None) => ours("cannot_compose", "the message's seal does not open under this master key"),
+                (None, _) => (ours("sender_gone", "the sender of this route is no longer configured"), None),
+                (_, None) => (
+                    ours("cannot_compose", "the message's seal does not open under this master key"),
+                    None,
+                ),
             };
             drop(permit);
-            engine.write_outcome(key, id, &name, outcome).await;
+            trace::caused_by(cause, engine.write_outcome(key, id, &name, outcome, price)).await;
         });
+    }
+
+    /// Tells of a call that has ended; its span, where anybody wants it.
+    fn record_call(
+        &self,
+        claim: Option<(SubjectId, SpanId)>,
+        id: MessageId,
+        sender: &Sender,
+        began_at: Timestamp,
+        outcome: &SendOutcome,
+    ) -> Option<Cause> {
+        let (traces, claim) = self.inner.traces.as_ref().zip(claim)?;
+        let span = trace::of_call(claim, id, sender, (began_at, self.now()), outcome);
+        let cause = span.as_cause();
+        traces.wants(span.trace).then(|| {
+            traces.record(span);
+            cause
+        })
     }
 
     /// The message as the provider gets it: the number is opened and the code made here, and nowhere earlier.
@@ -104,24 +141,8 @@ impl Engine {
             let directory = self.directory();
             let service = directory.service(&document.scope.service)?;
             let useful_ms = verification.expires_at.millis_since(now);
-            let expires_minutes = u32::try_from(
-                verification
-                    .expires_at
-                    .millis_since(attempt.delivery.queued_at)
-                    .div_ceil(60_000),
-            )
-            .ok()?;
-            let binding = verification
-                .binding
-                .as_ref()
-                .and_then(|b| keyring.open_text(Use::Binding, &b.sealed));
-            let text = crate::text::of_code(
-                verification,
-                service,
-                &code,
-                expires_minutes,
-                binding.as_ref().map(|b| b.as_str()),
-            );
+            let expires_minutes = expires_minutes(verification, attempt)?;
+            let text = self.text_of(verification, attempt, service, &code)?;
             let content = Content::Code {
                 code,
                 text,
@@ -149,11 +170,41 @@ impl Engine {
         })
     }
 
-    async fn call(&self, sender: &Arc<Sender>, message: Message) -> SendOutcome {
+    /// The text message that carries a code.
+    fn text_of(&self, verification: &Verification, attempt: &Attempt, service: &Service, code: &Code) -> Option<String> {
+        let binding = verification
+            .binding
+            .as_ref()
+            .and_then(|b| self.inner.keyring.open_text(Use::Binding, &b.sealed));
+        let minutes = expires_minutes(verification, attempt)?;
+        let binding = binding.as_ref().map(|b| b.as_str());
+        Some(crate::text::of_code(verification, service, code, minutes, binding))
+    }
+
+    /// In how many segments a text message goes, which is how it is billed.
+    pub(crate) fn segments_of(&self, document: &Recipient, id: MessageId) -> Option<u8> {
+        if let Some((verification, attempt)) = document.attempt(id) {
+            let directory = self.directory();
+            let service = directory.service(&document.scope.service)?;
+            let code = self.inner.keyring.code(verification)?;
+            let text = self.text_of(verification, attempt, service, &code)?;
+            return Some(segments(&text).1);
+        }
+        document.message(id).map(|plain| plain.segments)
+    }
+
+    /// The call, and what the message costs where the answer that took it says so.
+    async fn call(&self, sender: &Arc<Sender>, message: Message) -> (SendOutcome, Option<Money>) {
         let started = self.now();
+        let mut price = None;
         let outcome = match &sender.provider {
             Provider::Http(provider) => match self.inner.egress.send(provider.request(&message), sender.deadline_ms).await {
-                Ok(response) => provider.outcome(&response),
+                Ok(response) => {
+                    let outcome = provider.outcome(&response);
+                    let is_taken = matches!(outcome, SendOutcome::Accepted { .. });
+                    price = is_taken.then(|| provider.price(&response)).flatten();
+                    outcome
+                }
                 Err(error @ EgressError::NotSent(_)) => {
                     tracing::warn!(provider.id = provider.manifest().id, sender.id = sender.id, error = %chain(&error), "a call could not be sent");
                     SendOutcome::Failed {
@@ -186,13 +237,13 @@ impl Engine {
         };
         metrics::histogram!("tapcode_provider_call_ms", "provider" => sender.provider.id())
             .record(millis_f64(self.now().millis_since(started)));
-        outcome
+        (outcome, price)
     }
 
     /// Writes an outcome down and takes the receipts that came before it, trying again while the store is unavailable: for
     /// as long as those are kept, or, once the engine stops, as long as the claim does not count as unclear anyway. How many
     /// try is bounded by the calls that were under way when the store went: without it nothing new is claimed.
-    async fn write_outcome(&self, key: RecipientKey, id: MessageId, sender: &str, outcome: SendOutcome) {
+    async fn write_outcome(&self, key: RecipientKey, id: MessageId, sender: &str, outcome: SendOutcome, price: Option<Money>) {
         let (outcome, handle) = self.without_provider_name(sender, outcome);
         let handles: Vec<_> = handle
             .iter()
@@ -211,6 +262,7 @@ impl Engine {
                 Ok(Input::Outcome {
                     message: id,
                     outcome: outcome.clone(),
+                    price,
                 })
             };
             let mut done = Ok(());
@@ -303,6 +355,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whole minutes that the code of a message is good for, from when it was queued.
+fn expires_minutes(verification: &Verification, attempt: &Attempt) -> Option<u32> {
+    let ms = verification.expires_at.millis_since(attempt.delivery.queued_at);
+    u32::try_from(ms.div_ceil(60_000)).ok()
 }
 
 /// How long a plain message is of use: providers that can should drop it afterwards. Milliseconds.

@@ -28,6 +28,7 @@ use crate::entropy::{Entropy, sixteen};
 use crate::keyring::{Keyring, Use};
 use crate::rates::RateCards;
 use crate::service::{Directory, LOOKS_PER_SENDER_S};
+use crate::trace::{self, Asked, Traces};
 use crate::waiters::Waiters;
 
 /// How often a decision is made again because somebody else was first, before the request is given up as unavailable.
@@ -62,6 +63,8 @@ pub struct Parts {
     pub history_ms: u64,
     /// How long acts of administrators are kept, and keys that are good for nothing any more. Milliseconds.
     pub acts_ms: u64,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<Arc<dyn Traces>>,
 }
 
 /// The engine. Cheap to clone; all clones are one.
@@ -80,6 +83,7 @@ pub(crate) struct Inner {
     pub(crate) rates: RateCards,
     pub(crate) history_ms: u64,
     pub(crate) acts_ms: u64,
+    pub(crate) traces: Option<Arc<dyn Traces>>,
     pub(crate) committer: Committer,
     queues: Box<[Mutex<Recent>]>,
     pub(crate) waiters: Arc<Waiters>,
@@ -225,6 +229,7 @@ impl Engine {
                 rates: parts.rates,
                 history_ms: parts.history_ms,
                 acts_ms: parts.acts_ms,
+                traces: parts.traces,
                 committer,
                 queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
                 waiters: Arc::default(),
@@ -301,6 +306,10 @@ impl Engine {
     where
         I: Fn(Option<&Recipient>, Timestamp) -> Result<Input, Refusal> + Send + Sync,
     {
+        let asked = Asked {
+            at: self.now(),
+            cause: trace::cause(),
+        };
         let queue = &self.inner.queues[usize::from(u16::from_be_bytes([key.0[0], key.0[1]])) % QUEUES];
         let mut turn = queue.lock().await;
         for _ in 0..CONFLICTS_MAX {
@@ -349,7 +358,7 @@ impl Engine {
             let engine = self.clone();
             let work = async move {
                 engine.inner.committer.commit(commit).await?;
-                engine.after_commit(key, &decided, permits);
+                engine.after_commit(key, &decided, permits, asked);
                 Ok(decided)
             };
             match self.inner.tasks.spawn(work).await {
@@ -435,14 +444,18 @@ impl Engine {
         (commit, rendered)
     }
 
-    fn after_commit(&self, key: RecipientKey, decided: &Decided, permits: Vec<Permit>) {
+    fn after_commit(&self, key: RecipientKey, decided: &Decided, permits: Vec<Permit>, asked: Asked) {
         if let Some(document) = &decided.next {
             for (message, permit) in decided.calls.iter().zip(permits) {
-                self.start_call(key, document, *message, permit);
+                let claim = trace::claim_of(&decided.entries, *message);
+                self.start_call(key, document, *message, permit, claim);
             }
         }
         for entry in &decided.entries {
             crate::telemetry::count(entry);
+            if let Some(traces) = &self.inner.traces {
+                trace::record(&**traces, entry, asked, self.now());
+            }
             self.judge_ways(entry, decided.next.as_ref());
             if let Some(id) = subject_of(entry) {
                 self.inner.waiters.tell(id);

@@ -169,6 +169,23 @@ impl Engine {
 }
 
 impl Engine {
+    /// What a text message costs: what the provider says, whatever else it tells; else, for one that arrived, what the
+    /// operator's table has for each of its segments.
+    fn price_of_text(&self, route: &Route, document: &Recipient, id: MessageId, told: &ToldReceipt) -> Option<Money> {
+        let directory = self.directory();
+        let sender = directory.sender(route.channel, route.sender)?;
+        match told.billing {
+            Some(Billing::Amount(price)) => return Some(price),
+            Some(Billing::Free) => return Some(Money::zero(sender.currency)),
+            Some(Billing::Category(_) | Billing::Unknown) | None => {}
+        }
+        if !matches!(told.kind, ReceiptKind::Delivered | ReceiptKind::Read) {
+            return None;
+        }
+        let prices = sender.prices.as_ref()?;
+        prices.price(document.country, self.segments_of(document, id)?)
+    }
+
     /// What an arrived message costs; `None` where nobody can say.
     /// `is_code`: it is a message with a code that was not told to have arrived before.
     fn price_of(&self, route: &Route, country: Country, told: &ToldReceipt, is_code: bool, at: Timestamp) -> Option<Money> {
@@ -185,7 +202,7 @@ impl Engine {
             Some(Billing::Unknown) => return None,
             // WhatsApp charges for every authentication template that arrives, whether or not it says so. A caller's own
             // template may be of any category, and what was told, or not, with the first arrival is not guessed at again.
-            None if route.channel == Channel::Whatsapp && is_code => Category::Authentication,
+            None if is_code => Category::Authentication,
             None => return None,
         };
         // The cards are of providers that can be asked about an account with them: simulated phones cost nobody anything.
@@ -210,7 +227,10 @@ impl Engine {
                     message: id,
                     kind: told.kind.clone(),
                     facts: ReceiptFacts {
-                        price: self.price_of(route, document.country, &told, is_code, at),
+                        price: match route.channel {
+                            Channel::Sms => self.price_of_text(route, document, id, &told),
+                            Channel::Whatsapp => self.price_of(route, document.country, &told, is_code, at),
+                        },
                         identity: told.identity.clone(),
                     },
                 })

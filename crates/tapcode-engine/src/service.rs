@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::contract::account::App;
 use crate::contract::provider::{HttpProvider, SessionProvider};
 use crate::pace::Pace;
+use crate::sms_prices::PriceList;
 
 /// Calls to one sender's provider that are under way at once, unless the configuration says otherwise.
 pub const CALLS_PER_SENDER: usize = 256;
@@ -71,6 +72,15 @@ pub struct Service {
     pub texts: Vec<OwnText>,
 }
 
+impl Service {
+    /// Its workflow for numbers of a country.
+    #[must_use]
+    pub fn steps(&self, country: Country) -> &[WorkflowStep] {
+        let by_country = self.workflows.iter().find(|(countries, _)| countries.contains(&country));
+        by_country.map_or(&self.workflow, |(_, steps)| steps)
+    }
+}
+
 /// Whoever carries a sender's messages.
 #[derive(Clone, Debug)]
 pub enum Provider {
@@ -116,6 +126,8 @@ pub struct Sender {
     pub pace: Arc<Pace>,
     /// What its messages are billed in.
     pub currency: Currency,
+    /// What its text messages cost where its provider does not say so.
+    pub prices: Option<Arc<PriceList>>,
 }
 
 impl Sender {
@@ -134,6 +146,7 @@ impl Sender {
             messages_per_second: None,
             pace: Arc::default(),
             currency: Currency::USD,
+            prices: None,
         }
     }
 
@@ -303,14 +316,7 @@ impl Directory {
         asked: Option<&[WorkflowStep]>,
         whatsapp_installed: Option<bool>,
     ) -> Result<Plan, PlanError> {
-        let by_country = || {
-            service
-                .workflows
-                .iter()
-                .find(|(countries, _)| countries.contains(&country))
-                .map(|(_, steps)| &steps[..])
-        };
-        let workflow = asked.or_else(by_country).unwrap_or(&service.workflow);
+        let workflow = asked.unwrap_or_else(|| service.steps(country));
         let mut steps = Vec::with_capacity(workflow.len());
         for step in workflow {
             let sender = match (mode, step.sender) {
@@ -335,6 +341,16 @@ impl Directory {
         }
         let plan = Plan::new(steps).ok_or(PlanError::Size)?;
         Ok(plan.on_identity_change(service.identity_change))
+    }
+
+    /// The sender that a text message to a number of a country would have: that of the workflow's first SMS step.
+    #[must_use]
+    pub fn text_sender(&self, service: &Service, country: Country) -> Option<&Arc<Sender>> {
+        let step = service.steps(country).iter().find(|s| s.channel == Channel::Sms)?;
+        match step.sender {
+            Some(id) => self.sender(Channel::Sms, id),
+            None => self.own_sender(service, Channel::Sms),
+        }
     }
 
     /// The sender that a service's own workflows use on a channel, else the only configured one.

@@ -1,9 +1,25 @@
 //! What is counted of every decision? Label sets are bounded: names from the configuration and closed lists of words.
 
 use tapcode_core::account::{AccountDecision, AccountEntry, TemplateStatus};
+use tapcode_core::endpoint::WhyDisabled;
 use tapcode_core::entry::{Decision, Entry, SendCause};
 
 use crate::call::millis_f64;
+use crate::service::Directory;
+
+/// Counts nothing of what somebody may have to act on: a count that is first seen as 1 has not risen for who watches it.
+pub(crate) fn begin_at_zero(directory: &Directory) {
+    metrics::counter!("tapcode_panics_total").increment(0);
+    metrics::counter!("tapcode_webhook_given_up_total").increment(0);
+    for why in WhyDisabled::ALL {
+        metrics::counter!("tapcode_webhook_endpoints_disabled_total", "reason" => why.as_str()).increment(0);
+    }
+    for sender in directory.senders() {
+        metrics::counter!("tapcode_alerts_total", "channel" => sender.channel.as_str()).increment(0);
+        metrics::counter!("tapcode_account_decisions_total", "provider" => sender.provider.id(), "decision" => "breaker_opened")
+            .increment(0);
+    }
+}
 
 /// Counts what was decided about an account, and says it to whoever is on call: nothing else of it is in the log.
 pub(crate) fn count_account(entry: &AccountEntry) {

@@ -38,6 +38,7 @@ const SESSION_RECEIPTS: usize = 1_024;
 impl Engine {
     /// Starts what happens without a caller: timers, sessions, sweeps. Call once.
     pub fn start(&self) {
+        crate::telemetry::begin_at_zero(&self.directory());
         let engine = self.clone();
         self.inner
             .tasks

@@ -87,6 +87,7 @@ async fn story(dropped: &AtomicU64) {
         rates: RateCards::built_in(),
         history_ms: 30 * 86_400_000,
         acts_ms: 30 * 86_400_000,
+        traces: None,
     });
     let sent_at = clock.now();
     let tell = async |id: &str, at: Option<Timestamp>| {

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tapcode_core::id::KeyId;
 use tapcode_engine::engine::Engine;
 use tapcode_engine::entropy::sixteen;
+use tapcode_engine::trace::{Cause, caused_by};
 use tracing::Instrument;
 
 use crate::App;
@@ -19,6 +20,9 @@ use crate::problem::{Code, Problem};
 
 /// The header that carries a request's id both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The header by which a caller says which of its spans a request is part of (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What is known of a request besides itself.
 #[derive(Debug)]
@@ -43,7 +47,9 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let method = known(request.method());
     let span = tracing::info_span!("request", request.id = &*facts.id, http.method = method, http.route = route);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let cause = traceparent.and_then(Cause::parse);
+    let mut response = caused_by(cause, next.run(request)).instrument(span.clone()).await;
     let problem = response.extensions_mut().remove::<Problem>();
     let code = problem.as_ref().map(|p| p.code().registered().word);
     if let Some(problem) = problem {

@@ -109,6 +109,7 @@ impl Stage {
             rates: RateCards::default(),
             history_ms: 3_600_000,
             acts_ms: 3_600_000,
+            traces: None,
         });
         engine.start();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,6 +2,7 @@
 
 mod cli;
 mod listen;
+mod otlp;
 mod telemetry;
 mod wire;
 

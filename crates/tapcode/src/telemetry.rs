@@ -8,7 +8,12 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tapcode::config::{Log, LogFormat};
 use tapcode_engine::clock::Clock;
 use tapcode_server::RenderMetrics;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::otlp::Otlp;
 
 /// Delivery times, in milliseconds: from a good WhatsApp delivery to the longest life of a code.
 const DELIVERY_MS: &[f64] = &[
@@ -22,11 +27,11 @@ const WORK_MS: &[f64] = &[
 /// How often the recorder tidies up after itself. Milliseconds.
 const UPKEEP_MS: u64 = 5_000;
 
-/// Sends the log to stderr from now on, as configured.
+/// Sends the log to stderr from now on, as configured, and what of it is ours to the collector as well.
 ///
 /// # Errors
 /// When logging was started before.
-pub fn start_logging(log: Log) -> anyhow::Result<()> {
+pub fn start_logging(log: Log, otlp: Option<&Otlp>) -> anyhow::Result<()> {
     // Other people's crates log for their own developers; they are heard from warnings up unless all is asked for.
     let level = log.level.as_str();
     let others = if matches!(log.level, tapcode::config::LogLevel::Trace) {
@@ -50,14 +55,22 @@ pub fn start_logging(log: Log) -> anyhow::Result<()> {
         .chain(std::iter::once("rlibphonenumber=off".to_owned()))
         .collect();
     let filter = EnvFilter::try_new(directives.join(",")).context("the log's filter")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            lines.with_ansi(colour).try_init()
+            lines.with_ansi(colour).boxed()
         }
     };
+    // What the HTTP client says of an export would be exported, and so on for ever.
+    let ours = filter_fn(|line| line.target().starts_with("tapcode"));
+    let exported = otlp.and_then(Otlp::log_layer).map(|layer| layer.with_filter(ours));
+    let started = tracing_subscriber::registry()
+        .with(exported)
+        .with(lines)
+        .with(filter)
+        .try_init();
     started.map_err(|error| anyhow::anyhow!("logging could not be started: {error}"))
 }
 

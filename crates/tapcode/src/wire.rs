@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use tapcode::config::{self, Config, SmsProvider, WhatsappProvider};
+use tapcode::config::{self, CallBounds, Config, SmsProvider, WhatsappProvider};
 use tapcode_core::plan::{Channel, Plan};
 use tapcode_core::recipient::Mode;
 use tapcode_engine::clock::SystemClock;
@@ -24,6 +24,7 @@ use tapcode_engine::engine::{Engine, Parts};
 use tapcode_engine::entropy::OsEntropy;
 use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
+use tapcode_engine::trace::Traces;
 use tapcode_providers::config_error::ConfigError;
 use tapcode_providers::infobip::{BasicCredentials, Infobip, InfobipConfig};
 use tapcode_providers::kannel::{Kannel, KannelConfig};
@@ -41,10 +42,12 @@ use tapcode_store::memory::MemoryStore;
 use tapcode_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::listen::{self, Bounds};
+use crate::otlp::Otlp;
 use crate::telemetry::Metrics;
 
 /// The version of this binary.
@@ -99,7 +102,12 @@ pub fn store_name(store: &config::Store) -> String {
 ///
 /// # Errors
 /// When there is no master key, or the machine's certificates cannot be loaded.
-pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> anyhow::Result<Engine> {
+pub fn engine(
+    config: &Config,
+    store: Arc<dyn Store>,
+    directory: Directory,
+    traces: Option<Arc<dyn Traces>>,
+) -> anyhow::Result<Engine> {
     let master_key = config
         .master_key
         .as_ref()
@@ -114,6 +122,7 @@ pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> a
         rates: config.whatsapp_rates.clone(),
         history_ms: u64::from(config.history_days) * DAY_MS,
         acts_ms: u64::from(config.audit_days) * DAY_MS,
+        traces,
     }))
 }
 
@@ -125,14 +134,15 @@ pub fn engine(config: &Config, store: Arc<dyn Store>, directory: Directory) -> a
 pub fn asking_engine(config: &Config) -> anyhow::Result<Engine> {
     let sandbox = Sandbox::new(&config.services[0].brand, &[], Arc::new(SystemClock));
     let directory = directory(config, &config.server.public_url, &sandbox)?;
-    engine(config, Arc::new(MemoryStore::new()), directory)
+    engine(config, Arc::new(MemoryStore::new()), directory, None)
 }
 
-/// Runs a server until it is told to stop. `ready` is called once it listens and before it answers.
+/// Runs a server until it is told to stop. `ready` is called once it listens and before it answers; what is told until the
+/// end goes to `otlp` as well.
 ///
 /// # Errors
 /// One sentence for what kept it from starting.
-pub async fn serve<R>(config: Config, dev: bool, ready: R) -> anyhow::Result<ExitCode>
+pub async fn serve<R>(config: Config, dev: bool, otlp: Option<Otlp>, ready: R) -> anyhow::Result<ExitCode>
 where
     R: AsyncFnOnce(Ready<'_>) -> anyhow::Result<()>,
 {
@@ -147,7 +157,8 @@ where
     };
     let numbers = &config.sandbox.numbers;
     let sandbox = Sandbox::new(&config.services[0].brand, numbers, Arc::new(SystemClock));
-    let engine = engine(&config, store, directory(&config, &public_url, &sandbox)?)?;
+    let traces = otlp.as_ref().and_then(Otlp::traces);
+    let engine = engine(&config, store, directory(&config, &public_url, &sandbox)?, traces)?;
     let stop = CancellationToken::new();
     let mut beside = JoinSet::new();
     beside.spawn(stop_on_signals(stop.clone())?);
@@ -206,6 +217,9 @@ where
         tracing::warn!("calls to providers were still under way; the next start finds them in the store");
     }
     tracing::info!("stopped");
+    if let Some(otlp) = otlp {
+        otlp.end().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -281,7 +295,7 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
             }
         };
         sender.template = Some(account.template.as_str().into());
-        sender.messages_per_second = account.messages_per_second;
+        bounded(&mut sender, account.pace);
         sender.currency = account.billing_currency;
         senders.push(sender);
     }
@@ -378,11 +392,20 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                 by_http(number.id, Webhook::new(webhook))?
             }
         };
+        bounded(&mut sender, number.pace);
+        sender.prices = config.sms_prices.of(number.provider_id()).cloned().map(Arc::new);
         sender.codes_only = number.dedicated_to_otp;
         sender.number = number.number.as_deref().map(Into::into);
         senders.push(sender);
     }
     Ok(Directory::new(config.services.iter().map(service).collect(), senders))
+}
+
+/// How a sender's provider may be called, as configured.
+fn bounded(sender: &mut Sender, bounds: CallBounds) {
+    sender.deadline_ms = bounds.deadline_ms.into();
+    sender.calls = Arc::new(Semaphore::new(bounds.calls_at_once.try_into().unwrap_or(usize::MAX)));
+    sender.messages_per_second = bounds.messages_per_second;
 }
 
 /// A sender of text messages whose provider could be made.

@@ -12,6 +12,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use harness::collector::{AUTHORIZATION, Collector};
 use harness::outside::{ACCESS_TOKEN, APP_SECRET, AUTH_TOKEN, Outside, VERIFY_TOKEN, number, wrong_for};
 use harness::{Home, Process, Server, WAIT_MAX, client, eventually};
 use serde_json::{Value, json};
@@ -278,6 +279,7 @@ fn code_in(body: &str) -> String {
 async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
     let outside = Outside::start().await;
     let parrot = parrot().await;
+    let collector = Collector::start().await;
     // Ten digits: six occur in times and counts by chance.
     let mut configuration = outside.services_and_senders(
         "own_codes = true\ncode_length = 10\nresend_cooldown_s = 0\n\
@@ -291,6 +293,7 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
          \n[[numbers]]\nid = 43\nprovider = \"twilio\"\nnumber = \"+3197010253001\"\nbase_url = \"http://{parrot}\"\n\
          account_sid = \"{twilio_account}\"\nauth_token = \"{AUTH_TOKEN}\"\n"
     ));
+    configuration.push_str(&collector.section(""));
     let home = Home::with(&configuration);
     let mut server = outside.serve_with(&home, |command| {
         command.env("TAPCODE__LOG__LEVEL", "trace");
@@ -325,6 +328,7 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
         ("Meta's app secret", APP_SECRET),
         ("Meta's verify token", VERIFY_TOKEN),
         ("Twilio's auth token", AUTH_TOKEN),
+        ("what the collector asks for", AUTHORIZATION),
         ("the own code", OWN_CODE),
         ("a plain WhatsApp code", PLAIN_CODES[0]),
         ("a plain SMS code", PLAIN_CODES[1]),
@@ -645,6 +649,15 @@ async fn after_a_whole_story_nothing_is_found_that_should_be_nowhere() {
     let log = server.log();
     assert!(log.contains("TRACE"), "the log is not at its loudest");
     places.add("the log", log);
+    let names: Vec<String> = collector.spans().into_iter().map(|span| span.name).collect();
+    for name in ["begin", "send", "outcome", "receipt", "check", "send_message", "verification"] {
+        assert!(
+            names.iter().any(|told| told == name),
+            "no span {name} was looked at: {names:?}"
+        );
+    }
+    assert!(!collector.logs().is_empty(), "no line of the log was looked at");
+    places.add("what the collector was told", collector.everything());
     let leaks = places.leaks(&secrets);
     assert!(leaks.is_empty(), "{} leaks:\n{leaks:#?}", leaks.len());
 }

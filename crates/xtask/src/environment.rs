@@ -68,6 +68,14 @@ const PROGRAMS: &[Program] = &[
         packages: &["redis-server"],
     },
     Program {
+        name: "promtool",
+        reason: "Prometheus itself reads the alerts and the dashboard, and says when they fire",
+        variable: Some("TAPCODE_TEST_PROMTOOL"),
+        names: &["promtool"],
+        probe: &["--version"],
+        packages: &["prometheus"],
+    },
+    Program {
         name: "Kannel's bearerbox",
         reason: "a gateway that nobody here wrote takes our messages and tells us of them",
         variable: Some("TAPCODE_TEST_BEARERBOX"),

@@ -568,7 +568,7 @@ impl Ledger {
         };
         let mut news = News::default();
         match input {
-            Input::Outcome { message, outcome } if held(*message) && !retried(*message) => {
+            Input::Outcome { message, outcome, price } if held(*message) && !retried(*message) => {
                 let Some(at) = self.messages.iter().position(|m| m.id == *message) else {
                     return Ok(news);
                 };
@@ -596,6 +596,10 @@ impl Ledger {
                     SendOutcome::Unclear { .. } => {}
                 }
                 known.in_flight_since = None;
+                if let (None, Some(price)) = (known.price, *price) {
+                    known.price = Some(price);
+                    news.price = Some((*message, price));
+                }
                 if unreachable {
                     news.reach = self.learn_reach(at, false, now);
                 }
@@ -878,6 +882,7 @@ impl Ledger {
                             failure,
                             provider_message_id: None,
                         },
+                    ..
                 } = input
                 else {
                     return broken(CALLS, format!("retry on {input:?}"));

@@ -545,6 +545,11 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
             Input::Outcome {
                 message,
                 outcome: outcome(*said),
+                // Some answers name what the message costs.
+                price: (matches!(said, Said::Accepted) && which % 2 == 1).then_some(Money {
+                    amount_micros: 70,
+                    currency: Currency::USD,
+                }),
             }
         }
         Act::Receipt {

@@ -945,6 +945,17 @@ fn bugs() -> Vec<Bug> {
             },
         ),
         bug(
+            "the price that an answer names is not booked",
+            &["a message has one price"],
+            |_, s, i, c| {
+                let mut input = i.clone();
+                if let Input::Outcome { price, .. } = &mut input {
+                    *price = None;
+                }
+                step(s, &input, c)
+            },
+        ),
+        bug(
             "a price that comes with something known is not booked",
             &["a message has one price"],
             |_, s, i, c| {

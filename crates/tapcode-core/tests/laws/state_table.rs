@@ -380,7 +380,11 @@ fn plain() -> Input {
 }
 
 fn outcome(message: MessageId, outcome: SendOutcome) -> Input {
-    Input::Outcome { message, outcome }
+    Input::Outcome {
+        message,
+        outcome,
+        price: None,
+    }
 }
 
 fn failed(message: MessageId, class: FailureClass) -> Input {

@@ -179,7 +179,8 @@ impl Story {
         assert_eq!(
             self.give(&Input::Outcome {
                 message: self.calls[call],
-                outcome
+                outcome,
+                price: None,
             }),
             Ok(Answer::Done)
         );
@@ -1074,6 +1075,23 @@ fn a_message_has_one_price_however_often_it_is_told() {
     story.receipt_with(0, ReceiptKind::Delivered, facts(None, Some(90_000)));
     let attempt = &story.state.as_ref().unwrap().verifications[0].attempts[0];
     assert_eq!(attempt.delivery.price.map(|p| p.amount_micros), Some(50_000));
+}
+
+#[test]
+fn the_price_that_an_answer_names_is_booked_before_any_receipt() {
+    let mut story = Story::new();
+    story.begin_seed();
+    let answered = Input::Outcome {
+        message: story.calls[0],
+        outcome: SendOutcome::Accepted {
+            provider_message_id: "SM1".into(),
+        },
+        price: facts(None, Some(7_500)).price,
+    };
+    assert_eq!(story.give(&answered), Ok(Answer::Done));
+    story.receipt_with(0, ReceiptKind::Delivered, facts(None, Some(50_000)));
+    let attempt = &story.state.as_ref().unwrap().verifications[0].attempts[0];
+    assert_eq!(attempt.delivery.price.map(|p| p.amount_micros), Some(7_500));
 }
 
 #[test]

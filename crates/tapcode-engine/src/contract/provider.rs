@@ -278,6 +278,12 @@ pub trait HttpProvider: Send + Sync + fmt::Debug + 'static {
     /// What an answer means. Pure and total: what it does not know is unclear.
     fn outcome(&self, response: &HttpResponse) -> SendOutcome;
 
+    /// What a message costs, where the answer that took it says so exactly. Pure. Asked only after [`Self::outcome`] has found
+    /// that the message was taken.
+    fn price(&self, _response: &HttpResponse) -> Option<Money> {
+        None
+    }
+
     /// What a hook tells, after its signature was found right over the raw bytes. `sender` is the sender's id in our
     /// configuration. Pure.
     ///

@@ -6,7 +6,6 @@
 //! without a sign; `n/a` where there is no such rate; CRLF at the ends of lines.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use csv::{ReaderBuilder, StringRecord};
 use jiff::civil::Date;
@@ -14,20 +13,23 @@ use tapcode_core::money::Currency;
 
 use super::market::{Market, plain};
 use super::{Rate, RateCard, Row};
+use crate::csv_file::{Lines, Problems, micros, quoted, text};
 use crate::nearest::nearest;
+
+pub use crate::csv_file::FileProblem as CardProblem;
 
 /// Largest file, in bytes: Meta's have about five thousand.
 pub const CARD_BYTES_MAX: usize = 256 * 1024;
-/// Problems that are told at most; a file of another kind has one in each line.
-const PROBLEMS_MAX: usize = 50;
-/// Longest piece of the file that a problem repeats, in characters.
-const QUOTED_MAX: usize = 40;
 /// Markets that are offered for an unknown one at most.
 const NEAR_MAX: usize = 3;
-/// Digits behind the point: what money counts in.
-const DIGITS_BEHIND: usize = 6;
-/// Digits before the point: a message costs no million of anything.
-const DIGITS_BEFORE_MAX: usize = 6;
+
+/// How an amount is written.
+pub(super) const FORM: &str = "write the amount in digits with a point, without a sign or a comma, such as 0.0340, or n/a";
+/// What to do about a file that is no text, or far too large.
+const IS_CARD: [&str; 2] = [
+    "name the CSV file of Meta's rate card, which is far smaller",
+    "save it as CSV in UTF-8, or name Meta's file as it was downloaded",
+];
 
 /// The columns that are read. The others of Meta's (Marketing, Utility, Service) have no codes in them.
 const MARKET: &str = "Market";
@@ -44,99 +46,16 @@ pub struct Imported {
     pub says_from: Option<Date>,
 }
 
-/// Something in the file that has to be changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CardProblem {
-    /// The line, from 1; `None` for the file as a whole.
-    pub line: Option<u64>,
-    /// The row's market and the column, or what of the two there is; empty for the line as a whole.
-    pub cell: String,
-    /// What is wrong, as the end of a sentence that begins with the place.
-    pub wrong: String,
-    /// What to write instead, or what to do.
-    pub instead: String,
-}
-
-impl fmt::Display for CardProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}")?,
-            None => f.write_str("the file")?,
-        }
-        if !self.cell.is_empty() {
-            write!(f, " ({})", self.cell)?;
-        }
-        write!(f, " {}; {}", self.wrong, self.instead)
-    }
-}
-
 /// Reads one of Meta's files as the card that begins on `from`.
 ///
 /// # Errors
 /// Everything that has to be changed, in the order of the file, never empty.
 pub fn import(bytes: &[u8], from: Date) -> Result<Imported, Vec<CardProblem>> {
-    let mut problems = Problems::default();
-    let read = text(bytes, &mut problems).and_then(|text| card(text, from, &mut problems));
+    let mut problems = Problems::new("download Meta's file again, and name it as it is");
+    let read = text(bytes, CARD_BYTES_MAX, &IS_CARD, &mut problems).and_then(|text| card(text, from, &mut problems));
     match read {
         Some(imported) if problems.found.is_empty() => Ok(imported),
         _ => Err(problems.close()),
-    }
-}
-
-#[derive(Default)]
-struct Problems {
-    found: Vec<CardProblem>,
-    more: usize,
-}
-
-impl Problems {
-    fn add(&mut self, line: Option<u64>, cell: impl Into<String>, wrong: impl Into<String>, instead: impl Into<String>) {
-        if self.is_full() {
-            self.more += 1;
-            return;
-        }
-        self.found.push(CardProblem {
-            line,
-            cell: cell.into(),
-            wrong: wrong.into(),
-            instead: instead.into(),
-        });
-    }
-
-    fn is_full(&self) -> bool {
-        self.found.len() == PROBLEMS_MAX
-    }
-
-    fn close(mut self) -> Vec<CardProblem> {
-        assert!(!self.found.is_empty(), "a file is refused only with a reason");
-        if self.more > 0 {
-            self.found.push(CardProblem {
-                line: None,
-                cell: String::new(),
-                wrong: format!("has {} more problems", self.more),
-                instead: "download Meta's file again, and name it as it is".into(),
-            });
-        }
-        self.found
-    }
-}
-
-/// The file's text, without a byte order mark.
-fn text<'b>(bytes: &'b [u8], problems: &mut Problems) -> Option<&'b str> {
-    if bytes.len() > CARD_BYTES_MAX {
-        let wrong = format!("has more than {CARD_BYTES_MAX} bytes");
-        problems.add(None, "", wrong, "name the CSV file of Meta's rate card, which is far smaller");
-        return None;
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Some(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => {
-            let breaks = bytes.iter().take(error.valid_up_to()).filter(|c| **c == b'\n').count();
-            let line = u64::try_from(breaks + 1).ok();
-            let instead = "save it as CSV in UTF-8, or name Meta's file as it was downloaded";
-            problems.add(line, "", "is not UTF-8 text", instead);
-            None
-        }
     }
 }
 
@@ -242,29 +161,6 @@ fn is_column(cell: &str, name: &str) -> bool {
         .eq(name.chars().flat_map(char::to_lowercase))
 }
 
-/// Where lines begin. The reader's own count is that of the line end before, so blank lines and CRLF put it off.
-struct Lines<'t> {
-    text: &'t str,
-    starts: Vec<usize>,
-}
-
-impl<'t> Lines<'t> {
-    fn of(text: &'t str) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, c)| *c == b'\n');
-        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
-    }
-
-    /// The line of a row, from 1.
-    fn line(&self, record: &StringRecord) -> Option<u64> {
-        let from = usize::try_from(record.position()?.byte()).ok()?;
-        let rest = self.text.as_bytes().get(from..)?;
-        let blank = rest.iter().take_while(|c| matches!(c, b'\r' | b'\n')).count();
-        let line = self.starts.partition_point(|start| *start <= from + blank);
-        u64::try_from(line).ok()
-    }
-}
-
 fn row(
     record: &StringRecord,
     line: Option<u64>,
@@ -347,30 +243,9 @@ fn rate_of(cell: &str) -> Result<Rate, (String, &'static str)> {
     if text.eq_ignore_ascii_case("n/a") {
         return Ok(Rate::NotApplicable);
     }
-    micros(text)
+    micros(text, FORM)
         .map(Rate::Micros)
         .map_err(|instead| (format!("is {}", quoted(text)), instead))
-}
-
-/// Millionths from decimal text, exactly: digits with at most one point. Nothing is guessed: a comma may be the point of one
-/// country and the thousands of another.
-pub(super) fn micros(text: &str) -> Result<i64, &'static str> {
-    const FORM: &str = "write the amount in digits with a point, without a sign or a comma, such as 0.0340, or n/a";
-    let (before, behind) = text.split_once('.').unwrap_or((text, ""));
-    let is_digits = |part: &str| part.bytes().all(|c| c.is_ascii_digit());
-    if !is_digits(before) || !is_digits(behind) || before.len() + behind.len() == 0 {
-        return Err(FORM);
-    }
-    let before = before.trim_start_matches('0');
-    if before.len() > DIGITS_BEFORE_MAX {
-        return Err("write what one message costs, which is less than a million");
-    }
-    let behind = behind.trim_end_matches('0');
-    if behind.len() > DIGITS_BEHIND {
-        return Err("write at most six digits behind the point");
-    }
-    let digits = format!("0{before}{behind:0<DIGITS_BEHIND$}");
-    digits.parse().map_err(|_| FORM)
 }
 
 /// The markets that were probably meant: the one with the fewest slips, and those that share a word with it.
@@ -408,12 +283,4 @@ fn date_in(record: &StringRecord) -> Option<Date> {
         .windows(4)
         .filter(|four| four[0].eq_ignore_ascii_case("effective"))
         .find_map(|four| Date::strptime("%B %d %Y", four[1..].join(" ")).ok())
-}
-
-fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(QUOTED_MAX).flat_map(char::escape_debug).collect();
-    if text.chars().count() > QUOTED_MAX {
-        shown.push('…');
-    }
-    format!("`{shown}`")
 }

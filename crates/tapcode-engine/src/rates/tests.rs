@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 
-use super::card_file::micros;
+use super::card_file::FORM;
 use super::*;
+use crate::csv_file;
 
 const HEADER: &str = "Market,Currency,Marketing,Utility,Authentication,\"Authentication-\nInternational\",Service\n";
 
@@ -14,6 +15,10 @@ const HEADER: &str = "Market,Currency,Marketing,Utility,Authentication,\"Authent
 const OTHER: &str = "AC AD AG AI AS AW BA BB BL BM BN BQ BS BT BZ CD CF CK CU CV CW CY DJ DM EE FJ FK FM FO GD GF GI GL GN GP GQ GU GY \
     IO IR IS KG KI KM KN KP KR KY LC LI LU MC ME MF MH MM MO MP MQ MS MT MU MV NC NF NR NU PF PM PS PW RE SB SC SH SM SR ST SX SY TA TC \
     TK TL TO TT TV VC VG VI VU WF WS XK YT";
+
+fn micros(text: &str) -> Result<i64, &'static str> {
+    csv_file::micros(text, FORM)
+}
 
 fn country(letters: &str) -> Country {
     Country::parse(letters).unwrap()

@@ -343,6 +343,7 @@ impl World {
             rates: RateCards::built_in(),
             history_ms: 30 * 86_400_000,
             acts_ms: 30 * 86_400_000,
+            traces: None,
         });
         engine.start();
         self.nodes.lock().unwrap()[slot] = Some(Node { life, engine });

@@ -280,6 +280,7 @@ pub async fn engine(store: &Arc<MemoryStore>, meta: &Meta, clock: &Arc<Leaping>)
         rates: RateCards::built_in(),
         history_ms: 86_400_000,
         acts_ms: 86_400_000,
+        traces: None,
     });
     engine.load_accounts().await;
     engine.start();

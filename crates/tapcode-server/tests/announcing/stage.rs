@@ -217,6 +217,7 @@ fn engine(store: &Arc<MemoryStore>, clock: &Arc<Leaping>, outside: Outside) -> E
         rates: RateCards::default(),
         history_ms: 86_400_000,
         acts_ms: 86_400_000,
+        traces: None,
     });
     engine.start();
     engine.start_announcing(Arc::new(Feed(engine.clone())));

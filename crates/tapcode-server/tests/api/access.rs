@@ -36,10 +36,15 @@ async fn keyed(world: &World) -> Vec<Keyed> {
                 continue;
             }
             let word = |right: &Value| Right::parse(right.as_str().unwrap()).unwrap();
-            let rights = operation["x-tapcode-rights"].as_array().unwrap_or_else(|| panic!("{path} says no right"));
+            let rights = operation["x-tapcode-rights"]
+                .as_array()
+                .unwrap_or_else(|| panic!("{path} says no right"));
             all.push(Keyed {
                 method: method.to_uppercase().parse().unwrap(),
-                path: path.replace("{number}", "+31611398058").replace("{account_id}", "1").replace(['{', '}'], ""),
+                path: path
+                    .replace("{number}", "+31611398058")
+                    .replace("{account_id}", "1")
+                    .replace(['{', '}'], ""),
                 rights: rights.iter().map(word).collect(),
             });
         }
@@ -55,7 +60,12 @@ async fn status(world: &World, key: &str, one: &Keyed) -> u16 {
         .header("authorization", format!("Bearer {key}"));
     use tower::ServiceExt;
     // The body is left alone: a stream has no end.
-    let answer = world.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let answer = world
+        .router
+        .clone()
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     answer.status().as_u16()
 }
 
@@ -178,7 +188,10 @@ async fn the_last_admin_key_stays_whoever_revokes_whom_at_once() {
     made(&world, &json!({"service":"acme", "rights":["admin"]})).await;
     let keys = world.get(&world.admin, KEYS).await.expect(200);
     let own = keys["data"].as_array().unwrap();
-    let own = own.iter().find(|key| key["rights"] == json!(["admin"]) && key["label"] == "test").unwrap();
+    let own = own
+        .iter()
+        .find(|key| key["rights"] == json!(["admin"]) && key["label"] == "test")
+        .unwrap();
     let own = format!("{KEYS}/{}", own["id"].as_str().unwrap());
     let first = format!("{KEYS}/{first}");
     let (one, two) = tokio::join!(
@@ -220,7 +233,10 @@ async fn a_key_administers_no_further_than_it_reaches() {
     let own = world.post(&of_acme, KEYS, r#"{"rights":["verify"]}"#).await.expect(201);
     assert_eq!(own["service"], "acme");
     let seen = world.get(&of_acme, KEYS).await.expect(200);
-    assert!(seen["data"].as_array().unwrap().iter().all(|key| key["service"] == "acme"), "{seen}");
+    assert!(
+        seen["data"].as_array().unwrap().iter().all(|key| key["service"] == "acme"),
+        "{seen}"
+    );
     let (foreign, _) = made(&world, &json!({"service":"own", "rights":["read"]})).await;
     let path = format!("{KEYS}/{foreign}");
     world.get(&of_acme, &path).await.refuses(404, "api_key_not_found");
@@ -233,11 +249,20 @@ async fn a_key_administers_no_further_than_it_reaches() {
 async fn a_body_that_makes_no_sense_is_told_everything_that_is_wrong() {
     let world = World::begin().await;
     let body = json!({"rights":["everything"], "service":"UPPER", "mode":"prod", "expires_at":"soon", "rate_limit":{"requests_per_second":0}});
-    let refused = world.post(&world.admin, KEYS, &body.to_string()).await.refuses(400, "invalid_request");
+    let refused = world
+        .post(&world.admin, KEYS, &body.to_string())
+        .await
+        .refuses(400, "invalid_request");
     assert_eq!(refused["errors"].as_array().unwrap().len(), 5, "{refused}");
-    world.post(&world.admin, KEYS, r#"{"rights":["read"]}"#).await.refuses(400, "service_needed");
+    world
+        .post(&world.admin, KEYS, r#"{"rights":["read"]}"#)
+        .await
+        .refuses(400, "service_needed");
     let unknown = r#"{"rights":["read"],"service":"nobody"}"#;
-    world.post(&world.admin, KEYS, unknown).await.refuses(403, "service_not_configured");
+    world
+        .post(&world.admin, KEYS, unknown)
+        .await
+        .refuses(403, "service_not_configured");
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,14 +301,18 @@ async fn from(world: &World, method: Method, path: &str, body: &str) -> crate::w
 async fn who_did_what_to_which_and_from_where_is_written_down_without_a_secret() {
     let world = World::begin().await;
     world.begun().await;
-    let key = from(&world, Method::POST, KEYS, r#"{"service":"acme","rights":["read"]}"#).await.expect(201);
+    let key = from(&world, Method::POST, KEYS, r#"{"service":"acme","rights":["read"]}"#)
+        .await
+        .expect(201);
     let key_path = format!("{KEYS}/{}", key["id"].as_str().unwrap());
     assert_eq!(from(&world, Method::DELETE, &key_path, "").await.status, 204);
     let url = "https://example.com/hooks/secret-in-the-path";
     let endpoint = format!(r#"{{"url":"{url}","service":"acme"}}"#);
     let endpoint = from(&world, Method::POST, ENDPOINTS, &endpoint).await.expect(201);
     let path = format!("{ENDPOINTS}/{}", endpoint["id"].as_str().unwrap());
-    let rotated = from(&world, Method::POST, &format!("{path}/rotate-secret"), "{}").await.expect(200);
+    let rotated = from(&world, Method::POST, &format!("{path}/rotate-secret"), "{}")
+        .await
+        .expect(200);
     let since = r#"{"since":"2020-01-01T00:00:00Z"}"#;
     from(&world, Method::POST, &format!("{path}/replay"), since).await.expect(200);
     assert_eq!(from(&world, Method::DELETE, &path, "").await.status, 204);
@@ -332,6 +361,9 @@ async fn what_changed_nothing_is_no_act() {
     let world = World::begin().await;
     let unknown = format!("{ENDPOINTS}/whe_069WPJXG00JF8MZPTG94S5DYK9QA1FJ0T0D0");
     assert_eq!(world.ask(&world.admin, Method::DELETE, &unknown, None, &[]).await.status, 404);
-    world.post(&world.reader, KEYS, "{}").await.refuses(403, "insufficient_rights");
+    world
+        .post(&world.reader, KEYS, "{}")
+        .await
+        .refuses(403, "insufficient_rights");
     assert_eq!(world.store.acts(None, 10).await.unwrap(), []);
 }

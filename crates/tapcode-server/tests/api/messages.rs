@@ -153,7 +153,8 @@ async fn a_text_is_seen_with_its_alphabet_and_segments_before_it_is_sent() {
     assert_eq!(
         seen(json!({"locale": "nl-BE", "expires_minutes": 1})).await,
         json!({"text": "000000 is de code voor Acme. Hij is 1 minuut geldig. Deel hem met niemand.",
-            "encoding": "gsm7", "segments": 1, "transliterated": null})
+            "encoding": "gsm7", "segments": 1, "transliterated": null,
+            "from_number_id": null, "price": null, "price_at_most": null})
     );
     let own = seen(json!({"locale": "cy-GB"})).await;
     assert_eq!(own["text"], "Cod Acme: 000000", "the service has a text of its own for Welsh");
@@ -182,4 +183,47 @@ async fn a_text_is_seen_with_its_alphabet_and_segments_before_it_is_sent() {
     ] {
         world.post(&world.live, PREVIEW, &wrong.to_string()).await.expect(400);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_message_costs_what_the_table_has_for_each_segment_once_it_has_arrived() {
+    let world = World::begin().await;
+    const PREVIEW: &str = "/api/v1/sms/preview";
+    let body = format!("Your code is 482913. {}", "It is good for 5 minutes. ".repeat(6));
+    let seen = async |asked: serde_json::Value| {
+        let seen = world.post(&world.live, PREVIEW, &asked.to_string()).await.expect(200);
+        json!([seen["segments"], seen["from_number_id"], seen["price"], seen["price_at_most"]])
+    };
+    let euro = |micros: u32| json!({"amount_micros": micros, "currency": "EUR"});
+    let german = "+4915123456789";
+    assert_eq!(seen(json!({"to": german})).await, json!([1, 42, euro(60_500), euro(70_000)]));
+    assert_eq!(
+        seen(json!({"to": german, "body": body})).await,
+        json!([2, 42, euro(121_000), euro(140_000)])
+    );
+    assert_eq!(
+        seen(json!({"to": german, "from_number_id": 43})).await,
+        json!([1, 43, null, null])
+    );
+    assert_eq!(seen(json!({"to": NUMBER})).await, json!([1, 42, null, null]));
+    for wrong in [
+        json!({"from_number_id": 42}),
+        json!({"to": german, "from_number_id": 44}),
+        json!({"to": "0151"}),
+    ] {
+        world.post(&world.live, PREVIEW, &wrong.to_string()).await.expect(400);
+    }
+    let begun = json!({"to": german, "workflow": [{"channel": "sms"}]}).to_string();
+    let begun = world.post(&world.live, "/api/v1/verifications", &begun).await.expect(201);
+    // Two segments of a caller's own text, and a code: each at its price, and none to where no row is.
+    for (to, price) in [(german, euro(121_000)), (NUMBER, json!(null))] {
+        let sent = json!({"from_number_id": 42, "to": to, "body": body}).to_string();
+        let sent = world.post(&world.live, SMS, &sent).await.expect(201);
+        let path = format!("{SMS}/{}?wait=delivered&timeout_ms=10000", sent["id"].as_str().unwrap());
+        let delivered = world.get(&world.live, &path).await.expect(200);
+        assert_eq!((&delivered["status"], &delivered["price"]), (&json!("delivered"), &price));
+    }
+    let path = format!("/api/v1/verifications/{}", begun["id"].as_str().unwrap());
+    let attempt = &world.get(&world.live, &path).await.expect(200)["attempts"][0];
+    assert_eq!((&attempt["status"], &attempt["price"]), (&json!("delivered"), &euro(60_500)));
 }

@@ -26,6 +26,7 @@ use tapcode_engine::entropy::Entropy;
 use tapcode_engine::keyring::Keyring;
 use tapcode_engine::rates::RateCards;
 use tapcode_engine::service::{Directory, Provider, Sender, Service, WorkflowStep};
+use tapcode_engine::sms_prices::{self, PriceList};
 use tapcode_providers::sandbox::Sandbox;
 use tapcode_server::App;
 use tapcode_store::memory::MemoryStore;
@@ -161,6 +162,13 @@ fn service(name: &str, own_codes: bool) -> Service {
     }
 }
 
+/// What text messages to Germany cost from number 42.
+fn prices() -> PriceList {
+    let table = "provider,country,network,price,currency\nsandbox,DE,,0.0605,EUR\nsandbox,DE,26203,0.0700,EUR\n";
+    let prices = sms_prices::import(table.as_bytes(), &["sandbox"]).unwrap();
+    prices.of("sandbox").unwrap().clone()
+}
+
 impl World {
     pub async fn begin() -> Self {
         Self::begin_on(Arc::new(MemoryStore::new())).await
@@ -183,6 +191,7 @@ impl World {
             Sender {
                 number: Some("+3197010253000".into()),
                 codes_only: true,
+                prices: Some(Arc::new(prices())),
                 ..sender(Channel::Sms, 42)
             },
             Sender {
@@ -202,6 +211,7 @@ impl World {
             rates: RateCards::default(),
             history_ms: 86_400_000,
             acts_ms: 86_400_000,
+            traces: None,
         });
         engine.start();
         let broken = Arc::new(AtomicBool::new(false));

@@ -92,6 +92,7 @@ impl Stage {
             rates: RateCards::default(),
             history_ms: 3_600_000,
             acts_ms: 3_600_000,
+            traces: None,
         });
         engine.start();
         let app = App {

@@ -22,6 +22,7 @@ use tapcode_engine::entropy::{Entropy, OsEntropy};
 use zeroize::Zeroizing;
 
 use super::{Screen, serve};
+use crate::otlp::Otlp;
 use crate::telemetry;
 use crate::wire::{self, Ready, VERSION};
 
@@ -93,9 +94,10 @@ impl Dev {
         if config.master_key.is_none() {
             config.master_key = Some(master_key(&self.data.join("master.key"))?);
         }
-        telemetry::start_logging(config.log)?;
+        let otlp = config.telemetry.as_ref().map(Otlp::start).transpose()?;
+        telemetry::start_logging(config.log, otlp.as_ref())?;
         let service = config.services[0].name.clone();
-        wire::serve(config, true, async |ready: Ready<'_>| {
+        wire::serve(config, true, otlp, async |ready: Ready<'_>| {
             for (number, (_, _, network)) in phones().iter().zip(PHONES) {
                 if ready.phones.all().iter().any(|phone| phone.number == *number) {
                     ready.phones.set_network(number, network);

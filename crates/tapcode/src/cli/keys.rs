@@ -292,7 +292,7 @@ pub fn engine_on_store(config: &Config) -> anyhow::Result<Engine> {
     if config.store == Store::Memory {
         bail!("the configured store is the memory of the server's own process; name a file in store.url");
     }
-    wire::engine(config, wire::open_store(&config.store)?, Directory::default())
+    wire::engine(config, wire::open_store(&config.store)?, Directory::default(), None)
 }
 
 fn known_service(config: &Config, name: &str) -> anyhow::Result<ServiceName> {

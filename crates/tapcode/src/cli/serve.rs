@@ -7,6 +7,7 @@ use serde_json::json;
 use tapcode::config::{Config, Problems, Purpose, Warning};
 
 use super::{Configured, Screen};
+use crate::otlp::Otlp;
 use crate::telemetry;
 use crate::wire::{self, VERSION, store_name};
 
@@ -25,9 +26,10 @@ impl Serve {
         let Some(config) = self.configured.load(Purpose::Serve) else {
             return Ok(ExitCode::FAILURE);
         };
-        telemetry::start_logging(config.log)?;
+        let otlp = config.telemetry.as_ref().map(Otlp::start).transpose()?;
+        telemetry::start_logging(config.log, otlp.as_ref())?;
         let (store, services) = (store_name(&config.store), service_names(&config));
-        wire::serve(config, false, async |ready| {
+        wire::serve(config, false, otlp, async |ready| {
             if self.json {
                 let line = json!({"ready": true, "version": VERSION, "url": ready.url, "listen": ready.address, "store": store, "services": services});
                 screen.line(&line.to_string())?;

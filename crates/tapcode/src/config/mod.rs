@@ -34,6 +34,7 @@ use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
 use tapcode_engine::egress::Outside;
 use tapcode_engine::rates::RateCards;
+use tapcode_engine::sms_prices::SmsPrices;
 use tapcode_providers::infobip::IndiaDlt;
 use tapcode_providers::webhook::WebhookConfig;
 
@@ -79,6 +80,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// What it writes down.
     pub log: Log,
+    /// Which collector it tells; `None`: none.
+    pub telemetry: Option<Telemetry>,
     /// Whose verifications it makes; never empty.
     pub services: Vec<Service>,
     /// The WhatsApp senders.
@@ -87,6 +90,8 @@ pub struct Config {
     pub numbers: Vec<SmsNumber>,
     /// What Meta charges for a delivered message: the built-in cards, and those of `[[prices.whatsapp]]`.
     pub whatsapp_rates: RateCards,
+    /// What text messages cost where their provider does not say so: the tables of `[[prices.sms]]`.
+    pub sms_prices: SmsPrices,
     /// How long finished verifications, messages and log entries stay. Days.
     pub history_days: u32,
     /// How long the acts of administrators are kept. Days.
@@ -171,6 +176,21 @@ impl LogLevel {
             Self::Trace => "trace",
         }
     }
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// Where the collector takes OTLP over HTTP: `http` or `https`, without a `/` at the end and without `/v1/…`.
+    pub endpoint: String,
+    /// The `Authorization` header that the collector asks for.
+    pub authorization: Option<Secret>,
+    /// What this server is called there.
+    pub service_name: String,
+    /// Of how many verifications of a hundred the trace is told, 1 to 100; `None`: of none.
+    pub traces_percent: Option<u32>,
+    /// Whether the lines of the log are told too.
+    pub logs: bool,
 }
 
 /// An entry of `[[services]]`.
@@ -266,8 +286,8 @@ pub struct WhatsappAccount {
     pub template_language: String,
     /// The languages in which the template is approved, [`Self::template_language`] among them; never empty.
     pub template_languages: Vec<String>,
-    /// Messages a second; `None`: as many as the provider says that it takes.
-    pub messages_per_second: Option<u32>,
+    /// How its provider may be called.
+    pub pace: CallBounds,
     /// In which currency Meta bills the account.
     pub billing_currency: Currency,
 }
@@ -324,6 +344,19 @@ pub struct SmsNumber {
     pub provider: SmsProvider,
     /// Whether it never sends anything but codes.
     pub dedicated_to_otp: bool,
+    /// How its provider may be called.
+    pub pace: CallBounds,
+}
+
+/// How a sender's provider may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallBounds {
+    /// How long a call may take before it counts as unclear. Milliseconds.
+    pub deadline_ms: u32,
+    /// Calls under way at once.
+    pub calls_at_once: u32,
+    /// Messages a second; `None`: as many as the provider says that it takes.
+    pub messages_per_second: Option<u32>,
 }
 
 /// Whose API carries an SMS number.

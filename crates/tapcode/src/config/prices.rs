@@ -1,22 +1,75 @@
-//! What does a WhatsApp message cost? The built-in rate cards and the ones that the operator has downloaded.
+//! What does a message cost? The built-in rate cards for WhatsApp, the ones that the operator has downloaded, and the
+//! operator's tables for SMS.
 
 use std::collections::BTreeSet;
 
 use tapcode_core::money::Currency;
+use tapcode_engine::csv_file::FileProblem;
 use tapcode_engine::rates::{CARD_BYTES_MAX, RateCard, RateCards, first_day, import, is_day_of_change};
+use tapcode_engine::sms_prices::{self, PRICES_BYTES_MAX, SmsPrices};
 
 use super::reader::{At, Reading, Table};
+use super::senders::SMS_PROVIDERS;
 
 /// Most cards: ten years of changes in five currencies.
 const CARDS_MAX: usize = 200;
 /// Markets that a warning names at most.
 const NAMED_MAX: usize = 5;
 
-/// Reads `[prices]`. A card in `[[prices.whatsapp]]` goes before a built-in one of the same day and currency.
-pub(super) fn read(reading: &Reading, mut table: Table<'_>) -> RateCards {
-    let at = table.at("whatsapp");
-    let entries = table.sections("whatsapp");
+/// Most files with prices of text messages: one for each provider, and room for more.
+const SMS_FILES_MAX: usize = 32;
+
+/// Reads `[prices]`.
+pub(super) fn read(reading: &Reading, mut table: Table<'_>) -> (RateCards, SmsPrices) {
+    let whatsapp = (table.at("whatsapp"), table.sections("whatsapp"));
+    let sms = (table.at("sms"), table.sections("sms"));
     table.finish();
+    (cards(reading, whatsapp), texts(reading, sms))
+}
+
+/// The tables of `[[prices.sms]]`. Each provider is in one of them.
+fn texts(reading: &Reading, (at, entries): (At, Vec<Table<'_>>)) -> SmsPrices {
+    let mut prices = SmsPrices::default();
+    if entries.len() > SMS_FILES_MAX {
+        let wrong = format!("has {} files", entries.len());
+        reading.problem(&at, wrong, format!("join them: at most {SMS_FILES_MAX} are read"));
+        return prices;
+    }
+    for mut entry in entries {
+        let file = entry.needed_file(
+            "file",
+            "name a CSV file with the columns provider, country, network, price and currency",
+            PRICES_BYTES_MAX,
+        );
+        entry.finish();
+        let Some((bytes, at)) = file else { continue };
+        match sms_prices::import(&bytes, &SMS_PROVIDERS) {
+            Ok(read) => {
+                if let Err(provider) = prices.join(read) {
+                    let wrong = format!("names a file that prices {provider}, as the file of another entry does");
+                    reading.problem(&at, wrong, "keep the prices of a provider in one file");
+                }
+            }
+            Err(problems) => named(reading, &at, "a price table", problems),
+        }
+    }
+    prices
+}
+
+/// The problems of a file that an entry names.
+fn named(reading: &Reading, at: &At, what: &str, problems: Vec<FileProblem>) {
+    for problem in problems {
+        let place = match (problem.line, problem.cell.as_str()) {
+            (Some(line), "") => format!("names {what} of which line {line}"),
+            (Some(line), cell) => format!("names {what} in which line {line} ({cell})"),
+            (None, _) => format!("names {what} that"),
+        };
+        reading.problem(at, format!("{place} {}", problem.wrong), problem.instead);
+    }
+}
+
+/// The cards. One in `[[prices.whatsapp]]` goes before a built-in one of the same day and currency.
+fn cards(reading: &Reading, (at, entries): (At, Vec<Table<'_>>)) -> RateCards {
     let mut rates = RateCards::built_in();
     if entries.len() > CARDS_MAX {
         let wrong = format!("has {} cards", entries.len());
@@ -56,14 +109,7 @@ fn card(reading: &Reading, mut table: Table<'_>) -> Option<(RateCard, At)> {
     let imported = match import(&bytes, from) {
         Ok(imported) => imported,
         Err(problems) => {
-            for problem in problems {
-                let place = match (problem.line, problem.cell.as_str()) {
-                    (Some(line), "") => format!("names a rate card of which line {line}"),
-                    (Some(line), cell) => format!("names a rate card in which line {line} ({cell})"),
-                    (None, _) => "names a rate card that".to_owned(),
-                };
-                reading.problem(&file_at, format!("{place} {}", problem.wrong), problem.instead);
-            }
+            named(reading, &file_at, "a rate card", problems);
             return None;
         }
     };

@@ -1,4 +1,4 @@
-//! How are the single sections read: server, store, secrets, sandbox, log, retention, webhooks?
+//! How are the single sections read: server, store, secrets, sandbox, log, telemetry, retention, webhooks?
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,7 +11,20 @@ use tapcode_engine::egress::Outside;
 use super::finding::variable;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::secret::{MASTER_KEY_FORM, MasterKey};
-use super::{Config, DEFAULT, Log, LogFormat, LogLevel, Sandbox, Server, Store, prices, senders, services};
+use super::{Config, DEFAULT, Log, LogFormat, LogLevel, Sandbox, Server, Store, Telemetry, prices, senders, services};
+
+/// Where a collector on this machine takes OTLP over HTTP
+/// (<https://www.opentelemetry.io/docs/languages/sdk-configuration/otlp-exporter/>, read 2026-11-27).
+const OTLP_EXAMPLE: &str = "http://127.0.0.1:4318";
+/// Settings of `[telemetry]` that mean something only where there is an endpoint.
+const TELEMETRY: [&str; 6] = [
+    "authorization",
+    "authorization_file",
+    "protocol",
+    "service_name",
+    "traces_percent",
+    "logs",
+];
 
 /// Days that `GET /api/v1/events` is promised to reach back.
 const EVENTS_DAYS: u32 = 30;
@@ -26,8 +39,9 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
     let sandbox = sandbox(reading, root.section("sandbox"));
     let log = log(root.section("log"));
     let (history_days, audit_days) = retention(reading, root.section("retention"));
+    let telemetry = telemetry(reading, root.section("telemetry"));
     let outside = webhooks(reading, root.section("webhooks"));
-    let whatsapp_rates = prices::read(reading, root.section("prices"));
+    let (whatsapp_rates, sms_prices) = prices::read(reading, root.section("prices"));
     let senders = senders::read(reading, &mut root, &whatsapp_rates);
     let services = services::read(reading, &mut root, &senders, &sandbox);
     let server = server(reading, server_table, senders.some_real());
@@ -38,10 +52,12 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
         master_key,
         sandbox,
         log,
+        telemetry,
         services: services?,
         whatsapp_accounts: senders.accounts,
         numbers: senders.numbers,
         whatsapp_rates,
+        sms_prices,
         history_days,
         audit_days,
         outside,
@@ -259,6 +275,56 @@ fn log(mut table: Table<'_>) -> Log {
         format: format.unwrap_or(LogFormat::Text),
         level: level.unwrap_or(LogLevel::Info),
     }
+}
+
+/// `None` where there is no collector, or something is wrong with it, which was noted.
+fn telemetry(reading: &Reading, mut table: Table<'_>) -> Option<Telemetry> {
+    if !table.has("endpoint") {
+        // Asked for, so that it is known.
+        let _absent = table.text("endpoint");
+        table.unused(&TELEMETRY, "there is no endpoint to tell it to");
+        table.finish();
+        return None;
+    }
+    let endpoint = table.text("endpoint").and_then(|(text, at)| {
+        let endpoint = address(reading, &text, &at, OTLP_EXAMPLE)?;
+        if ["/v1", "/v1/traces", "/v1/logs"].iter().any(|path| endpoint.ends_with(path)) {
+            reading.problem(
+                &at,
+                "is the address of one signal",
+                format!("write the part before /v1, such as \"{OTLP_EXAMPLE}\""),
+            );
+            return None;
+        }
+        Some(endpoint)
+    });
+    let authorization = match table.secret("authorization") {
+        Given::As(secret, _) => Some(secret),
+        Given::Not | Given::Wrong => None,
+    };
+    // There is one; the word is there for who looks for it.
+    let _known = table.word("protocol", &[("http/protobuf", ())]);
+    let service_name = table
+        .text("service_name")
+        .map_or_else(|| "tapcode".to_owned(), |(text, _)| text);
+    let percent = table.number(
+        "traces_percent",
+        100,
+        &Bounds {
+            range: 0..=100,
+            unit: "percent",
+            because: "",
+        },
+    );
+    let logs = table.boolean("logs", true);
+    table.finish();
+    Some(Telemetry {
+        endpoint: endpoint?,
+        authorization,
+        service_name,
+        traces_percent: (percent > 0).then_some(percent),
+        logs,
+    })
 }
 
 fn retention(reading: &Reading, mut table: Table<'_>) -> (u32, u32) {

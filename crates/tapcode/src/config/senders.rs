@@ -11,8 +11,8 @@ use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{
-    BasicCredentials, Infobip, Kannel, Messagebird, Secret, Sinch, SmsNumber, SmsProvider, Telnyx, Twilio, TwilioApiKey,
-    WhatsappAccount, WhatsappCloud, WhatsappProvider,
+    BasicCredentials, CallBounds, Infobip, Kannel, Messagebird, Secret, Sinch, SmsNumber, SmsProvider, Telnyx, Twilio,
+    TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
 };
 
 /// The simulated phones.
@@ -34,6 +34,8 @@ pub(super) const SINCH: &str = "sinch";
 pub(super) const TELNYX: &str = "telnyx";
 /// Any HTTP gateway.
 pub(super) const WEBHOOK: &str = "webhook";
+/// Everybody who carries text messages for money, by the name in the configuration and in price tables.
+pub(super) const SMS_PROVIDERS: [&str; 7] = [INFOBIP, KANNEL, MESSAGEBIRD, SINCH, TELNYX, TWILIO, WEBHOOK];
 /// Providers of later versions, so that they are not taken for slips of the pen.
 const NOT_YET: [&str; 2] = ["smpp", "vonage"];
 /// Longest name of a template: Meta takes 1 to 512 of `a-z 0-9 _`
@@ -41,6 +43,16 @@ const NOT_YET: [&str; 2] = ["smpp", "vonage"];
 const TEMPLATE_NAME_MAX: usize = 512;
 /// Most messages a second of one sender: more than one machine makes.
 const PER_SECOND_MAX: u32 = 1_000_000;
+/// Shortest and longest time that a call may take. Milliseconds: providers on other continents answer within a second, and
+/// an answer has to come before the message counts as unclear without one, after 30 s.
+const DEADLINE_MS_MIN: u32 = 1_000;
+const DEADLINE_MS_MAX: u32 = 25_000;
+/// The time where none is written. Milliseconds.
+const DEADLINE_MS_DEFAULT: u32 = 10_000;
+/// Most calls under way at once to one sender's provider.
+const CALLS_AT_ONCE_MAX: u32 = 4_096;
+/// So many where nothing is written.
+const CALLS_AT_ONCE_DEFAULT: u32 = 256;
 /// Longest sender of letters and digits: GSM 03.40 leaves eleven characters for it.
 const ALPHANUMERIC_MAX: usize = 11;
 
@@ -292,12 +304,7 @@ fn account(
             )
         });
     let languages = languages(reading, &mut table);
-    let per_second = Bounds {
-        range: 1..=PER_SECOND_MAX,
-        unit: "messages a second",
-        because: "",
-    };
-    let messages_per_second = table.take("messages_per_second").map(|item| item.number(&per_second));
+    let pace = call_bounds(&mut table);
     let billing_currency = billing_currency(reading, &mut table, rates);
     let provider = match provider {
         Some(WHATSAPP_CLOUD) => cloud(reading, &mut table, seen).map(WhatsappProvider::Cloud),
@@ -318,7 +325,7 @@ fn account(
         template: template?,
         template_language,
         template_languages,
-        messages_per_second: messages_per_second.flatten(),
+        pace,
         billing_currency: billing_currency?,
     })
 }
@@ -458,6 +465,7 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         }
     };
     let is_gateway = matches!(provider, Some(KANNEL | WEBHOOK));
+    let pace = call_bounds(&mut table);
     let dedicated_to_otp = table.word("dedicated_to", &[("otp", true)]).unwrap_or(false);
     let provider = match provider {
         Some(TWILIO) => {
@@ -525,7 +533,32 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         number: number?,
         provider: provider?,
         dedicated_to_otp,
+        pace,
     })
+}
+
+/// How a sender's provider may be called.
+fn call_bounds(table: &mut Table<'_>) -> CallBounds {
+    let milliseconds = Bounds {
+        range: DEADLINE_MS_MIN..=DEADLINE_MS_MAX,
+        unit: "milliseconds",
+        because: "",
+    };
+    let at_once = Bounds {
+        range: 1..=CALLS_AT_ONCE_MAX,
+        unit: "calls",
+        because: "",
+    };
+    let per_second = Bounds {
+        range: 1..=PER_SECOND_MAX,
+        unit: "messages a second",
+        because: "",
+    };
+    CallBounds {
+        deadline_ms: table.number("deadline_ms", DEADLINE_MS_DEFAULT, &milliseconds),
+        calls_at_once: table.number("calls_at_once", CALLS_AT_ONCE_DEFAULT, &at_once),
+        messages_per_second: table.take("messages_per_second").and_then(|item| item.number(&per_second)),
+    }
 }
 
 /// Warns of settings of other providers.

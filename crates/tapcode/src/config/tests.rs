@@ -78,6 +78,9 @@ const CARD: &str = "\"Cost per message in USD, effective January 1, 2027\",,,,,,
     Market,Currency,Marketing,Utility,Authentication,\"Authentication-\nInternational\",Service\r\n\
     Netherlands,$US,,,0.0450,n/a,\r\n";
 
+/// A table of SMS prices of one row.
+const TABLE: &str = "provider,country,price,currency\ntwilio,NL,0.0754,USD\n";
+
 type Outcome = Result<(Config, Vec<Warning>), Problems>;
 
 fn read_text(text: &str, variables: &[(&str, &str)], purpose: Purpose) -> Outcome {
@@ -228,7 +231,8 @@ fn uncommented(folder: &Path) -> Vec<String> {
             owner_only(path);
         }
         if let Some(name) = line.strip_prefix("file = ") {
-            std::fs::write(name.trim_matches('"'), CARD).unwrap();
+            let content = if name.contains("sms-prices") { TABLE } else { CARD };
+            std::fs::write(name.trim_matches('"'), content).unwrap();
         }
     }
     lines
@@ -272,7 +276,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 21);
+    assert_eq!(alternatives, 22);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -1517,6 +1521,102 @@ fn workflows_have_one_to_eight_steps_that_can_be_taken() {
     );
 }
 
+/// [`REAL`] with a collector, and further lines of that section.
+fn with_collector(lines: &str) -> String {
+    format!("{REAL}\n[telemetry]\nendpoint = \"https://collector.example.com:4318/otlp/\"\n{lines}\n")
+}
+
+#[test]
+fn a_collector_is_told_what_is_asked_for() {
+    assert!(
+        valid(REAL, &[], Purpose::Serve).0.telemetry.is_none(),
+        "nobody is told unless somebody says so"
+    );
+    let all = valid(&with_collector(""), &[], Purpose::Serve).0.telemetry.unwrap();
+    assert_eq!(all.endpoint, "https://collector.example.com:4318/otlp");
+    assert_eq!(
+        (&*all.service_name, all.traces_percent, all.logs),
+        ("tapcode", Some(100), true)
+    );
+    assert!(all.authorization.is_none());
+    let lines = "protocol = \"http/protobuf\"\nservice_name = \"codes\"\ntraces_percent = 0\nlogs = false";
+    let less = [("TAPCODE__TELEMETRY__AUTHORIZATION", CANARY)];
+    let less = valid(&with_collector(lines), &less, Purpose::Serve).0.telemetry.unwrap();
+    assert_eq!((&*less.service_name, less.traces_percent, less.logs), ("codes", None, false));
+    assert_eq!(less.authorization.as_ref().unwrap().expose(), CANARY);
+    assert!(!format!("{less:?}").contains(CANARY));
+    let by_variable = [("TAPCODE__TELEMETRY__ENDPOINT", "http://127.0.0.1:4318")];
+    let by_variable = valid(REAL, &by_variable, Purpose::Serve).0.telemetry.unwrap();
+    assert_eq!(by_variable.endpoint, "http://127.0.0.1:4318");
+}
+
+#[test]
+fn a_collector_that_cannot_be_told_is_refused() {
+    let endpoint = |text: &str| with_collector("").replace("https://collector.example.com:4318/otlp/", text);
+    for (text, path, wrong, instead) in [
+        (
+            endpoint("127.0.0.1:4318"),
+            "telemetry.endpoint",
+            "no address",
+            "http://127.0.0.1:4318",
+        ),
+        (
+            endpoint("https://c.example.com/v1/traces"),
+            "telemetry.endpoint",
+            "of one signal",
+            "before /v1",
+        ),
+        (
+            endpoint("https://c.example.com/v1/logs/"),
+            "telemetry.endpoint",
+            "of one signal",
+            "before /v1",
+        ),
+        (
+            with_collector("protocol = \"grpc\""),
+            "telemetry.protocol",
+            "\"grpc\"",
+            "\"http/protobuf\"",
+        ),
+        (
+            with_collector("traces_percent = 101"),
+            "telemetry.traces_percent",
+            "is 101",
+            "0 to 100",
+        ),
+        (
+            with_collector("traces_percent = 0.5"),
+            "telemetry.traces_percent",
+            "whole number",
+            "0 to 100",
+        ),
+        (
+            with_collector("service_name = \" \""),
+            "telemetry.service_name",
+            "is empty",
+            "give it a value",
+        ),
+        (
+            with_collector("trace_percent = 5"),
+            "telemetry.trace_percent",
+            "is no setting",
+            "`traces_percent`",
+        ),
+    ] {
+        one_problem(&text, path, wrong, instead);
+    }
+    one_warning(
+        &endpoint("http://collector.example.com:4318"),
+        "telemetry.endpoint",
+        "is plain http",
+    );
+    one_warning(
+        &format!("{REAL}\n[telemetry]\nlogs = false\n"),
+        "telemetry.logs",
+        "there is no endpoint",
+    );
+}
+
 #[test]
 fn what_is_not_toml_is_named_with_its_lines_and_nothing_of_their_text() {
     let text = format!("[server\nlisten = \"127.0.0.1:1\"\n[secrets]\nmaster_key = {CANARY}\n[a]\n\n\n[a]\n");
@@ -1700,6 +1800,93 @@ fn with_cards(entries: &[&str], files: &[(&str, &str)]) -> Outcome {
     std::fs::write(&file, format!("{REAL}{}", entries.concat())).unwrap();
     owner_only(&file);
     load(Some(&file), std::iter::empty(), Purpose::Serve)
+}
+
+/// [`REAL`] with tables of SMS prices, each the content of a file.
+fn with_tables(tables: &[&str]) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = REAL.to_owned();
+    for (at, table) in tables.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{at}.csv")), table).unwrap();
+        text += &format!("[[prices.sms]]\nfile = \"{at}.csv\"\n");
+    }
+    let file = folder.path().join("tapcode.toml");
+    std::fs::write(&file, text).unwrap();
+    owner_only(&file);
+    load(Some(&file), std::iter::empty(), Purpose::Serve)
+}
+
+#[test]
+fn text_messages_are_priced_by_the_operators_tables() {
+    let (config, warnings) = with_tables(&[
+        "provider,country,price,currency\ntwilio,NL,0.0754,USD\nwebhook,NL,0.05,EUR\n",
+        "provider,country,network,price,currency\ntelnyx,NL,,0.06,EUR\n",
+    ])
+    .unwrap();
+    assert!(warnings.is_empty(), "{warnings:#?}");
+    assert_eq!(
+        config.sms_prices.providers().collect::<Vec<_>>(),
+        ["telnyx", "twilio", "webhook"]
+    );
+    let twilio = config.sms_prices.of("twilio").unwrap();
+    let price = twilio.price(Country::parse("NL").unwrap(), 2).unwrap();
+    assert_eq!(price.to_string(), "0.1508 USD");
+}
+
+#[test]
+fn a_mistake_in_a_price_table_is_named_with_its_line() {
+    let problems = with_tables(&[
+        "provider,country,price,currency\ntwilio,NL,\"0,0754\",USD\ntwillio,NL,0.07,USD\n",
+        TABLE,
+        TABLE,
+    ])
+    .unwrap_err()
+    .problems;
+    let found: Vec<_> = problems.iter().map(|p| (p.path.as_str(), p.wrong.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            (
+                "prices.sms[0].file",
+                "names a price table in which line 2 (price) is `0,0754`"
+            ),
+            (
+                "prices.sms[0].file",
+                "names a price table in which line 3 (provider) is `twillio`, which is no provider"
+            ),
+            (
+                "prices.sms[2].file",
+                "names a file that prices twilio, as the file of another entry does"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn each_number_has_its_own_bounds_for_calls() {
+    let (config, _) = valid(REAL, &[], Purpose::Serve);
+    let default = CallBounds {
+        deadline_ms: 10_000,
+        calls_at_once: 256,
+        messages_per_second: None,
+    };
+    assert_eq!((config.numbers[0].pace, config.whatsapp_accounts[0].pace), (default, default));
+    let own = "dedicated_to = \"otp\"\ndeadline_ms = 4000\ncalls_at_once = 8\nmessages_per_second = 30";
+    let (config, _) = valid(&with("[[numbers]]", "dedicated_to", own), &[], Purpose::Serve);
+    let own = CallBounds {
+        deadline_ms: 4_000,
+        calls_at_once: 8,
+        messages_per_second: Some(30),
+    };
+    assert_eq!((config.numbers[0].pace, config.whatsapp_accounts[0].pace), (own, default));
+    for (line, key, wrong) in [
+        ("deadline_ms = 25001", "deadline_ms", "25001"),
+        ("calls_at_once = 0", "calls_at_once", "0"),
+        ("messages_per_second = 0", "messages_per_second", "0"),
+    ] {
+        let text = with("[[numbers]]", "dedicated_to", line);
+        one_problem(&text, &format!("numbers[0].{key}"), wrong, "");
+    }
 }
 
 /// What is found in one rate card: the only problem, or the only warning.

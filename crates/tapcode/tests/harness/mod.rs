@@ -13,6 +13,7 @@
 
 #![allow(clippy::allow_attributes, dead_code, reason = "each test binary uses its own part of this")]
 
+pub mod collector;
 pub mod outside;
 
 use std::fmt;
