@@ -172,7 +172,7 @@ fn migrate_says_which_schema_there_was_and_is() {
     let home = Home::new();
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db was made, with schema 3\n"
+        "sqlite:tapcode.db was made, with schema 4\n"
     );
     let again: Value = serde_json::from_str(&stdout(&home.tapcode(["migrate", "--json"]))).unwrap();
     assert_eq!(
@@ -181,7 +181,7 @@ fn migrate_says_which_schema_there_was_and_is() {
     );
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db has schema 3, the newest that this release knows\n"
+        "sqlite:tapcode.db has schema 4, the newest that this release knows\n"
     );
 }
 
