@@ -180,7 +180,7 @@ fn commit(sketch: &Sketch, there: Option<Version>, step: u64) -> Commit {
         snapshots: snapshots.collect(),
         entries: entries.collect(),
         remembered: sketch.remembered.map(|(n, later)| remembered(n, at(later * REMEMBERED_MS))),
-        act: (step % 3 == 0).then(|| act(1, at(step % 100))),
+        act: step.is_multiple_of(3).then(|| act(1, at(step % 100))),
     }
 }
 
@@ -222,7 +222,7 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
                 new.revoked_at = revoked.then_some(at(step));
                 let commit = KeyCommit {
                     // Now and then one that is stale.
-                    expected: Some(Version(step % 3)).filter(|_| step % 2 == 0),
+                    expected: Some(Version(step % 3)).filter(|_| step.is_multiple_of(2)),
                     next: new,
                     act: Some(act(*n, at(step))),
                 };
