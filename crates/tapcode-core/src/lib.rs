@@ -14,6 +14,7 @@ pub mod money;
 pub mod number;
 pub mod plan;
 pub mod recipient;
+pub mod sender;
 pub mod step;
 pub mod text;
 pub mod time;

@@ -163,6 +163,14 @@ impl Number {
         self.country
     }
 
+    /// Whether it is certain that it is a landline: where mobile numbers have ranges of their own, and it is in none.
+    /// In other countries, those of +1 among them, the numbering plan does not tell.
+    #[must_use]
+    pub fn is_landline(&self) -> bool {
+        let parsed = PHONE_NUMBER_UTIL.parse(&self.e164, None);
+        parsed.is_ok_and(|parsed| PHONE_NUMBER_UTIL.get_number_type(&parsed) == PhoneNumberType::FixedLine)
+    }
+
     /// How it is shown: calling code, stars, the last four digits (two, where fewer than eight follow the calling code).
     #[must_use]
     pub fn masked(&self) -> Masked {
@@ -279,6 +287,20 @@ mod tests {
             "+5491123456789",
         ] {
             assert_eq!(Number::parse(text).map(|n| n.expose().to_owned()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_landline_is_one_only_where_the_numbering_plan_tells() {
+        for (text, is_landline) in [
+            ("+31201234567", true),
+            ("+390612345678", true),
+            ("+442079460018", true),
+            ("+31611398058", false),
+            ("+4915123456789", false),
+            ("+14155550123", false),
+        ] {
+            assert_eq!(Number::parse(text).unwrap().is_landline(), is_landline, "{text}");
         }
     }
 

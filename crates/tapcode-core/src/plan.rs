@@ -72,6 +72,12 @@ pub enum SkipReason {
     TooSoon,
     /// Its provider does not serve the number's country.
     Country,
+    /// The number's carriers take no messages from such a sender, or none that is not registered there.
+    Sender,
+    /// The configuration keeps its sender for other countries.
+    SenderCountries,
+    /// The number is a landline, which text messages do not reach.
+    Landline,
 }
 
 impl SkipReason {
@@ -85,6 +91,9 @@ impl SkipReason {
             Self::MessagingLimit => "messaging_limit",
             Self::TooSoon => "too_soon",
             Self::Country => "country",
+            Self::Sender => "sender",
+            Self::SenderCountries => "sender_countries",
+            Self::Landline => "landline",
         }
     }
 }

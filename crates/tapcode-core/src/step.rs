@@ -63,6 +63,9 @@ pub struct Begin {
     pub locale: Box<str>,
     /// Its routes.
     pub plan: Plan,
+    /// Routes of the workflow that are not in the plan, since they may never carry a message to this number. Nothing is sent
+    /// over them; it is written down why.
+    pub passed_over: Vec<(Route, Skip)>,
     /// Hints about the user's device.
     pub client: Option<Box<ClientHints>>,
     /// The caller's own pairs.
@@ -461,6 +464,8 @@ impl Run<'_> {
         });
         let at = self.recipient.verifications.len().saturating_sub(1);
         let mut decisions = vec![Decision::Began { expires_at }];
+        let passed_over = begin.passed_over.iter().cloned();
+        decisions.extend(passed_over.map(|(route, skip)| Decision::Skipped { route, skip }));
         self.recipient.requested_at = Some(now);
         let step = self.open_step(at, 0, &mut decisions);
         self.queue(at, step, SendCause::Begun, &mut decisions);

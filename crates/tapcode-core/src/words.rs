@@ -230,7 +230,9 @@ fn line(entry: &Entry, at: usize, decision: &Decision) -> Told {
     }
 }
 
-fn skipped(skip: &Skip) -> String {
+/// Why a route is passed over.
+#[must_use]
+pub fn skipped(skip: &Skip) -> String {
     let why = match skip.reason {
         SkipReason::NotOnChannel => "an earlier message told that the number is not there",
         SkipReason::Breaker => "a message failed there for a reason that holds for all, so that its breaker keeps them away",
@@ -238,6 +240,9 @@ fn skipped(skip: &Skip) -> String {
         SkipReason::MessagingLimit => "its account has written to as many people as it may within 24 hours",
         SkipReason::TooSoon => "the number had a message over it a moment ago, and its provider would refuse another",
         SkipReason::Country => "its provider does not serve the number's country",
+        SkipReason::Sender => "its sender may not send to the number's country",
+        SkipReason::SenderCountries => "the configuration keeps its sender for other countries",
+        SkipReason::Landline => "the number is a landline, which text messages do not reach",
     };
     if skip.detail.is_empty() {
         why.into()
@@ -841,6 +846,21 @@ mod tests {
                 "the number had a message over it a moment ago, and its provider would refuse another",
             ),
             (SkipReason::Country, "", "its provider does not serve the number's country"),
+            (
+                SkipReason::Sender,
+                "carriers there take no senders of letters",
+                "its sender may not send to the number's country: carriers there take no senders of letters",
+            ),
+            (
+                SkipReason::SenderCountries,
+                "",
+                "the configuration keeps its sender for other countries",
+            ),
+            (
+                SkipReason::Landline,
+                "",
+                "the number is a landline, which text messages do not reach",
+            ),
         ] {
             let (route, detail) = (route(Channel::Whatsapp), detail.into());
             let skip = Skip { reason, detail };

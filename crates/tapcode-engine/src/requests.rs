@@ -16,7 +16,7 @@ use crate::contract::provider::Content;
 use crate::contract::store::{Browse, Page, Snapshot, StoreError, Subject, SubjectId};
 use crate::engine::{Applied, Beside, Engine, EngineError, Remember};
 use crate::keyring::{Digest, Use};
-use crate::service::{PlanError, SANDBOX_SENDER, Sender, Service, WorkflowStep};
+use crate::service::{PlanError, Planned, SANDBOX_SENDER, Sender, Service, WorkflowStep};
 
 /// Longest canonical form of a binding, in bytes.
 pub const BINDING_MAX: usize = 1_024;
@@ -128,13 +128,8 @@ impl Engine {
             return Err(RequestError::OwnCodesOff);
         }
         let installed = request.client.as_ref().and_then(|c| c.whatsapp_installed);
-        let plan = directory.plan(
-            service,
-            scope.mode,
-            request.to.country(),
-            request.workflow.as_deref(),
-            installed,
-        )?;
+        let Planned { plan, passed_over } =
+            directory.plan(service, scope.mode, &request.to, request.workflow.as_deref(), installed)?;
         let key = self.inner.keyring.recipient_key(&scope, &request.to);
         let locale = request
             .locale
@@ -149,6 +144,7 @@ impl Engine {
             binding: request.binding.map(|text| self.binding(&scope, &text)),
             locale,
             plan,
+            passed_over,
             client: request.client.map(Box::new),
             metadata: request.metadata,
         };

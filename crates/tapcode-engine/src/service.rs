@@ -7,10 +7,12 @@ use tapcode_core::account::AccountName;
 use tapcode_core::code::Code;
 use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
-use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
+use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Skip, SkipReason, Step};
 use tapcode_core::recipient::{Mode, ServiceName};
+use tapcode_core::sender::{SenderKind, not_allowed};
 use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
+use tapcode_core::words::skipped;
 use tokio::sync::Semaphore;
 
 use crate::contract::account::App;
@@ -128,6 +130,10 @@ pub struct Sender {
     pub currency: Currency,
     /// What its text messages cost where its provider does not say so.
     pub prices: Option<Arc<PriceList>>,
+    /// The countries that it is kept for; `None`: all.
+    pub countries: Option<Vec<Country>>,
+    /// Where it is registered.
+    pub registered_in: Vec<Country>,
 }
 
 impl Sender {
@@ -147,6 +153,8 @@ impl Sender {
             pace: Arc::default(),
             currency: Currency::USD,
             prices: None,
+            countries: None,
+            registered_in: Vec::new(),
         }
     }
 
@@ -157,6 +165,26 @@ impl Sender {
         of_provider.unwrap_or_else(|| {
             AccountName::parse(&sender_name(self.channel, self.id)).expect("a sender's name is a short visible text")
         })
+    }
+
+    /// Why it may never carry a message to a number: known before anything is asked of its provider, or paid for.
+    #[must_use]
+    pub fn never_to(&self, to: &Number) -> Option<Skip> {
+        if self.channel != Channel::Sms {
+            return None;
+        }
+        let country = to.country();
+        if self.countries.as_ref().is_some_and(|countries| !countries.contains(&country)) {
+            return Some(Skip::because(SkipReason::SenderCountries));
+        }
+        let kind = SenderKind::of(self.number.as_deref());
+        if let Some(why) = not_allowed(kind, country, self.registered_in.contains(&country)) {
+            return Some(Skip {
+                reason: SkipReason::Sender,
+                detail: why.to_string().into(),
+            });
+        }
+        to.is_landline().then(|| Skip::because(SkipReason::Landline))
     }
 
     /// Its route.
@@ -185,9 +213,29 @@ pub enum PlanError {
     /// That sender is not configured.
     #[error("no sender {1} is configured for the channel {0}")]
     UnknownSender(Channel, u32),
+    /// No step of it may carry a message to the number, each for its reason.
+    #[error("no step of the workflow may carry a message to this number: {}", each(.0))]
+    NoneMay(Vec<(Route, Skip)>),
     /// No step, too many, or too long a wait.
     #[error("a workflow has 1 to 8 steps, each with a wait_ms of at most 600000")]
     Size,
+}
+
+/// Routes and why they may not be taken, for people.
+fn each(passed_over: &[(Route, Skip)]) -> String {
+    let each = passed_over
+        .iter()
+        .map(|(route, skip)| format!("{} sender {}, {}", route.channel, route.sender, skipped(skip)));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// The plan of a new verification, and what of its workflow is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// The routes that may be taken.
+    pub plan: Plan,
+    /// The others, with why.
+    pub passed_over: Vec<(Route, Skip)>,
 }
 
 /// Everything that is configured and that a decision looks at. Replaced as a whole.
@@ -304,7 +352,8 @@ impl Directory {
     }
 
     /// The plan of a new verification: the workflow asked for, else the country's, else the service's; in test mode
-    /// every step goes to the sandbox. A phone known to have no WhatsApp skips WhatsApp where something else is left.
+    /// every step goes to the sandbox. A phone known to have no WhatsApp skips WhatsApp where something else is left. Steps
+    /// whose sender may never send to the number are left out.
     ///
     /// # Errors
     /// [`PlanError`] names the step that cannot be taken.
@@ -312,11 +361,12 @@ impl Directory {
         &self,
         service: &Service,
         mode: Mode,
-        country: Country,
+        to: &Number,
         asked: Option<&[WorkflowStep]>,
         whatsapp_installed: Option<bool>,
-    ) -> Result<Plan, PlanError> {
-        let workflow = asked.unwrap_or_else(|| service.steps(country));
+    ) -> Result<Planned, PlanError> {
+        let workflow = asked.unwrap_or_else(|| service.steps(to.country()));
+        let mut passed_over = Vec::new();
         let mut steps = Vec::with_capacity(workflow.len());
         for step in workflow {
             let sender = match (mode, step.sender) {
@@ -331,26 +381,37 @@ impl Directory {
                     .own_sender(service, step.channel)
                     .ok_or(PlanError::NoSender(step.channel))?,
             };
+            if let Some(skip) = sender.never_to(to).filter(|_| mode == Mode::Live) {
+                passed_over.push((sender.route(), skip));
+                continue;
+            }
             steps.push(Step {
                 route: sender.route(),
                 wait_ms: step.wait_ms.unwrap_or(WAIT_MS_DEFAULT),
             });
         }
+        if steps.is_empty() && !passed_over.is_empty() {
+            return Err(PlanError::NoneMay(passed_over));
+        }
         if whatsapp_installed == Some(false) && steps.iter().any(|s| s.route.channel != Channel::Whatsapp) {
             steps.retain(|s| s.route.channel != Channel::Whatsapp);
         }
         let plan = Plan::new(steps).ok_or(PlanError::Size)?;
-        Ok(plan.on_identity_change(service.identity_change))
+        Ok(Planned {
+            plan: plan.on_identity_change(service.identity_change),
+            passed_over,
+        })
     }
 
-    /// The sender that a text message to a number of a country would have: that of the workflow's first SMS step.
+    /// The sender that a text message to a number would have: that of the workflow's first SMS step that may carry it.
     #[must_use]
-    pub fn text_sender(&self, service: &Service, country: Country) -> Option<&Arc<Sender>> {
-        let step = service.steps(country).iter().find(|s| s.channel == Channel::Sms)?;
-        match step.sender {
+    pub fn text_sender(&self, service: &Service, to: &Number) -> Option<&Arc<Sender>> {
+        let steps = service.steps(to.country()).iter().filter(|s| s.channel == Channel::Sms);
+        let mut senders = steps.filter_map(|step| match step.sender {
             Some(id) => self.sender(Channel::Sms, id),
             None => self.own_sender(service, Channel::Sms),
-        }
+        });
+        senders.find(|sender| sender.never_to(to).is_none())
     }
 
     /// The sender that a service's own workflows use on a channel, else the only configured one.

@@ -2,7 +2,7 @@
 
 use tapcode_engine::contract::provider::Manifest;
 
-use crate::{infobip, kannel, messagebird, sandbox, sinch, telnyx, twilio, webhook, whatsapp_cloud};
+use crate::{infobip, kannel, messagebird, sandbox, sinch, telnyx, twilio, vonage, webhook, whatsapp_cloud};
 
 /// All of them, by id.
 static ALL: &[&Manifest] = &[
@@ -13,6 +13,7 @@ static ALL: &[&Manifest] = &[
     &sinch::MANIFEST,
     &telnyx::MANIFEST,
     &twilio::MANIFEST,
+    &vonage::MANIFEST,
     &webhook::MANIFEST,
     &whatsapp_cloud::MANIFEST,
 ];

@@ -81,7 +81,7 @@ codes! {
     OwnCodesOff "own_codes_off" 400 "Own codes are off"
         "The service makes its own codes and takes none from callers." "Leave `code` out, or set `own_codes` for the service.";
     NoRoute "no_route" 400 "No route to send on"
-        "The workflow has a step for which no sender is configured." "Leave the step out, or configure a sender for its channel.";
+        "The workflow has a step for which no sender is configured, or none of its senders may send to the number's country." "Configure a sender for the channel, or one that may send there: `detail` says why the others may not.";
     UnknownSender "unknown_sender" 400 "A sender is not known"
         "No WhatsApp account or number with that id or number is configured." "Send an id that `GET /api/v1/whatsapp/accounts` or `GET /api/v1/numbers` lists.";
     TemplateUnknown "template_unknown" 400 "The account has no such template"

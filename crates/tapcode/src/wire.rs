@@ -26,7 +26,7 @@ use tapcode_engine::keyring::Keyring;
 use tapcode_engine::service::{Directory, Provider, SANDBOX_SENDER, Sender, Service, WorkflowStep};
 use tapcode_engine::trace::Traces;
 use tapcode_providers::config_error::ConfigError;
-use tapcode_providers::infobip::{BasicCredentials, Infobip, InfobipConfig};
+use tapcode_providers::infobip::{BasicCredentials, IndiaDlt, Infobip, InfobipConfig};
 use tapcode_providers::kannel::{Kannel, KannelConfig};
 use tapcode_providers::messagebird::{Messagebird, MessagebirdConfig};
 use tapcode_providers::sandbox::Sandbox;
@@ -34,6 +34,7 @@ use tapcode_providers::secret::Secret;
 use tapcode_providers::sinch::{Sinch, SinchConfig};
 use tapcode_providers::telnyx::{Telnyx, TelnyxConfig};
 use tapcode_providers::twilio::{ApiKey, From, Twilio, TwilioConfig};
+use tapcode_providers::vonage::{Vonage, VonageConfig};
 use tapcode_providers::webhook::Webhook;
 use tapcode_providers::whatsapp_cloud::{WhatsappCloud, WhatsappCloudConfig};
 use tapcode_server::App;
@@ -335,7 +336,7 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                         username: given.username.clone(),
                         password: secret(&given.password),
                     }),
-                    india_dlt: infobip.india_dlt.clone(),
+                    india_dlt: infobip.india_dlt.clone().or_else(|| india_dlt(number)),
                 });
                 by_http(number.id, provider)?
             }
@@ -372,6 +373,19 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
                 });
                 by_http(number.id, provider)?
             }
+            SmsProvider::Vonage(vonage) => {
+                let provider = Vonage::new(VonageConfig {
+                    api: vonage.api,
+                    base_url: vonage.base_url.clone(),
+                    api_key: vonage.api_key.clone(),
+                    api_secret: secret(&vonage.api_secret),
+                    from: number.number.clone().unwrap_or_default(),
+                    callback_url: format!("{public_url}/hooks/sms/{}", number.id),
+                    signature_secret: vonage.signature_secret.as_ref().map(secret),
+                    callback_secret: vonage.callback_secret.as_ref().map(secret),
+                });
+                by_http(number.id, provider)?
+            }
             SmsProvider::Sinch(sinch) => {
                 let provider = Sinch::new(SinchConfig {
                     base_url: sinch.base_url.clone(),
@@ -394,11 +408,23 @@ fn directory(config: &Config, public_url: &str, sandbox: &Arc<Sandbox>) -> anyho
         };
         bounded(&mut sender, number.pace);
         sender.prices = config.sms_prices.of(number.provider_id()).cloned().map(Arc::new);
+        sender.countries.clone_from(&number.countries);
+        sender.registered_in = number.registered_in();
         sender.codes_only = number.dedicated_to_otp;
         sender.number = number.number.as_deref().map(Into::into);
         senders.push(sender);
     }
     Ok(Directory::new(config.services.iter().map(service).collect(), senders))
+}
+
+/// The ids that carriers in India want, where the number's registration has them.
+fn india_dlt(number: &config::SmsNumber) -> Option<IndiaDlt> {
+    let india = number.registrations.iter().find(|r| r.country.as_str() == "IN")?;
+    Some(IndiaDlt {
+        principal_entity_id: india.id.clone(),
+        content_template_id: india.template_id.clone(),
+        telemarketer_id: None,
+    })
 }
 
 /// How a sender's provider may be called, as configured.

@@ -8,7 +8,7 @@ use tapcode_core::delivery::{
 use tapcode_core::entry::{CheckReason, Decision, Entry, InputRecord, MessageRef, NoFallback, Refusal, SendCause};
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::money::Money;
-use tapcode_core::plan::{Channel, IdentityChange, Route, SkipReason};
+use tapcode_core::plan::{Channel, IdentityChange, Route, Skip, SkipReason};
 use tapcode_core::recipient::{FINISHED_KEPT_MS, HOUR_MS, MESSAGES_MAX, PURPOSES_MAX, Recipient, VERIFICATIONS_MAX};
 use tapcode_core::step::{Answer, Begin, CALL_PUT_OFF_MS, Decided, ENTRIES_MAX, Input, Routes};
 use tapcode_core::time::Timestamp;
@@ -171,6 +171,8 @@ struct Watched<'a> {
     news: News,
     /// Routes that the entries told were passed over, by verification.
     passed_over: Vec<(usize, Route)>,
+    /// Routes of the workflow that may never be taken.
+    never: Vec<(Route, Skip)>,
     /// Routes that they told were taken for want of a better one, by verification.
     none_open: Vec<(usize, Route)>,
     /// Calls that the entries told of so far.
@@ -220,6 +222,7 @@ impl Ledger {
             decided,
             news: News::default(),
             passed_over: Vec::new(),
+            never: Vec::new(),
             none_open: Vec::new(),
             claimed: Vec::new(),
             queued_for: HashSet::new(),
@@ -230,6 +233,11 @@ impl Ledger {
         }
         hold(ROUTES, watched.passed_over.is_empty() && watched.none_open.is_empty(), || {
             format!("passed over for nothing: {:?} {:?}", watched.passed_over, watched.none_open)
+        })?;
+        let is_new = matches!(decided.answer, Ok(Answer::Begun { new: true, .. }));
+        let never = if is_new { may_never(input) } else { &[] };
+        hold(ROUTES, watched.never == never, || {
+            format!("{never:?} may never be taken, and {:?} is written down", watched.never)
         })?;
         let told = watched.news;
         let law = match (&news, &told) {
@@ -1011,6 +1019,11 @@ impl Ledger {
                     format!("locked on {input:?}")
                 })
             }
+            Decision::Skipped { route, skip } if may_never(input).contains(&(route.clone(), skip.clone())) => {
+                self.see("may never");
+                watched.never.push((route.clone(), skip.clone()));
+                Ok(())
+            }
             Decision::Skipped { route, skip } | Decision::NoneOpen { route, skip } => {
                 let Some(v) = about else {
                     return broken(ROUTES, "a route of no plan");
@@ -1597,4 +1610,12 @@ enum Expected {
     Queued,
     Done,
     Refused(Refusal),
+}
+
+/// The routes of a workflow that may never carry a message to the number.
+fn may_never(input: &Input) -> &[(Route, Skip)] {
+    match input {
+        Input::Begin(begin) => &begin.passed_over,
+        _ => &[],
+    }
 }

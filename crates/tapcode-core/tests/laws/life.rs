@@ -9,7 +9,7 @@ use tapcode_core::delivery::{Failure, FailureClass, ReceiptFacts, ReceiptKind, S
 use tapcode_core::id::{Fresh, MessageId, VerificationId};
 use tapcode_core::money::{Currency, Money};
 use tapcode_core::number::Number;
-use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Step};
+use tapcode_core::plan::{Channel, IdentityChange, Plan, Route, Skip, SkipReason, Step};
 use tapcode_core::recipient::{Mode, Recipient, Scope, ServiceName};
 use tapcode_core::step::{Addressee, Begin, Context, Decided, Input, NewMessage, due_at, step};
 use tapcode_core::time::Timestamp;
@@ -502,6 +502,11 @@ fn input(ledger: &Ledger, limits: &[Limits; 2], act: &Act) -> Option<Input> {
             metadata: vec![("user_id".into(), "u_17".into())],
             locale: (*locale).into(),
             plan: plan_over(plan, |at| if *one_sender { 0 } else { at }).on_identity_change(*on_identity_change),
+            passed_over: if purpose % 2 == 1 {
+                vec![(route(Channel::Sms, 9), Skip::because(SkipReason::Landline))]
+            } else {
+                Vec::new()
+            },
             ..begin_of(plan)
         })),
         Act::BeginAgain { which } => {
@@ -605,6 +610,7 @@ pub fn begin_of(plan: &[(Channel, u32)]) -> Begin {
         binding: None,
         locale: "en".into(),
         plan: plan_of(plan),
+        passed_over: Vec::new(),
         client: None,
         metadata: Vec::new(),
     }

@@ -633,6 +633,17 @@ fn bugs() -> Vec<Bug> {
             |_, s, i, c| without(step(s, i, c), |d| matches!(d, Decision::Skipped { .. })),
         ),
         bug(
+            "what may never be taken is left out without a word",
+            &["a route is passed"],
+            |_, s, i, c| {
+                let mut input = i.clone();
+                if let Input::Begin(begin) = &mut input {
+                    begin.passed_over.clear();
+                }
+                step(s, &input, c)
+            },
+        ),
+        bug(
             "a closed route is taken in silence when no other is open",
             &["a route is passed"],
             |_, s, i, c| without(step(s, i, c), |d| matches!(d, Decision::NoneOpen { .. })),

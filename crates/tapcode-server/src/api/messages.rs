@@ -24,7 +24,7 @@ use crate::api::call::{Answered, Call, replayed, to_json, written};
 use crate::api::json::Json;
 use crate::api::operation::{Body, Operation, Parameter, Route, Success, keyed, schema};
 use crate::api::reader::{Field, Reading};
-use crate::api::refusal::{of_message, unavailable};
+use crate::api::refusal::{of_message, of_sender, unavailable};
 use crate::limits::{SMS_BODY_CHARS_MAX, TEMPLATE_CODE_CHARS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX};
 use crate::problem::{Code, Problem};
 
@@ -217,6 +217,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
                 problems: &[
                     Code::InvalidNumber,
                     Code::UnknownSender,
+                    Code::NoRoute,
                     Code::NumberCarriesCodesOnly,
                     Code::TooManyMessages,
                     Code::ServiceNeeded,
@@ -590,11 +591,13 @@ fn sms_message(call: &Call, json: &Json<'_>) -> Result<Ready, Problem> {
         .engine()
         .plain_sender(&call.caller, Channel::Sms, id)
         .map_err(unknown_number)?;
-    let codes_only = call
-        .engine()
-        .directory()
-        .sender(Channel::Sms, id)
-        .is_some_and(|s| s.codes_only);
+    let directory = call.engine().directory();
+    let configured = directory.sender(Channel::Sms, id);
+    let to = to.expect(READ);
+    if let Some(skip) = configured.filter(|s| s.id == sender.id).and_then(|s| s.never_to(&to)) {
+        return Err(of_sender(&skip));
+    }
+    let codes_only = configured.is_some_and(|s| s.codes_only);
     if codes_only && !holds_a_code(&body) {
         return Err(Problem::at(
             Code::NumberCarriesCodesOnly,
@@ -604,7 +607,7 @@ fn sms_message(call: &Call, json: &Json<'_>) -> Result<Ready, Problem> {
     }
     let (encoding, segments) = segments(&body);
     Ok(Ready {
-        to: to.expect(READ),
+        to,
         sender,
         content: Content::Text(body),
         segments,

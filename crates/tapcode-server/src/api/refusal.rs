@@ -4,7 +4,9 @@ use std::error::Error;
 
 use http::StatusCode;
 use tapcode_core::entry::Refusal;
+use tapcode_core::plan::{Skip, SkipReason};
 use tapcode_core::time::Timestamp;
+use tapcode_core::words::skipped;
 use tapcode_engine::engine::EngineError;
 use tapcode_engine::requests::RequestError;
 use tapcode_engine::service::PlanError;
@@ -17,6 +19,17 @@ const STORE_GONE_S: u64 = 1;
 const OPERATOR_S: u64 = 86_400;
 /// Seconds until some pending verification of a number has ended: the longest life of one.
 const PENDING_S: u64 = 600;
+
+/// What a caller reads for a landline where nothing but text messages would be sent.
+const LANDLINE: &str = "a landline number receives no text messages; ask for a mobile number";
+
+/// The problem of a plain message that its sender may never carry to the number.
+pub(crate) fn of_sender(skip: &Skip) -> Problem {
+    match skip.reason {
+        SkipReason::Landline => Problem::at(Code::InvalidNumber, "/to", LANDLINE),
+        _ => Problem::at(Code::NoRoute, "/to", skipped(skip)),
+    }
+}
 
 /// The problem of a request about a verification.
 pub(crate) fn of_verification(error: RequestError, now: Timestamp) -> Problem {
@@ -33,6 +46,10 @@ fn of(error: RequestError, now: Timestamp, unknown: Code) -> Problem {
         RequestError::Refused(refusal) => of_refusal(&refusal, now, unknown),
         RequestError::OwnCodesOff => Problem::at(Code::OwnCodesOff, "/code", Code::OwnCodesOff.registered().means),
         RequestError::Plan(error @ PlanError::NoSender(_)) => Problem::at(Code::NoRoute, "/workflow", error.to_string()),
+        RequestError::Plan(PlanError::NoneMay(why)) if why.iter().all(|(_, skip)| skip.reason == SkipReason::Landline) => {
+            Problem::at(Code::InvalidNumber, "/to", LANDLINE)
+        }
+        RequestError::Plan(error @ PlanError::NoneMay(_)) => Problem::at(Code::NoRoute, "/to", error.to_string()),
         RequestError::Plan(error @ PlanError::UnknownSender(..)) => {
             Problem::at(Code::UnknownSender, "/workflow", error.to_string())
         }

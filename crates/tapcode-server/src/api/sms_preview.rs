@@ -215,11 +215,11 @@ fn sender(call: &Call, to: &Number, from: Option<u32>) -> Result<Arc<Sender>, Pr
     let service = directory
         .service(&scope.service)
         .ok_or_else(|| Problem::new(Code::ServiceNotConfigured))?;
-    directory.text_sender(service, to.country()).cloned().ok_or_else(|| {
+    directory.text_sender(service, to).cloned().ok_or_else(|| {
         Problem::at(
             Code::UnknownSender,
             "/to",
-            "the service's workflow for that country has no SMS step",
+            "no SMS step of the service's workflow may carry a message to this number",
         )
     })
 }

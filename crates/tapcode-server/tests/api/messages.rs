@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tapcode_core::number::Number;
+use tapcode_core::plan::Channel;
 use tapcode_engine::contract::phones::{Deliver, Network, Phones};
 
 use crate::world::{NUMBER, World, named};
@@ -208,7 +209,7 @@ async fn a_text_message_costs_what_the_table_has_for_each_segment_once_it_has_ar
     assert_eq!(seen(json!({"to": NUMBER})).await, json!([1, 42, null, null]));
     for wrong in [
         json!({"from_number_id": 42}),
-        json!({"to": german, "from_number_id": 44}),
+        json!({"to": german, "from_number_id": 46}),
         json!({"to": "0151"}),
     ] {
         world.post(&world.live, PREVIEW, &wrong.to_string()).await.expect(400);
@@ -226,4 +227,71 @@ async fn a_text_message_costs_what_the_table_has_for_each_segment_once_it_has_ar
     let path = format!("/api/v1/verifications/{}", begun["id"].as_str().unwrap());
     let attempt = &world.get(&world.live, &path).await.expect(200)["attempts"][0];
     assert_eq!((&attempt["status"], &attempt["price"]), (&json!("delivered"), &euro(60_500)));
+}
+
+/// The timeline's lines about routes, and which routes carried a message.
+async fn routed(world: &World, to: &str, workflow: serde_json::Value) -> (Vec<String>, Vec<String>) {
+    let begun = json!({"to": to, "workflow": workflow}).to_string();
+    let begun = world.post(&world.live, "/api/v1/verifications", &begun).await.expect(201);
+    let path = format!("/api/v1/verifications/{}", begun["id"].as_str().unwrap());
+    let timeline = world.get(&world.live, &format!("{path}/timeline")).await.expect(200);
+    let told = timeline.to_string();
+    let passed_over = told.matches("Passed over").count();
+    let attempts = begun["attempts"].as_array().unwrap().iter();
+    let taken = attempts
+        .map(|a| format!("{} {}", a["channel"].as_str().unwrap(), a["sender"]))
+        .collect();
+    (vec![passed_over.to_string(), told], taken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_may_not_send_to_a_country_is_passed_over_and_the_timeline_says_why() {
+    let world = World::begin().await;
+    let all = json!([{"channel": "sms", "sender": 44}, {"channel": "sms", "sender": 45}, {"channel": "sms", "sender": 43}]);
+    // No letters in the United States, the American number for America only, and what is left for everybody.
+    let (told, taken) = routed(&world, "+14155550123", all.clone()).await;
+    assert_eq!((told[0].as_str(), taken), ("1", vec!["sms 45".to_owned()]));
+    assert!(told[1].contains("carriers there take no senders of letters"), "{}", told[1]);
+    let (told, taken) = routed(&world, NUMBER, all.clone()).await;
+    assert_eq!((told[0].as_str(), taken), ("1", vec!["sms 44".to_owned()]));
+    assert!(told[1].contains("keeps its sender for other countries"), "{}", told[1]);
+    let (told, taken) = routed(&world, "+919876543210", all).await;
+    assert_eq!((told[0].as_str(), taken), ("2", vec!["sms 43".to_owned()]));
+    assert!(
+        told[1].contains("with a DLT operator has to be registered there"),
+        "{}",
+        told[1]
+    );
+    // Nobody is left: nothing begins, and the reason is told.
+    let none = json!({"to": "+14165550123", "workflow": [{"channel": "sms", "sender": 44}]}).to_string();
+    let refused = world.post(&world.live, "/api/v1/verifications", &none).await;
+    let refused = refused.refuses(400, "no_route").to_string();
+    assert!(
+        refused.contains("sms sender 44, its sender may not send to the number's country"),
+        "{refused}"
+    );
+    let plain = json!({"from_number_id": 44, "to": "+14155550123", "body": "Your code is 482913."}).to_string();
+    world.post(&world.live, SMS, &plain).await.refuses(400, "no_route");
+    world.post(&world.test, SMS, &plain).await.expect(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_landline_gets_no_text_message_and_may_get_whatsapp() {
+    let world = World::begin().await;
+    let landline = "+31201234567";
+    let (told, taken) = routed(&world, landline, json!([{"channel": "sms"}, {"channel": "whatsapp"}])).await;
+    assert_eq!((told[0].as_str(), taken), ("1", vec!["whatsapp 1".to_owned()]));
+    assert!(told[1].contains("the number is a landline"), "{}", told[1]);
+    let only_sms = json!({"to": "+31201234568", "workflow": [{"channel": "sms"}]}).to_string();
+    let refused = world.post(&world.live, "/api/v1/verifications", &only_sms).await;
+    let refused = refused.refuses(400, "invalid_number").to_string();
+    assert!(refused.contains("a landline number receives no text messages"), "{refused}");
+    let plain = json!({"from_number_id": 43, "to": landline, "body": "Your code is 482913."}).to_string();
+    world.post(&world.live, SMS, &plain).await.refuses(400, "invalid_number");
+    for phone in world.sandbox.all() {
+        assert!(
+            phone.messages.iter().all(|m| m.channel == Channel::Whatsapp),
+            "no text message was sent"
+        );
+    }
 }

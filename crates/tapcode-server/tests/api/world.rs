@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tapcode_core::code::Code;
 use tapcode_core::id::VerificationId;
-use tapcode_core::number::Number;
+use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange};
 use tapcode_core::recipient::{Mode, ServiceName};
 use tapcode_core::text::OwnText;
@@ -197,6 +197,16 @@ impl World {
             Sender {
                 number: Some("+3197010253001".into()),
                 ..sender(Channel::Sms, 43)
+            },
+            Sender {
+                number: Some("Acme".into()),
+                ..sender(Channel::Sms, 44)
+            },
+            Sender {
+                number: Some("+14155550100".into()),
+                countries: Some(vec![Country::parse("US").unwrap(), Country::parse("CA").unwrap()]),
+                registered_in: vec![Country::parse("US").unwrap()],
+                ..sender(Channel::Sms, 45)
             },
             sender(Channel::Whatsapp, 0),
             sender(Channel::Sms, 0),

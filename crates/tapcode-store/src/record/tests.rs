@@ -448,6 +448,22 @@ fn lines() -> Vec<Line> {
     vec![Line::Recipient(of_recipient), Line::Account(account_entry(5))]
 }
 
+/// Routes that were passed over because of what their sender is, and whom it would send to.
+fn lines_of_senders() -> [Line; 1] {
+    let reasons = [SkipReason::Sender, SkipReason::SenderCountries, SkipReason::Landline];
+    let skipped = reasons.map(|reason| Decision::Skipped {
+        route: plan().steps()[0].route.clone(),
+        skip: Skip {
+            reason,
+            detail: "carriers there take no senders of letters".into(),
+        },
+    });
+    [Line::Recipient(Entry {
+        decisions: skipped.into(),
+        ..entry(1, at(1), None)
+    })]
+}
+
 fn endpoint_lines() -> [Line; 2] {
     [1, 2].map(|n| Line::Endpoint(endpoint_entry(n)))
 }
@@ -525,6 +541,7 @@ fn every_record_of_version_2_still_reads() {
     golden("snapshot_v2.hex", &[snapshot(key(1), scope("acme"), verification)]);
     golden("receipt_v2.hex", &receipts());
     golden("line_v1.hex", &lines());
+    golden("line_v1_senders.hex", &lines_of_senders());
     golden("account_v2.hex", &[account(1), account(5), Account::default()]);
     golden("endpoint_v1.hex", &[endpoint(0), endpoint(3), endpoint(4)]);
     golden("endpoint_line_v1.hex", &endpoint_lines());

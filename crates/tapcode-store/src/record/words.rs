@@ -71,7 +71,10 @@ words!(
     Template = 3,
     MessagingLimit = 4,
     TooSoon = 5,
-    Country = 6
+    Country = 6,
+    Sender = 7,
+    SenderCountries = 8,
+    Landline = 9
 );
 words!(
     TemplateStatus,

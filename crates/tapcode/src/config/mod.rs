@@ -29,6 +29,7 @@ use tapcode_core::money::Currency;
 use tapcode_core::number::{Country, Number};
 use tapcode_core::plan::{Channel, IdentityChange, Plan, Route};
 use tapcode_core::recipient::ServiceName;
+use tapcode_core::sender::{SenderKind, not_allowed};
 use tapcode_core::text::OwnText;
 use tapcode_core::verification::Limits;
 use tapcode_engine::contract::account::App;
@@ -346,6 +347,21 @@ pub struct SmsNumber {
     pub dedicated_to_otp: bool,
     /// How its provider may be called.
     pub pace: CallBounds,
+    /// The countries that it is kept for; `None`: all.
+    pub countries: Option<Vec<Country>>,
+    /// Where it is registered.
+    pub registrations: Vec<Registration>,
+}
+
+/// That a sender is registered in a country.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The country.
+    pub country: Country,
+    /// What it is registered as: a 10DLC campaign, a DLT entity, the registration of a sender id.
+    pub id: String,
+    /// The template that the text is registered as, in India.
+    pub template_id: Option<String>,
 }
 
 /// How a sender's provider may be called.
@@ -374,6 +390,8 @@ pub enum SmsProvider {
     Messagebird(Messagebird),
     /// Telnyx's Messaging API.
     Telnyx(Telnyx),
+    /// Vonage's Messages API or SMS API.
+    Vonage(Vonage),
     /// Sinch's SMS REST API.
     Sinch(Sinch),
     /// Any HTTP gateway, by templates. The address of the receipts is the server's to fill in.
@@ -381,6 +399,26 @@ pub enum SmsProvider {
 }
 
 impl SmsNumber {
+    /// Where it is registered: as written down, and in India where its provider is told the DLT ids.
+    #[must_use]
+    pub fn registered_in(&self) -> Vec<Country> {
+        let mut all: Vec<Country> = self.registrations.iter().map(|r| r.country).collect();
+        if matches!(&self.provider, SmsProvider::Infobip(infobip) if infobip.india_dlt.is_some()) {
+            all.extend(Country::parse("IN"));
+        }
+        all
+    }
+
+    /// Why it may never send to a country, for people.
+    #[must_use]
+    pub fn never_in(&self, country: Country) -> Option<String> {
+        if self.countries.as_ref().is_some_and(|countries| !countries.contains(&country)) {
+            return Some("its `countries` are others".into());
+        }
+        let kind = SenderKind::of(self.number.as_deref());
+        not_allowed(kind, country, self.registered_in().contains(&country)).map(|why| why.to_string())
+    }
+
     /// The provider's name, as the configuration and routes write it.
     #[must_use]
     pub const fn provider_id(&self) -> &'static str {
@@ -391,6 +429,7 @@ impl SmsNumber {
             SmsProvider::Kannel(_) => senders::KANNEL,
             SmsProvider::Messagebird(_) => senders::MESSAGEBIRD,
             SmsProvider::Telnyx(_) => senders::TELNYX,
+            SmsProvider::Vonage(_) => senders::VONAGE,
             SmsProvider::Sinch(_) => senders::SINCH,
             SmsProvider::Webhook(_) => senders::WEBHOOK,
         }
@@ -458,6 +497,23 @@ pub struct Telnyx {
     pub public_key: String,
     /// The messaging profile.
     pub messaging_profile_id: Option<String>,
+}
+
+/// A sender of an account at Vonage.
+#[derive(Clone, Debug)]
+pub struct Vonage {
+    /// Which of its APIs.
+    pub api: tapcode_providers::vonage::Api,
+    /// Where the API is, without a `/` at the end.
+    pub base_url: String,
+    /// The key. No secret.
+    pub api_key: String,
+    /// The secret to it.
+    pub api_secret: Secret,
+    /// What inbound hooks are signed with, where Vonage signs them.
+    pub signature_secret: Option<Secret>,
+    /// What stands in the address that Vonage is told to call.
+    pub callback_secret: Option<Secret>,
 }
 
 /// A sender of a service plan at Sinch.

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use tapcode_core::plan::Channel;
 use tapcode_engine::rates::RateCards;
 use tapcode_providers::infobip::IndiaDlt;
+use tapcode_providers::vonage::Api;
 use tapcode_providers::webhook::{AnswerRules, Body, Format, Proof, ReceiptRules, Webhook, WebhookConfig};
 
 use super::prices::billing_currency;
 use super::reader::{At, Bounds, Given, Reading, Table};
 use super::sections::address;
 use super::{
-    BasicCredentials, CallBounds, Infobip, Kannel, Messagebird, Secret, Sinch, SmsNumber, SmsProvider, Telnyx, Twilio,
-    TwilioApiKey, WhatsappAccount, WhatsappCloud, WhatsappProvider,
+    BasicCredentials, CallBounds, Infobip, Kannel, Messagebird, Registration, Secret, Sinch, SmsNumber, SmsProvider, Telnyx,
+    Twilio, TwilioApiKey, Vonage, WhatsappAccount, WhatsappCloud, WhatsappProvider,
 };
 
 /// The simulated phones.
@@ -32,12 +33,14 @@ pub(super) const MESSAGEBIRD: &str = "messagebird";
 pub(super) const SINCH: &str = "sinch";
 /// Telnyx's Messaging API.
 pub(super) const TELNYX: &str = "telnyx";
+/// Vonage's Messages API or SMS API.
+pub(super) const VONAGE: &str = "vonage";
 /// Any HTTP gateway.
 pub(super) const WEBHOOK: &str = "webhook";
 /// Everybody who carries text messages for money, by the name in the configuration and in price tables.
-pub(super) const SMS_PROVIDERS: [&str; 7] = [INFOBIP, KANNEL, MESSAGEBIRD, SINCH, TELNYX, TWILIO, WEBHOOK];
+pub(super) const SMS_PROVIDERS: [&str; 8] = [INFOBIP, KANNEL, MESSAGEBIRD, SINCH, TELNYX, TWILIO, VONAGE, WEBHOOK];
 /// Providers of later versions, so that they are not taken for slips of the pen.
-const NOT_YET: [&str; 2] = ["smpp", "vonage"];
+const NOT_YET: [&str; 1] = ["smpp"];
 /// Longest name of a template: Meta takes 1 to 512 of `a-z 0-9 _`
 /// (<https://developers.facebook.com/docs/whatsapp/business-management-api/message-templates>, read 2026-11-22).
 const TEMPLATE_NAME_MAX: usize = 512;
@@ -121,6 +124,17 @@ const SINCH_KEYS: [&str; 8] = [
     "callback_secret_file",
 ];
 const TELNYX_KEYS: [&str; 5] = ["base_url", "api_key", "api_key_file", "public_key", "messaging_profile_id"];
+const VONAGE_KEYS: [&str; 9] = [
+    "api",
+    "base_url",
+    "api_key",
+    "api_secret",
+    "api_secret_file",
+    "signature_secret",
+    "signature_secret_file",
+    "callback_secret",
+    "callback_secret_file",
+];
 const WEBHOOK_KEYS: [&str; 25] = [
     "method",
     "url",
@@ -148,13 +162,14 @@ const WEBHOOK_KEYS: [&str; 25] = [
     "receipt_signature_prefix",
     "receipt_signature_base64",
 ];
-const ALL_SMS_KEYS: [&[&str]; 7] = [
+const ALL_SMS_KEYS: [&[&str]; 8] = [
     &TWILIO_KEYS,
     &INFOBIP_KEYS,
     &KANNEL_KEYS,
     &MESSAGEBIRD_KEYS,
     &SINCH_KEYS,
     &TELNYX_KEYS,
+    &VONAGE_KEYS,
     &WEBHOOK_KEYS,
 ];
 /// What a gateway's receipts go to while the configuration is judged; the server knows where it is only when it listens.
@@ -447,6 +462,7 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         (SINCH, SINCH),
         (TELNYX, TELNYX),
         (TWILIO, TWILIO),
+        (VONAGE, VONAGE),
         (WEBHOOK, WEBHOOK),
         (SANDBOX, SANDBOX),
     ];
@@ -466,6 +482,10 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
     };
     let is_gateway = matches!(provider, Some(KANNEL | WEBHOOK));
     let pace = call_bounds(&mut table);
+    let countries = table
+        .has("countries")
+        .then(|| super::services::countries(reading, &mut table, &mut BTreeSet::new()));
+    let registrations = registrations(reading, &mut table);
     let dedicated_to_otp = table.word("dedicated_to", &[("otp", true)]).unwrap_or(false);
     let provider = match provider {
         Some(TWILIO) => {
@@ -491,6 +511,10 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         Some(TELNYX) => {
             unused_but(&mut table, &TELNYX_KEYS, "the provider is telnyx");
             telnyx(reading, &mut table).map(SmsProvider::Telnyx)
+        }
+        Some(VONAGE) => {
+            unused_but(&mut table, &VONAGE_KEYS, "the provider is vonage");
+            vonage(reading, &mut table).map(SmsProvider::Vonage)
         }
         Some(WEBHOOK) => {
             unused_but(&mut table, &WEBHOOK_KEYS, "the provider is webhook");
@@ -534,7 +558,50 @@ fn number(reading: &Reading, mut table: Table<'_>, senders: &mut Senders, seen: 
         provider: provider?,
         dedicated_to_otp,
         pace,
+        countries,
+        registrations,
     })
+}
+
+/// Where a sender is registered.
+fn registrations(reading: &Reading, table: &mut Table<'_>) -> Vec<Registration> {
+    let mut all: Vec<Registration> = Vec::new();
+    for mut entry in table.sections("registrations") {
+        let here = entry.here().clone();
+        let country = entry
+            .needed_text("country", "write the country's two capitals, such as \"US\"")
+            .and_then(|(text, at)| {
+                let country = super::country(&text).ok();
+                if country.is_none() {
+                    reading.problem(&at, "is no country", "write two capitals of ISO 3166-1, such as \"US\"");
+                }
+                country
+            });
+        let id = entry.needed_text("id", "write the 10DLC campaign, the DLT entity or the sender's registration");
+        let template_at = entry.at("template_id");
+        let template_id = entry.text("template_id").map(|(text, _)| text);
+        entry.finish();
+        let Some((country, (id, _))) = country.zip(id) else {
+            continue;
+        };
+        if country.as_str() == "IN" && template_id.is_none() {
+            let instead = "write the id of the template that the text of codes is registered as";
+            reading.problem(
+                &template_at,
+                "is missing, and carriers in India drop texts without one",
+                instead,
+            );
+        } else if all.iter().any(|before| before.country == country) {
+            reading.problem(&here, "is for a country of an entry before", "remove one of the two");
+        } else {
+            all.push(Registration {
+                country,
+                id,
+                template_id,
+            });
+        }
+    }
+    all
 }
 
 /// How a sender's provider may be called.
@@ -712,6 +779,36 @@ fn telnyx(reading: &Reading, table: &mut Table<'_>) -> Option<Telnyx> {
         api_key: api_key?,
         public_key: public_key?,
         messaging_profile_id: profile,
+    })
+}
+
+fn vonage(reading: &Reading, table: &mut Table<'_>) -> Option<Vonage> {
+    let api_given = table.has("api");
+    let api = match table.word("api", &[("messages", Api::Messages), ("sms", Api::Sms)]) {
+        None if !api_given => Some(Api::Messages),
+        api => api,
+    };
+    let default = match api {
+        Some(Api::Sms) => "https://rest.nexmo.com",
+        Some(Api::Messages) | None => "https://api.nexmo.com",
+    };
+    let base_url = base_url(reading, table, default);
+    let key_is = "write the account's API key from Vonage's dashboard: letters and digits";
+    let api_key = table.needed_text("api_key", key_is).and_then(|(text, at)| {
+        let fits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric());
+        checked(reading, text, &at, fits, "is no API key", key_is)
+    });
+    let api_secret = table.needed_secret("api_secret");
+    let signature_secret = table.secret("signature_secret");
+    let is_signed = !matches!(signature_secret, Given::Not);
+    let callback_secret = callback_secret(reading, table, is_signed, ", or signature_secret where Vonage signs");
+    Some(Vonage {
+        api: api?,
+        base_url: base_url?,
+        api_key: api_key?,
+        api_secret: api_secret?,
+        signature_secret: unless_wrong(signature_secret)?,
+        callback_secret: unless_wrong(callback_secret)?,
     })
 }
 

@@ -294,6 +294,7 @@ fn workflows(table: &mut Table<'_>, judge: &Judge<'_>) -> (Option<Plan>, Option<
     let mut workflows = Some(Vec::new());
     for mut entry in table.sections("workflows") {
         let countries = countries(judge.reading, &mut entry, &mut taken);
+        let steps_at = entry.at("steps");
         let steps = match entry.take("steps") {
             Some(item) => plan(item, judge),
             None => {
@@ -304,14 +305,17 @@ fn workflows(table: &mut Table<'_>, judge: &Judge<'_>) -> (Option<Plan>, Option<
         };
         entry.finish();
         match (steps, &mut workflows) {
-            (Some(steps), Some(all)) => all.push(CountryWorkflow { countries, steps }),
+            (Some(steps), Some(all)) => {
+                judge.may_send(&steps, &countries, &steps_at);
+                all.push(CountryWorkflow { countries, steps });
+            }
             _ => workflows = None,
         }
     }
     (workflow, workflows)
 }
 
-fn countries(reading: &Reading, entry: &mut Table<'_>, taken: &mut BTreeSet<Country>) -> Vec<Country> {
+pub(super) fn countries(reading: &Reading, entry: &mut Table<'_>, taken: &mut BTreeSet<Country>) -> Vec<Country> {
     let (at, given) = (entry.at("countries"), entry.has("countries"));
     let Some(items) = entry.list("countries") else {
         if !given {
@@ -458,6 +462,32 @@ fn default_plan(at: &At, judge: &Judge<'_>) -> Option<Plan> {
 }
 
 impl<'c> Judge<'c> {
+    /// Says where the senders of a country's steps may never send to it: all of them is a problem, some a warning.
+    fn may_send(&self, plan: &Plan, countries: &[Country], at: &At) {
+        let number = |step: &Step| {
+            let numbers = self.senders.numbers.iter();
+            numbers
+                .into_iter()
+                .find(|n| step.route.channel == Channel::Sms && n.id == step.route.sender)
+        };
+        for country in countries {
+            let never =
+                |step: &Step| number(step).and_then(|n| n.never_in(*country).map(|why| format!("sms sender {}: {why}", n.id)));
+            let whys: Vec<String> = plan.steps().iter().filter_map(never).collect();
+            if whys.is_empty() {
+                continue;
+            }
+            let wrong = format!("may not be taken in {}, where {}", country.as_str(), whys.join("; "));
+            let instead = "name a sender that may send there, or write down its registration in [[numbers.registrations]]";
+            if whys.len() == plan.steps().len() {
+                self.reading.problem(at, wrong, instead);
+            } else {
+                self.reading
+                    .warning(at, format!("in part {wrong}: it is passed over there"), instead);
+            }
+        }
+    }
+
     fn sender(&self, channel: Channel, id: u32, at: &At) -> Option<&'c Known> {
         let on_channel = self.senders.on(channel);
         let found = on_channel.iter().copied().find(|known| known.id == id);

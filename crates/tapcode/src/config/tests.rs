@@ -251,7 +251,7 @@ fn every_example_in_the_default_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let lines = uncommented(folder.path());
     let (config, _) = valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
-    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 8));
+    assert_eq!((config.whatsapp_accounts.len(), config.numbers.len()), (2, 9));
     assert_eq!(config.services[0].workflows[0].countries.len(), 2);
 
     // And so is each other way to write the setting before it.
@@ -276,7 +276,7 @@ fn every_example_in_the_default_file_is_valid() {
         valid(&lines.join("\n"), &SANDBOX_ON, Purpose::Serve);
         alternatives += 1;
     }
-    assert_eq!(alternatives, 22);
+    assert_eq!(alternatives, 25);
 }
 
 /// Every setting that a document has, with `[]` for indexes.
@@ -659,6 +659,40 @@ fn a_sender_at_telnyx_is_a_number_or_a_profile_and_its_reports_are_proven_by_the
         "numbers[1].messaging_profile_id",
         "is no id",
         "messaging profile",
+    );
+}
+
+#[test]
+fn a_sender_at_vonage_has_one_of_two_apis_and_its_reports_are_proven() {
+    let vonage = |more: &str| {
+        format!(
+            "{REAL}\n[[numbers]]\nid = 83\nprovider = \"vonage\"\nnumber = \"Acme\"\napi_key = \"a1b2c3d4\"\napi_secret = \"canary-of-vonage\"\n{more}"
+        )
+    };
+    let (signed, called) = (
+        "signature_secret = \"canary-of-a-signature\"\n",
+        "callback_secret = \"canary-0123456789abcdef\"\n",
+    );
+    for (api, proof, base_url) in [
+        ("", signed, "https://api.nexmo.com"),
+        ("api = \"messages\"\n", called, "https://api.nexmo.com"),
+        ("api = \"sms\"\n", signed, "https://rest.nexmo.com"),
+    ] {
+        let (config, warnings) = valid(&vonage(&format!("{api}{proof}")), &[], Purpose::Serve);
+        let SmsProvider::Vonage(sender) = &config.numbers.last().unwrap().provider else {
+            panic!("no sender at Vonage");
+        };
+        assert_eq!(sender.base_url, base_url);
+        assert!(warnings.is_empty() && !format!("{config:?}").contains("canary-"));
+    }
+    one_problem(&vonage(""), "numbers[1].callback_secret", "is missing", "or signature_secret");
+    let odd = format!("api = \"voice\"\n{signed}");
+    one_problem(&vonage(&odd), "numbers[1].api", "`voice`", "\"messages\" or \"sms\"");
+    one_problem(
+        &vonage(signed).replace("a1b2c3d4", "a:b"),
+        "numbers[1].api_key",
+        "is no API key",
+        "letters and digits",
     );
 }
 
@@ -1202,16 +1236,16 @@ fn providers_channels_and_other_words_are_named_with_the_right_ones() {
         "write \"twilio\"",
     );
     one_problem(
-        &with("[[numbers]]", "provider", "provider = \"vonage\""),
+        &with("[[numbers]]", "provider", "provider = \"smpp\""),
         "numbers[0].provider",
         "this build does not have",
-        "infobip, kannel, messagebird, sinch, telnyx, twilio, webhook, sandbox",
+        "infobip, kannel, messagebird, sinch, telnyx, twilio, vonage, webhook, sandbox",
     );
     one_problem(
         &with("[[numbers]]", "provider", "provider = \"pigeon\""),
         "numbers[0].provider",
         "`pigeon`",
-        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"telnyx\", \"twilio\", \"webhook\" or \"sandbox\"",
+        "\"infobip\", \"kannel\", \"messagebird\", \"sinch\", \"telnyx\", \"twilio\", \"vonage\", \"webhook\" or \"sandbox\"",
     );
     one_problem(
         &with("[[whatsapp_accounts]]", "provider", "provider = \"twilio\""),
@@ -1575,7 +1609,7 @@ fn a_collector_that_cannot_be_told_is_refused() {
         (
             with_collector("protocol = \"grpc\""),
             "telemetry.protocol",
-            "\"grpc\"",
+            "`grpc`",
             "\"http/protobuf\"",
         ),
         (
@@ -1859,6 +1893,40 @@ fn a_mistake_in_a_price_table_is_named_with_its_line() {
                 "names a file that prices twilio, as the file of another entry does"
             ),
         ]
+    );
+}
+
+#[test]
+fn a_workflow_that_can_never_work_in_a_country_is_named() {
+    let letters = with("[[numbers]]", "number", "number = \"Acme\"");
+    let in_country = |country: &str, steps: &str, more: &str| {
+        format!("{letters}\n{more}\n[[services.workflows]]\ncountries = [\"{country}\"]\nsteps = [{steps}]\n")
+    };
+    let (only, both) = (
+        "{channel = \"sms\", sender = 42}",
+        "{channel = \"sms\", sender = 42}, {channel = \"whatsapp\", sender = 1}",
+    );
+    one_problem(
+        &in_country("CA", only, ""),
+        "services[0].workflows[1].steps",
+        "may not be taken in CA, where sms sender 42: carriers there take no senders of letters",
+        "name a sender that may send there",
+    );
+    one_warning(
+        &in_country("SG", both, ""),
+        "services[0].workflows[1].steps",
+        "in part may not be taken in SG",
+    );
+    let registered = "[[numbers.registrations]]\ncountry = \"SG\"\nid = \"SGNIC-1\"";
+    let (config, warnings) = valid(&in_country("SG", both, registered), &[], Purpose::Serve);
+    assert!(warnings.is_empty(), "{warnings:#?}");
+    assert_eq!(config.numbers[0].registered_in(), [Country::parse("SG").unwrap()]);
+    let india = "[[numbers.registrations]]\ncountry = \"IN\"\nid = \"1101\"";
+    one_problem(
+        &format!("{letters}\n{india}"),
+        "numbers[0].registrations[0].template_id",
+        "is missing",
+        "the template",
     );
 }
 
