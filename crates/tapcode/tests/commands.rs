@@ -177,7 +177,7 @@ fn migrate_says_which_schema_there_was_and_is() {
     let again: Value = serde_json::from_str(&stdout(&home.tapcode(["migrate", "--json"]))).unwrap();
     assert_eq!(
         again,
-        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 3, "schema": 3})
+        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 4, "schema": 4})
     );
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
