@@ -1474,6 +1474,7 @@ pub async fn old_acts_and_ended_keys_are_swept(store: Shared) {
     let sweep = |before: u64, limit| Sweep {
         now: BEGIN,
         history_before: BEGIN,
+        services: Vec::new(),
         acts_before: at(before),
         written_before_hour: 0,
         limit,
