@@ -185,6 +185,9 @@ id!(
 id!(
     /// One webhook endpoint.
     EndpointId, "whe_");
+id!(
+    /// One act of an administrator.
+    ActId, "act_");
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod account;
+pub mod audit;
 pub mod code;
 pub mod delivery;
 pub mod endpoint;

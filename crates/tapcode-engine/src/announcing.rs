@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use sha2::Sha256;
+use tapcode_core::audit::{Act, By, Deed, Object};
 use tapcode_core::endpoint::{
     Endpoint, EndpointDecision, EndpointEntry, EndpointInput, EndpointSecret, Told, Tried, Unanswered, step,
 };
@@ -156,7 +157,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EndpointError`].
-    pub async fn new_endpoint(&self, new: NewEndpoint) -> Result<(EndpointId, Endpoint, SecretText), EndpointError> {
+    pub async fn new_endpoint(&self, new: NewEndpoint, by: &By) -> Result<(EndpointId, Endpoint, SecretText), EndpointError> {
         if self.inner.store.endpoints().await?.len() >= ENDPOINTS_MAX {
             return Err(EndpointError::TooMany);
         }
@@ -184,10 +185,19 @@ impl Engine {
             expected: None,
             next: Some(endpoint.clone()),
             entry: None,
+            act: Some(self.endpoint_act(by, Deed::EndpointCreated, id, &endpoint)),
         };
         self.inner.store.commit_endpoint(&commit).await?;
         self.inner.endpoint_made.notify_one();
         Ok((id, endpoint, secret))
+    }
+
+    /// The host of its address is what people know an endpoint by; the rest of the address may hold a secret.
+    fn endpoint_act(&self, by: &By, deed: Deed, id: EndpointId, endpoint: &Endpoint) -> Act {
+        let url = url::Url::parse(&endpoint.url).ok();
+        let host = url.as_ref().and_then(url::Url::host_str).unwrap_or_default();
+        let act = self.act(by, deed, &Object::Endpoint(id));
+        act.of(Some(endpoint.service.clone())).with(host)
     }
 
     fn new_secret(&self) -> (tapcode_core::verification::Sealed, SecretText) {
@@ -232,7 +242,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EndpointError`].
-    pub async fn delete_endpoint(&self, id: EndpointId) -> Result<(), EndpointError> {
+    pub async fn delete_endpoint(&self, id: EndpointId, by: &By) -> Result<(), EndpointError> {
         for _ in 0..CONFLICTS_MAX {
             let found = self.inner.store.endpoint(id).await?.ok_or(EndpointError::Unknown)?;
             let commit = EndpointCommit {
@@ -240,6 +250,7 @@ impl Engine {
                 expected: Some(found.version),
                 next: None,
                 entry: None,
+                act: Some(self.endpoint_act(by, Deed::EndpointDeleted, id, &found.value)),
             };
             match self.inner.store.commit_endpoint(&commit).await {
                 Err(StoreError::Conflict) => {}
@@ -253,10 +264,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`EndpointError`].
-    pub async fn rotate_endpoint(&self, id: EndpointId) -> Result<(Endpoint, SecretText), EndpointError> {
+    pub async fn rotate_endpoint(&self, id: EndpointId, by: &By) -> Result<(Endpoint, SecretText), EndpointError> {
         let (sealed, secret) = self.new_secret();
         let until = self.now().plus_millis(ROTATED_FOR_MS);
-        let rotated = self.apply_endpoint(id, &EndpointInput::Rotate { sealed, until }).await?;
+        let rotated = self
+            .apply_endpoint(
+                id,
+                &EndpointInput::Rotate { sealed, until },
+                Some((by, Deed::EndpointSecretRotated)),
+            )
+            .await?;
         Ok((rotated.value, secret))
     }
 
@@ -264,17 +281,23 @@ impl Engine {
     ///
     /// # Errors
     /// [`EndpointError`].
-    pub async fn replay_endpoint(&self, id: EndpointId, since: Timestamp) -> Result<Endpoint, EndpointError> {
+    pub async fn replay_endpoint(&self, id: EndpointId, since: Timestamp, by: &By) -> Result<Endpoint, EndpointError> {
         let after = self.place_before(since).await?;
-        Ok(self.apply_endpoint(id, &EndpointInput::Replay { after }).await?.value)
+        Ok(self
+            .apply_endpoint(id, &EndpointInput::Replay { after }, Some((by, Deed::EndpointReplayed)))
+            .await?
+            .value)
     }
 
     /// Tells an endpoint again that was disabled, or is paused.
     ///
     /// # Errors
     /// [`EndpointError`].
-    pub async fn enable_endpoint(&self, id: EndpointId) -> Result<Endpoint, EndpointError> {
-        Ok(self.apply_endpoint(id, &EndpointInput::Enable).await?.value)
+    pub async fn enable_endpoint(&self, id: EndpointId, by: &By) -> Result<Endpoint, EndpointError> {
+        Ok(self
+            .apply_endpoint(id, &EndpointInput::Enable, Some((by, Deed::EndpointEnabled)))
+            .await?
+            .value)
     }
 
     /// Tells an endpoint something now that belongs to nothing, and says what came of it. It is no try that counts.
@@ -303,7 +326,12 @@ impl Engine {
         Ok(low)
     }
 
-    async fn apply_endpoint(&self, id: EndpointId, input: &EndpointInput) -> Result<Versioned<Endpoint>, EndpointError> {
+    async fn apply_endpoint(
+        &self,
+        id: EndpointId,
+        input: &EndpointInput,
+        done: Option<(&By, Deed)>,
+    ) -> Result<Versioned<Endpoint>, EndpointError> {
         for _ in 0..CONFLICTS_MAX {
             let found = self.inner.store.endpoint(id).await?.ok_or(EndpointError::Unknown)?;
             let now = self.now();
@@ -323,11 +351,13 @@ impl Engine {
                 mode: next.mode,
                 why,
             });
+            let act = done.map(|(by, deed)| self.endpoint_act(by, deed, id, &next));
             let commit = EndpointCommit {
                 id,
                 expected: Some(found.version),
                 next: Some(next),
                 entry,
+                act,
             };
             match self.inner.store.commit_endpoint(&commit).await {
                 Ok(()) => {
@@ -355,7 +385,7 @@ impl Engine {
         for (id, endpoint) in all {
             if endpoint.lease.is_some_and(|(of, _)| of == holder) {
                 // Otherwise it runs out by itself.
-                let _released = self.apply_endpoint(id, &EndpointInput::Release { holder }).await;
+                let _released = self.apply_endpoint(id, &EndpointInput::Release { holder }, None).await;
             }
         }
     }
@@ -469,7 +499,7 @@ impl Teller {
             .is_some_and(|(holder, until)| holder == process && now.plus_millis(TOLD_WITHIN_MS + LOOK_MS) < until);
         if is_shared && !is_mine && !batch.announcements.is_empty() {
             let lease = EndpointInput::Lease { holder: process };
-            endpoint = engine.apply_endpoint(self.id, &lease).await?.value;
+            endpoint = engine.apply_endpoint(self.id, &lease, None).await?.value;
             if endpoint.is_held_by_another(process, now) {
                 return Ok(Some(LOOK_MS));
             }
@@ -542,7 +572,7 @@ impl Teller {
     async fn write_down(&self, input: &EndpointInput) -> Result<(), EndpointError> {
         let mut wait_ms = 50;
         loop {
-            match self.engine.apply_endpoint(self.id, input).await {
+            match self.engine.apply_endpoint(self.id, input, None).await {
                 Ok(_) | Err(EndpointError::Unknown) => return Ok(()),
                 Err(error) if wait_ms > REWRITE_LAST_MS => return Err(error),
                 Err(_) => {

@@ -15,7 +15,7 @@ use tapcode_core::verification::{Attempt, Verification};
 use crate::contract::provider::{Content, Message, Reference};
 use crate::contract::store::{ProviderHandle, SubjectId};
 use crate::egress::EgressError;
-use crate::engine::{Engine, EngineError, Permit, route_of};
+use crate::engine::{Beside, Engine, EngineError, Permit, route_of};
 use crate::keyring::Use;
 use crate::receive::{PARKED_MS, arrivals_first};
 use crate::service::{Provider, Sender, Service, sender_name};
@@ -253,6 +253,7 @@ impl Engine {
                 message: id,
             })
             .collect();
+        let beside = Beside { handles, act: None };
         let began = self.now();
         let mut wait_ms = REWRITE_FIRST_MS;
         let mut written = false;
@@ -266,7 +267,7 @@ impl Engine {
             };
             let mut done = Ok(());
             if !written {
-                done = self.apply_with(key, None, handles.clone(), input).await.map(|_| ());
+                done = self.apply_with(key, None, beside.clone(), input).await.map(|_| ());
                 written = done.is_ok();
             }
             if let (true, Some(digest)) = (written, &handle) {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tapcode_core::audit::Act;
 use tapcode_core::delivery::MessageStatus;
 use tapcode_core::entry::{Decision, Entry, InputRecord, Refusal};
 use tapcode_core::id::{Fresh, MessageId};
@@ -60,6 +61,8 @@ pub struct Parts {
     pub rates: RateCards,
     /// How long history is kept. Milliseconds.
     pub history_ms: u64,
+    /// How long acts of administrators are kept, and keys that are good for nothing any more. Milliseconds.
+    pub acts_ms: u64,
     /// Where traces go; `None`: nowhere.
     pub traces: Option<Arc<dyn Traces>>,
 }
@@ -79,6 +82,7 @@ pub(crate) struct Inner {
     pub(crate) directory: RwLock<Arc<Directory>>,
     pub(crate) rates: RateCards,
     pub(crate) history_ms: u64,
+    pub(crate) acts_ms: u64,
     pub(crate) traces: Option<Arc<dyn Traces>>,
     pub(crate) committer: Committer,
     queues: Box<[Mutex<Recent>]>,
@@ -87,7 +91,7 @@ pub(crate) struct Inner {
     /// Calls to providers under way and the engine's own loops.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    pub(crate) key_cache: crate::access::KeyCache,
+    pub(crate) keys_in_use: crate::access::KeysInUse,
     pub(crate) accounts: Accounts,
     /// Names this process among those on one store.
     pub(crate) process: u64,
@@ -156,6 +160,15 @@ fn is_surely_kept(document: &Recipient, now: Timestamp) -> bool {
         || document.sends.iter().any(|at| now < at.plus_millis(HOUR_MS))
 }
 
+/// What is written in the commit of a decision besides what was decided.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beside {
+    /// Handles that lead to the document once it is committed.
+    pub(crate) handles: Vec<ProviderHandle>,
+    /// The administrator's act that it is.
+    pub(crate) act: Option<Act>,
+}
+
 /// The status and body that an idempotent request is answered with.
 pub type Rendered = (u16, Vec<u8>);
 
@@ -215,6 +228,7 @@ impl Engine {
                 directory: RwLock::new(Arc::new(parts.directory)),
                 rates: parts.rates,
                 history_ms: parts.history_ms,
+                acts_ms: parts.acts_ms,
                 traces: parts.traces,
                 committer,
                 queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
@@ -222,7 +236,7 @@ impl Engine {
                 log_grew,
                 tasks,
                 stop: CancellationToken::new(),
-                key_cache: crate::access::KeyCache::default(),
+                keys_in_use: crate::access::KeysInUse::default(),
                 accounts: Accounts::default(),
                 process,
                 endpoint_made: tokio::sync::Notify::new(),
@@ -278,15 +292,15 @@ impl Engine {
     where
         I: Fn(Option<&Recipient>, Timestamp) -> Result<Input, Refusal> + Send + Sync,
     {
-        self.apply_with(key, remember, Vec::new(), input).await
+        self.apply_with(key, remember, Beside::default(), input).await
     }
 
-    /// Like [`Self::apply`], with handles that lead to the document once it is committed.
+    /// Like [`Self::apply`], with what is written in the same commit. Nothing of it is where the decision changes nothing.
     pub(crate) async fn apply_with<I>(
         &self,
         key: RecipientKey,
         remember: Option<Remember<'_>>,
-        handles: Vec<ProviderHandle>,
+        beside: Beside,
         input: I,
     ) -> Result<Applied, EngineError>
     where
@@ -338,7 +352,7 @@ impl Engine {
                     rendered: None,
                 });
             }
-            let (commit, rendered) = self.commit_of(key, version, handles.clone(), &decided, remember.as_ref(), at);
+            let (commit, rendered) = self.commit_of(key, version, beside.clone(), &decided, remember.as_ref(), at);
             // From here on it is the engine's work: a caller that hangs up, or a timer's loop that is stopped, must not
             // leave a durable claim behind whose call nobody makes.
             let engine = self.clone();
@@ -403,7 +417,7 @@ impl Engine {
         &self,
         key: RecipientKey,
         version: Option<Version>,
-        handles: Vec<ProviderHandle>,
+        beside: Beside,
         decided: &Decided,
         remember: Option<&Remember<'_>>,
         at: Timestamp,
@@ -421,10 +435,11 @@ impl Engine {
             expected: version,
             next: decided.next.clone(),
             due_at: next.and_then(due_at),
-            handles,
+            handles: beside.handles,
             snapshots: snapshots_of(key, next, &decided.entries),
             entries: decided.entries.clone(),
             remembered,
+            act: beside.act,
         };
         (commit, rendered)
     }
@@ -518,6 +533,7 @@ impl Engine {
             snapshots: Vec::new(),
             entries: Vec::new(),
             remembered: Some(self.to_remember(key, fingerprint, rendered, self.now())),
+            act: None,
         };
         match self.inner.committer.commit(commit).await {
             // Another process answered the same request first, and its answer is as good.

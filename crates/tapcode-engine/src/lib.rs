@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod accounts;
+mod acts;
 mod addresses;
 pub mod announcing;
 mod call;

@@ -1,5 +1,6 @@
 //! What can a caller ask for? Verifications and plain messages, resolved against the configuration and applied.
 
+use tapcode_core::audit::{By, Deed, Object};
 use tapcode_core::code::{Code, CodeError};
 use tapcode_core::entry::{CheckReason, Entry, Refusal};
 use tapcode_core::id::{MessageId, VerificationId};
@@ -13,7 +14,7 @@ use tapcode_core::verification::{Binding, ClientHints, CodeSource, Purpose, Stat
 use crate::access::Caller;
 use crate::contract::provider::Content;
 use crate::contract::store::{Browse, Page, Snapshot, StoreError, Subject, SubjectId};
-use crate::engine::{Applied, Engine, EngineError, Remember};
+use crate::engine::{Applied, Beside, Engine, EngineError, Remember};
 use crate::keyring::{Digest, Use};
 use crate::service::{PlanError, Planned, SANDBOX_SENDER, Sender, Service, WorkflowStep};
 
@@ -404,10 +405,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn unlock(&self, scope: &Scope, number: &Number) -> Result<bool, RequestError> {
+    pub async fn unlock(&self, scope: &Scope, number: &Number, by: &By) -> Result<bool, RequestError> {
         let key = self.inner.keyring.recipient_key(scope, number);
+        let act = self.act(by, Deed::RecipientUnlocked, &Object::Recipient(number.masked()));
+        let beside = Beside {
+            act: Some(act.of(Some(scope.service.clone())).with(scope.mode.as_str())),
+            ..Beside::default()
+        };
         match self
-            .apply(key, None, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Unlock))
+            .apply_with(key, None, beside, |_: Option<&Recipient>, _: Timestamp| Ok(Input::Unlock))
             .await?
         {
             Applied::Now { document, .. } => Ok(document.is_some()),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tapcode_core::account::{ButtonKind, Quality, Template, TemplateStatus};
+use tapcode_core::audit::{By, Deed, Object};
 use tapcode_core::plan::Channel;
 
 use crate::accounts::AccountReadError;
@@ -120,12 +121,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`TemplateError`]; [`TemplateError::Violations`] before anything was asked of the provider.
-    pub async fn submit_template(&self, sender: &Sender, draft: &TemplateDraft) -> Result<Vec<Template>, TemplateError> {
+    pub async fn submit_template(&self, sender: &Sender, draft: &TemplateDraft, by: &By) -> Result<Vec<Template>, TemplateError> {
         let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
         let violations = api.violations(draft);
         if !violations.is_empty() {
             return Err(TemplateError::Violations(violations));
         }
+        let act = self.act(by, Deed::TemplateSubmitted, &template_of(sender, &draft.name));
+        self.record_act(&act.with(&draft.languages.join(", ")))
+            .await
+            .map_err(EngineError::from)?;
         let requests = api.submit(draft);
         let one_each = requests.len() == draft.languages.len() && requests.len() > 1 || draft.languages.len() == 1;
         let _listing = self.inner.accounts.listing(sender).await;
@@ -174,7 +179,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`TemplateError`].
-    pub async fn delete_template(&self, sender: &Sender, name: &str, language: Option<&str>) -> Result<(), TemplateError> {
+    pub async fn delete_template(
+        &self,
+        sender: &Sender,
+        name: &str,
+        language: Option<&str>,
+        by: &By,
+    ) -> Result<(), TemplateError> {
         let api = sender.provider.account_api().ok_or(TemplateError::NoTemplates)?;
         let _listing = self.inner.accounts.listing(sender).await;
         let listed = self.list_templates(sender).await?;
@@ -182,6 +193,10 @@ impl Engine {
         let found = of_name
             .find(|t| language.is_none_or(|l| *t.language == *l))
             .ok_or(TemplateError::Unknown)?;
+        let act = self.act(by, Deed::TemplateDeleted, &template_of(sender, name));
+        self.record_act(&act.with(language.unwrap_or("every language")))
+            .await
+            .map_err(EngineError::from)?;
         let request = api.delete(name, language.map(|_| &*found.id));
         self.ask(api, request, |api, answer| api.done_of(answer)).await?;
         // A list that still has it must not let it be sent until the next one.
@@ -218,6 +233,13 @@ impl Engine {
     pub async fn sync_templates(&self, sender: &Sender) -> Result<Vec<Template>, TemplateError> {
         let _listing = self.inner.accounts.listing(sender).await;
         Ok(self.keep_list(sender, |_| {}).await?)
+    }
+}
+
+fn template_of(sender: &Sender, name: &str) -> Object {
+    Object::Template {
+        account: sender.id,
+        name: name.into(),
     }
 }
 

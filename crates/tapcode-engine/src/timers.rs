@@ -201,6 +201,7 @@ impl Engine {
                 .filter(|(_, ms)| *ms < longest)
                 .map(|(service, ms)| (service, before(ms)))
                 .collect(),
+            acts_before: now.minus_millis(self.inner.acts_ms),
             written_before_hour: crate::accounts::oldest_hour(now),
             limit: SWEEP_ROWS,
         }

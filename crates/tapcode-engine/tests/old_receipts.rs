@@ -86,6 +86,7 @@ async fn story(dropped: &AtomicU64) {
         directory: Directory::new(Vec::new(), Vec::new()),
         rates: RateCards::built_in(),
         history_ms: 30 * 86_400_000,
+        acts_ms: 30 * 86_400_000,
         traces: None,
     });
     let sent_at = clock.now();

@@ -50,6 +50,10 @@ pub const STATISTICS_GROUPS_MAX: usize = 5_000;
 pub const READY_MS_MAX: u64 = 2_000;
 /// How long an answer of `/readyz` is believed. Milliseconds.
 pub const READY_BELIEVED_MS: u64 = 1_000;
+/// Longest label of an API key, in bytes.
+pub const KEY_LABEL_MAX: usize = 100;
+/// Most requests per second, and at once, that a key's own limit may be.
+pub const KEY_REQUESTS_MAX: u32 = 100_000;
 /// Longest locale, in characters: RFC 5646 section 4.4.1 asks for room for 35.
 pub const LOCALE_MAX: usize = 35;
 /// Longest user agent that is kept, in bytes.

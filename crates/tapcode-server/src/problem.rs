@@ -95,7 +95,7 @@ codes! {
     ServiceNeeded "service_needed" 400 "A service has to be named"
         "The key is an admin key, which belongs to no service, and the operation is about one." "Add `?service=` with the name of a service, or use a key of the service.";
     Unauthenticated "unauthenticated" 401 "No valid API key"
-        "There is no `Authorization: Bearer` header, or its key is unknown or revoked." "Send a key that this server made: `Authorization: Bearer tc_live_…`.";
+        "There is no `Authorization: Bearer` header, or its key is unknown, revoked or has expired." "Send a key that this server made: `Authorization: Bearer tc_live_…`.";
     InsufficientRights "insufficient_rights" 403 "The key may not do this"
         "The key lacks the right that the operation needs." "Use a key with the right that `detail` names.";
     ServiceNotConfigured "service_not_configured" 403 "The key's service is not configured"
@@ -118,6 +118,8 @@ codes! {
         "The service has no plain message with this id on this channel." "Compare the id, the channel and the key's service and mode.";
     TemplateNotFound "template_not_found" 404 "No such template"
         "The account has no template with this name, or none in this language." "Compare with `GET /api/v1/whatsapp/templates`; `POST …/sync` asks the provider anew.";
+    KeyNotFound "api_key_not_found" 404 "No such API key"
+        "There is no API key with this id, or none that the caller's key may administer." "Compare the id with `GET /api/v1/api-keys`.";
     EndpointNotFound "webhook_endpoint_not_found" 404 "No such webhook endpoint"
         "There is no webhook endpoint with this id." "Compare the id with `GET /api/v1/webhook-endpoints`.";
     RecipientNotFound "recipient_not_found" 404 "Nothing is known of the number"
@@ -136,6 +138,10 @@ codes! {
         "What was kept about the number is being erased at this moment, and nothing new is begun until that is done." "Send it again after as long as `Retry-After` says.";
     TooManyEndpoints "too_many_webhook_endpoints" 409 "Too many webhook endpoints"
         "There are as many webhook endpoints as one installation may have." "Delete one that is not needed.";
+    TooManyKeys "too_many_api_keys" 409 "Too many API keys"
+        "There are as many API keys as one installation may have." "Revoke one that is not needed.";
+    LastAdminKey "last_admin_key" 409 "The last key that may administer"
+        "Without this key nobody could administer over the API." "Make another admin key first, or revoke it on the server's machine with `tapcode keys revoke`; `tapcode keys create --rights admin` makes one where all are lost.";
     CursorExpired "cursor_expired" 410 "Events behind the cursor are gone"
         "Events that the reader has not seen were past keeping and are gone: the cursor is older than the service keeps its history." "Read on without `after`, from the oldest event that is kept; what is missing can be seen in the verifications themselves.";
     BodyTooLarge "body_too_large" 413 "The body is too large"
@@ -146,6 +152,8 @@ codes! {
         "The page of simulated phones answers under an address, `localhost` and the public name only, so that no other name can be made to lead to it." "Open it under one of those.";
     IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key was used for another request"
         "A request with the same key and another body was answered before." "Use a new key for a new request.";
+    TooManyRequests "too_many_requests" 429 "Too many requests with this key"
+        "The key has made as many requests as its own limit lets it." "Wait as long as `Retry-After` says; `GET /api/v1/api-keys/{id}` shows the limit.";
     ResendTooSoon "resend_too_soon" 429 "The last message is too recent"
         "A message to the number was asked for a moment ago." "Wait as long as `Retry-After` says.";
     HourlySendLimit "hourly_send_limit" 429 "The number had its messages for this hour"

@@ -108,6 +108,7 @@ impl Stage {
             directory: Directory::new(services, senders),
             rates: RateCards::default(),
             history_ms: 3_600_000,
+            acts_ms: 3_600_000,
             traces: None,
         });
         engine.start();

@@ -69,6 +69,7 @@ async fn main() {
             now: at(1 << 45),
             history_before: at(1 << 45),
             services: Vec::new(),
+            acts_before: at(1 << 45),
             limit: 10_000_000,
         };
         let gone = store.sweep(&sweep).await.expect("the sweep works");
@@ -181,6 +182,7 @@ fn commit(n: u64, step: u64) -> Commit {
         snapshots: vec![snapshot(key(n), scope("acme"), verification)],
         entries,
         remembered: None,
+        act: None,
     }
 }
 

@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
-use tapcode_core::id::{EndpointId, MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Mode, Recipient, RecipientKey, Scope, ServiceName};
 use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
-    StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot,
+    Store, StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::memory::MemoryStore;
@@ -79,6 +80,16 @@ bugs! {
     TimelineWithoutLimit => a_timeline_is_about_one_thing,
     KeysAreNeverReplaced => api_keys_are_found_by_digest,
     KeysInReverse => api_keys_are_found_by_digest,
+    DecidesOverKeysApart => keys_are_decided_over_together,
+    LosesActsOfKeys => keys_are_decided_over_together,
+    WritesActsOfKeysOnConflict => keys_are_decided_over_together,
+    AUseIsACommit => the_use_of_a_key_only_grows,
+    DropsActs => acts_are_written_with_what_they_did,
+    LosesActsOfEndpoints => acts_are_written_with_what_they_did,
+    ActsInReverse => acts_are_written_with_what_they_did,
+    PagesOfActsOverlap => acts_are_written_with_what_they_did,
+    SweepsNoActs => old_acts_and_ended_keys_are_swept,
+    SweepsNoExpiredKeys => old_acts_and_ended_keys_are_swept,
     ReplacesAnyAccount => a_version_of_an_account_is_used_once,
     WritesLinesOfAccountsOnConflict => a_version_of_an_account_is_used_once,
     LosesLinesOfAccounts => the_log_is_one,
@@ -239,11 +250,13 @@ impl Faulty {
             snapshots: vec![],
             entries: vec![],
             remembered: None,
+            act: None,
             ..c.clone()
         };
         match self.bug {
             Bug::DropsHandles => commit.handles.clear(),
             Bug::DropsEntries => commit.entries.clear(),
+            Bug::DropsActs => commit.act = None,
             Bug::IgnoresVersions => commit.expected = self.version(commit.key).await,
             Bug::ChecksThenActs => {
                 if self.version(commit.key).await != commit.expected {
@@ -457,6 +470,9 @@ impl Store for Faulty {
         if self.is(Bug::LosesLinesOfEndpoints) {
             commit.entry = None;
         }
+        if self.is(Bug::LosesActsOfEndpoints) {
+            commit.act = None;
+        }
         self.inner.commit_endpoint(&commit).await
     }
 
@@ -594,11 +610,53 @@ impl Store for Faulty {
         self.inner.remembered(key, now).await
     }
 
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        if self.is(Bug::KeysAreNeverReplaced) && self.inner.keys().await?.iter().any(|known| known.id == key.id) {
-            return Ok(());
+    async fn commit_key(&self, commit: &KeyCommit) -> Result<(), StoreError> {
+        let mut commit = commit.clone();
+        match self.bug {
+            Bug::KeysAreNeverReplaced if self.inner.keys().await?.iter().any(|known| known.id == commit.next.id) => {
+                return Ok(());
+            }
+            Bug::DecidesOverKeysApart => commit.expected = None,
+            Bug::LosesActsOfKeys => commit.act = None,
+            Bug::WritesActsOfKeysOnConflict => {
+                let act = commit.act.take();
+                if let Some(act) = act {
+                    self.inner.record_act(&act).await?;
+                }
+            }
+            Bug::SweepsNoExpiredKeys => commit.next.expires_at = None,
+            _ => {}
         }
-        self.inner.put_key(key).await
+        self.inner.commit_key(&commit).await
+    }
+
+    async fn keys_version(&self) -> Result<Version, StoreError> {
+        self.inner.keys_version().await
+    }
+
+    async fn note_key_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        if self.is(Bug::AUseIsACommit)
+            && let Some(key) = self.inner.keys().await?.into_iter().find(|key| key.id == id)
+        {
+            self.inner.commit_key(&key.into()).await?;
+        }
+        self.inner.note_key_used(id, at).await
+    }
+
+    async fn record_act(&self, act: &Act) -> Result<(), StoreError> {
+        self.inner.record_act(act).await
+    }
+
+    async fn acts(&self, before: Option<Place>, limit: usize) -> Result<Vec<(Place, Act)>, StoreError> {
+        let before = match self.bug {
+            Bug::PagesOfActsOverlap => before.map(|place| Place(place.0 + 1)),
+            _ => before,
+        };
+        let mut acts = self.inner.acts(before, limit).await?;
+        if self.is(Bug::ActsInReverse) {
+            acts.reverse();
+        }
+        Ok(acts)
     }
 
     async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
@@ -700,6 +758,7 @@ impl Store for Faulty {
                 let shortest = sweep.services.iter().map(|(_, before)| *before).max();
                 sweep.history_before = shortest.unwrap_or(sweep.history_before);
             }
+            Bug::SweepsNoActs => sweep.acts_before = Timestamp::from_millis(0),
             Bug::SweepsNoAnswers => sweep.now = Timestamp::from_millis(0),
             Bug::SweepsWithoutBound => sweep.limit = usize::MAX,
             _ => {}

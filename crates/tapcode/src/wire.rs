@@ -57,7 +57,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long the engine's calls under way may take once no request is left. Milliseconds: more than a call's own deadline.
 const SETTLE_MS: u64 = 12_000;
 /// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
+pub const DAY_MS: u64 = 86_400_000;
 
 /// A server that is about to answer its first request.
 pub struct Ready<'a> {
@@ -123,6 +123,7 @@ pub fn engine(
         directory,
         rates: config.whatsapp_rates.clone(),
         history_ms: u64::from(config.history_days) * DAY_MS,
+        acts_ms: u64::from(config.audit_days) * DAY_MS,
         traces,
     }))
 }

@@ -176,16 +176,16 @@ fn migrate_says_which_schema_there_was_and_is() {
     let home = Home::new();
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db was made, with schema 4\n"
+        "sqlite:tapcode.db was made, with schema 6\n"
     );
     let again: Value = serde_json::from_str(&stdout(&home.tapcode(["migrate", "--json"]))).unwrap();
     assert_eq!(
         again,
-        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 4, "schema": 4})
+        serde_json::json!({"store": "sqlite:tapcode.db", "schema_before": 6, "schema": 6})
     );
     assert_eq!(
         stdout(&home.tapcode(["migrate"])),
-        "sqlite:tapcode.db has schema 4, the newest that this release knows\n"
+        "sqlite:tapcode.db has schema 6, the newest that this release knows\n"
     );
 }
 

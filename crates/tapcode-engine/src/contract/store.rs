@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountEntry, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::endpoint::{Endpoint, EndpointEntry};
 use tapcode_core::entry::Entry;
@@ -68,6 +69,8 @@ pub struct Commit {
     /// The answer to remember for an idempotency key. A key that is remembered already makes the commit a conflict,
     /// unless what is remembered expired at or before the new one's `expires_at` less [`REMEMBERED_MS`]: that is replaced.
     pub remembered: Option<Remembered>,
+    /// The administrator's act that this is, if it is one.
+    pub act: Option<Act>,
 }
 
 /// A provider's name for one of our messages: keyed by sender, so that two providers' ids never mix. The store is only
@@ -218,6 +221,31 @@ pub struct EndpointCommit {
     pub next: Option<Endpoint>,
     /// A line of the log, where somebody should know.
     pub entry: Option<EndpointEntry>,
+    /// The administrator's act that this is, if it is one.
+    pub act: Option<Act>,
+}
+
+/// A key to be written, and the act that this is: written together, or not at all.
+#[derive(Clone, Debug)]
+pub struct KeyCommit {
+    /// The version of all keys together that the decision was made on: another since makes it a conflict. `None`: it was
+    /// made on no other key.
+    pub expected: Option<Version>,
+    /// The key: a new one, or replacing the one with the same id.
+    pub next: ApiKey,
+    /// The administrator's act that this is, if it is one.
+    pub act: Option<Act>,
+}
+
+impl From<ApiKey> for KeyCommit {
+    /// A key that nobody decided about.
+    fn from(next: ApiKey) -> Self {
+        Self {
+            expected: None,
+            next,
+            act: None,
+        }
+    }
 }
 
 /// An account to be replaced, and what its log says of that: written together, or not at all.
@@ -285,6 +313,28 @@ pub enum Right {
     Admin,
 }
 
+impl Right {
+    /// All of them, in this order.
+    pub const ALL: &'static [Self] = &[Self::Verify, Self::Messages, Self::Read, Self::Admin];
+
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Messages => "messages",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The right of a word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|right| right.as_str() == text)
+    }
+}
+
 /// An API key as it is kept: never the key itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiKey {
@@ -302,8 +352,40 @@ pub struct ApiKey {
     pub label: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on it is good for nothing. Exclusive: a request at this moment is too late.
+    pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// How many requests it may make; `None`: any number.
+    pub rate: Option<Rate>,
+    /// When it was last used, as [`Store::note_key_used`] was last told; a commit leaves it as it is.
+    pub used_at: Option<Timestamp>,
+}
+
+impl ApiKey {
+    /// From when on it is good for nothing: revoked, or expired.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        match (self.revoked_at, self.expires_at) {
+            (Some(revoked), Some(expires)) => Some(revoked.min(expires)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Whether it is good for something at a moment.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
+}
+
+/// How many requests a key may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In every second, in the long run. At least 1.
+    pub per_second: u32,
+    /// At once, after a while without any. At least 1.
+    pub burst: u32,
 }
 
 /// What is kept about a recipient beside its document and its history.
@@ -334,6 +416,8 @@ pub struct Sweep {
     /// Services that keep less: whatever is of them goes by their own moment already. A moment before `history_before` keeps
     /// nothing longer.
     pub services: Vec<(ServiceName, Timestamp)>,
+    /// Acts before this moment go, and keys that have been good for nothing since before it.
+    pub acts_before: Timestamp,
     /// Hours of [`Written`] before this one go.
     pub written_before_hour: u32,
     /// Most rows to remove in one call, over everything.
@@ -406,10 +490,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The answer that is remembered under an idempotency key and has not expired at `now`.
     async fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<Remembered>, StoreError>;
 
-    /// Writes an API key, or replaces the one with the same id.
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+    /// Writes an API key, with its act; every key's commit makes another version of all keys together.
+    async fn commit_key(&self, commit: &KeyCommit) -> Result<(), StoreError>;
 
-    /// The key with this digest.
+    /// The version of all keys together. Whoever decides over several asks for it before it reads them.
+    async fn keys_version(&self) -> Result<Version, StoreError>;
+
+    /// Notes that a key was used; an earlier moment than the one that is known changes nothing. Nothing of an unknown key.
+    async fn note_key_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError>;
+
+    /// The key with this digest. It is asked for at every request, so that a revoked key is refused at the next one.
     async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError>;
 
     /// All keys, oldest first.
@@ -429,6 +519,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Replaces or deletes a webhook endpoint, by compare-and-swap as a document is, with its line of the log.
     async fn commit_endpoint(&self, commit: &EndpointCommit) -> Result<(), StoreError>;
+
+    /// Writes down an act that changes nothing in the store.
+    async fn record_act(&self, act: &Act) -> Result<(), StoreError>;
+
+    /// Acts that were written before the one at `before` (`None`: all), newest first, at most `limit`. An act's place is
+    /// the order in which it was written, and is given once.
+    async fn acts(&self, before: Option<Place>, limit: usize) -> Result<Vec<(Place, Act)>, StoreError>;
 
     /// Adds to whom an account wrote; whoever is there already stays once. Several nodes add to the same hour.
     async fn add_written(&self, written: &Written) -> Result<(), StoreError>;

@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{Decision, Entry};
-use tapcode_core::id::{EndpointId, MessageId};
+use tapcode_core::id::{EndpointId, KeyId, MessageId};
 use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
 use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
-    StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot,
+    Store, StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 
 use crate::plant::{self, Plant};
@@ -236,8 +237,24 @@ impl Store for NodeStore {
         Ok(known.filter(|_| self.world.plant != Some(Plant::AnswersForgotten)))
     }
 
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.world.kept.put_key(key).await
+    async fn commit_key(&self, commit: &KeyCommit) -> Result<(), StoreError> {
+        self.world.kept.commit_key(commit).await
+    }
+
+    async fn keys_version(&self) -> Result<Version, StoreError> {
+        self.world.kept.keys_version().await
+    }
+
+    async fn note_key_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.world.kept.note_key_used(id, at).await
+    }
+
+    async fn record_act(&self, act: &Act) -> Result<(), StoreError> {
+        self.world.kept.record_act(act).await
+    }
+
+    async fn acts(&self, before: Option<Place>, limit: usize) -> Result<Vec<(Place, Act)>, StoreError> {
+        self.world.kept.acts(before, limit).await
     }
 
     async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tapcode_core::audit::By;
 use tapcode_core::delivery::MessageStatus;
 use tapcode_core::entry::{CheckReason, Refusal};
 use tapcode_core::id::VerificationId;
@@ -306,7 +307,7 @@ impl User {
         let to = self.spelled();
         self.ask(Asked::Unlock, |node| async move {
             let scope = self.policy.caller().scope().expect("a caller of a service");
-            node.engine.unlock(&scope, &to).await?;
+            node.engine.unlock(&scope, &to, &By::COMMAND_LINE).await?;
             Ok(Got::Unlocked)
         })
         .await

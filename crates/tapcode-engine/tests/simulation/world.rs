@@ -342,6 +342,7 @@ impl World {
             directory: self.directory(&life),
             rates: RateCards::built_in(),
             history_ms: 30 * 86_400_000,
+            acts_ms: 30 * 86_400_000,
             traces: None,
         });
         engine.start();

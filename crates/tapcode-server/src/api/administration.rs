@@ -489,7 +489,7 @@ async fn unlock(call: Call) -> Answered {
     let scope = scope_of(&acting)?;
     let known = call
         .engine()
-        .unlock(&scope, &number)
+        .unlock(&scope, &number, &call.by())
         .await
         .map_err(|error| of_verification(error, call.engine().now()))?;
     if !known {

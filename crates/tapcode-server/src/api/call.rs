@@ -1,20 +1,22 @@
 //! Who calls, and what with? A request that has a valid key with the right it needs, and a body that was read whole.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::RequestPartsExt;
 use axum::body::Body;
-use axum::extract::{RawPathParams, Request};
+use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
-use tapcode_core::id::IdError;
+use tapcode_core::audit::{Actor, By};
+use tapcode_core::id::{IdError, KeyId};
 use tapcode_core::recipient::{Mode, Scope, ServiceName};
-use tapcode_engine::access::Caller;
+use tapcode_engine::access::{Caller, NotLetIn};
 use tapcode_engine::contract::store::Right;
 use tapcode_engine::engine::{Engine, Rendered};
 use tapcode_engine::keyring::Digest;
@@ -57,11 +59,9 @@ impl Call {
     pub(crate) async fn of(app: App, shared: Arc<Shared>, needs: &[Right], request: Request) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let caller = authenticated(&app.engine, &parts).await?;
-        if let Some(facts) = parts.extensions.get::<Arc<Facts>>() {
-            facts.key.get_or_init(|| caller.key);
-        }
+        known(&parts, caller.key);
         if !needs.iter().any(|right| has(&caller, *right)) {
-            let words: Vec<_> = needs.iter().map(|right| word(*right)).collect();
+            let words: Vec<_> = needs.iter().map(|right| right.as_str()).collect();
             return Err(Problem::new(Code::InsufficientRights).detail(format!("the key needs the right {}", words.join(" or "))));
         }
         let path = parts
@@ -81,6 +81,15 @@ impl Call {
             path,
             body,
         })
+    }
+
+    /// Who acts, for the audit.
+    pub(crate) fn by(&self) -> By {
+        let peer = self.parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        By {
+            actor: Actor::Key(self.caller.key),
+            address: peer.map(|ConnectInfo(peer)| peer.ip().to_canonical()),
+        }
     }
 
     /// The engine.
@@ -213,13 +222,10 @@ fn has(caller: &Caller, right: Right) -> bool {
     caller.may(right) || caller.may(Right::Admin)
 }
 
-/// The word for a right.
-pub(crate) const fn word(right: Right) -> &'static str {
-    match right {
-        Right::Verify => "verify",
-        Right::Messages => "messages",
-        Right::Read => "read",
-        Right::Admin => "admin",
+/// Tells the log whose request it is.
+fn known(parts: &Parts, key: KeyId) {
+    if let Some(facts) = parts.extensions.get::<Arc<Facts>>() {
+        facts.key.get_or_init(|| key);
     }
 }
 
@@ -237,11 +243,14 @@ async fn authenticated(engine: &Engine, parts: &Parts) -> Result<Caller, Problem
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refused());
     }
-    engine
-        .authenticate(key.trim())
-        .await
-        .map_err(|error| unavailable(&error))?
-        .ok_or_else(refused)
+    engine.authenticate(key.trim()).await.map_err(|error| match error {
+        NotLetIn::NoKey => refused(),
+        NotLetIn::TooFast { key, retry_ms } => {
+            known(parts, key);
+            Problem::new(Code::TooManyRequests).retry_after(retry_ms.div_ceil(1_000).max(1))
+        }
+        NotLetIn::Unavailable(error) => unavailable(&error),
+    })
 }
 
 async fn read(parts: &Parts, body: Body) -> Result<Bytes, Problem> {

@@ -144,11 +144,7 @@ fn operation(html: &mut String, o: &Operation, public_url: &str) {
         ),
     );
     if !o.needs.is_empty() {
-        let words: Vec<_> = o
-            .needs
-            .iter()
-            .map(|r| format!("<code>{}</code>", super::call::word(*r)))
-            .collect();
+        let words: Vec<_> = o.needs.iter().map(|r| format!("<code>{}</code>", r.as_str())).collect();
         write(
             html,
             format_args!(

@@ -3,6 +3,8 @@
 mod administration;
 mod announce;
 pub(crate) mod answers;
+mod api_keys;
+mod audit;
 mod call;
 mod docs;
 mod events;
@@ -72,6 +74,8 @@ fn routes(app: &App) -> Vec<Route> {
     routes.extend(statistics::routes(&shared));
     routes.extend(recipients::routes(&shared));
     routes.extend(privacy::routes(&shared));
+    routes.extend(api_keys::routes(&shared));
+    routes.extend(audit::routes(&shared));
     routes.extend(status::routes(&shared));
     let about = docs::routes(app, &routes);
     routes.extend(about);

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 use tapcode_engine::contract::store::Right;
 
-use crate::api::call::word;
 use crate::api::operation::{Operation, Parameter, Success};
 use crate::problem::Code;
 
@@ -70,6 +69,10 @@ fn describe(o: &Operation, schemas: &mut Schemas) -> Value {
         "description": with_rights(o),
         "responses": responses,
     });
+    if !o.needs.is_empty() {
+        // One of them is needed, or `admin`.
+        described["x-tapcode-rights"] = o.needs.iter().map(|right| right.as_str()).collect();
+    }
     let parameters = parameters(o);
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
@@ -93,7 +96,7 @@ fn with_rights(o: &Operation) -> String {
     if o.needs.is_empty() {
         return o.description.to_owned();
     }
-    let words: Vec<String> = o.needs.iter().map(|r: &Right| format!("`{}`", word(*r))).collect();
+    let words: Vec<String> = o.needs.iter().map(|r: &Right| format!("`{}`", r.as_str())).collect();
     format!("{}\n\nThe key needs the right {}.", o.description, words.join(" or "))
 }
 

@@ -80,6 +80,7 @@ impl Operation {
             all.extend([
                 Code::Unauthenticated,
                 Code::InsufficientRights,
+                Code::TooManyRequests,
                 Code::Unavailable,
                 Code::UnknownField,
                 Code::InvalidRequest,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use serde::Serialize;
+use tapcode_core::audit::{Deed, Object};
 use tapcode_core::id::{MessageId, VerificationId};
-use tapcode_core::number::Number;
+use tapcode_core::number::{Masked, Number};
 use tapcode_core::recipient::Recipient;
 use tapcode_core::verification::{Sealed, Verification};
 use tapcode_engine::contract::store::{Beside, Right, Snapshot, Subject, SubjectId};
@@ -24,7 +25,7 @@ use crate::api::recipients::{RecipientAnswer, number_in_path};
 use crate::api::refusal::unavailable;
 use crate::api::time::Moment;
 use crate::api::verifications::SERVICE;
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;
@@ -243,7 +244,10 @@ async fn erase(call: Call) -> Answered {
     let acting = call.acting(&query);
     query.done()?;
     let number = number_in_path(&call)?;
-    let erased = call.engine().erase(&scope_of(&acting)?, &number).await;
+    let scope = scope_of(&acting)?;
+    // Whose number it was is what must not be kept.
+    record(&call, Deed::RecipientErased, Masked::erased()).await?;
+    let erased = call.engine().erase(&scope, &number).await;
     erased.map_err(|error| unavailable(&error))?;
     let mut gone = axum::response::Response::default();
     *gone.status_mut() = StatusCode::NO_CONTENT;
@@ -258,6 +262,9 @@ async fn export(call: Call) -> Answered {
     query.done()?;
     let number = number_in_path(&call)?;
     let scope = scope_of(&acting)?;
+    if after.is_none() {
+        record(&call, Deed::RecipientExported, number.masked()).await?;
+    }
     let kept = call.engine().kept(&scope, &number, after, limit).await;
     let kept = kept.map_err(|error| unavailable(&error))?;
     let first = kept.beside.as_ref().map(BesideAnswer::of);
@@ -277,6 +284,12 @@ async fn export(call: Call) -> Answered {
         }),
     };
     Ok(answer(StatusCode::OK, &exported))
+}
+
+/// Writes down who does this, before it is done.
+async fn record(call: &Call, deed: Deed, masked: Masked) -> Result<(), Problem> {
+    let act = call.engine().act(&call.by(), deed, &Object::Recipient(masked));
+    call.engine().record_act(&act).await.map_err(|error| unavailable(&error))
 }
 
 fn thing(text: &str) -> Option<SubjectId> {

@@ -508,7 +508,11 @@ async fn create(call: Call) -> Answered {
             return Ok(replayed(before));
         }
     }
-    let made = call.engine().submit_template(&sender, &draft).await.map_err(problem)?;
+    let made = call
+        .engine()
+        .submit_template(&sender, &draft, &call.by())
+        .await
+        .map_err(problem)?;
     let made: Vec<_> = made.iter().map(|t| shown(&sender, t)).collect();
     let body = to_json(&listed(&made, None));
     if let Some(IdempotencyKey { key, fingerprint }) = key {
@@ -584,7 +588,10 @@ async fn delete(call: Call) -> Answered {
     let language = query.text("language").map(ToOwned::to_owned);
     query.done()?;
     let (sender, name) = in_path(&call)?;
-    let deleted = call.engine().delete_template(&sender, &name, language.as_deref()).await;
+    let deleted = call
+        .engine()
+        .delete_template(&sender, &name, language.as_deref(), &call.by())
+        .await;
     deleted.map_err(problem)?;
     Ok(answer(StatusCode::OK, &DeletedAnswer { deleted: true }))
 }

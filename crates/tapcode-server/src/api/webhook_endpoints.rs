@@ -387,7 +387,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Vec<Route> {
 
 async fn create(call: Call) -> Answered {
     let new = wanted(&call)?;
-    let (id, endpoint, secret) = call.engine().new_endpoint(new).await.map_err(problem)?;
+    let (id, endpoint, secret) = call.engine().new_endpoint(new, &call.by()).await.map_err(problem)?;
     let made = EndpointAnswer::of(id, &endpoint).with_secret(&secret);
     Ok(answer(StatusCode::CREATED, &made))
 }
@@ -471,7 +471,7 @@ async fn list(call: Call) -> Answered {
 async fn delete(call: Call) -> Answered {
     call.query().done()?;
     let id = call.id(EndpointId::parse)?;
-    call.engine().delete_endpoint(id).await.map_err(problem)?;
+    call.engine().delete_endpoint(id, &call.by()).await.map_err(problem)?;
     let mut gone = axum::response::Response::default();
     *gone.status_mut() = StatusCode::NO_CONTENT;
     Ok(gone)
@@ -479,7 +479,7 @@ async fn delete(call: Call) -> Answered {
 
 async fn rotate(call: Call) -> Answered {
     let id = of_one(&call)?;
-    let (endpoint, secret) = call.engine().rotate_endpoint(id).await.map_err(problem)?;
+    let (endpoint, secret) = call.engine().rotate_endpoint(id, &call.by()).await.map_err(problem)?;
     let until = call.engine().now().plus_millis(ROTATED_FOR_MS);
     let mut rotated = EndpointAnswer::of(id, &endpoint).with_secret(&secret);
     rotated.old_secret_until = Some(Moment(until));
@@ -523,7 +523,7 @@ async fn replay(call: Call) -> Answered {
     call.query().done()?;
     let since = since(&call)?;
     let id = call.id(EndpointId::parse)?;
-    let endpoint = call.engine().replay_endpoint(id, since).await.map_err(problem)?;
+    let endpoint = call.engine().replay_endpoint(id, since, &call.by()).await.map_err(problem)?;
     Ok(answer(StatusCode::OK, &EndpointAnswer::of(id, &endpoint)))
 }
 
@@ -542,7 +542,7 @@ fn since(call: &Call) -> Result<Timestamp, Problem> {
 
 async fn enable(call: Call) -> Answered {
     let id = of_one(&call)?;
-    let endpoint = call.engine().enable_endpoint(id).await.map_err(problem)?;
+    let endpoint = call.engine().enable_endpoint(id, &call.by()).await.map_err(problem)?;
     Ok(answer(StatusCode::OK, &EndpointAnswer::of(id, &endpoint)))
 }
 

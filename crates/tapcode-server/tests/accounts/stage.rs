@@ -118,7 +118,7 @@ impl Stage {
     pub async fn key(&self, service: Option<&str>, rights: &[Right]) -> String {
         let service = service.and_then(ServiceName::parse);
         let new = self.engine.new_key(service, Mode::Live, rights.to_vec(), "test");
-        self.store.put_key(&new.kept).await.unwrap();
+        self.store.commit_key(&new.kept.clone().into()).await.unwrap();
         new.text
     }
 
@@ -279,6 +279,7 @@ pub async fn engine(store: &Arc<MemoryStore>, meta: &Meta, clock: &Arc<Leaping>)
         directory: directory(meta),
         rates: RateCards::built_in(),
         history_ms: 86_400_000,
+        acts_ms: 86_400_000,
         traces: None,
     });
     engine.load_accounts().await;

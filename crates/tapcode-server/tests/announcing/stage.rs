@@ -86,7 +86,7 @@ impl Stage {
     pub async fn key(&self, service: Option<&str>, rights: &[Right]) -> String {
         let service = service.and_then(ServiceName::parse);
         let new = self.engine.new_key(service, Mode::Live, rights.to_vec(), "test");
-        self.store.put_key(&new.kept).await.unwrap();
+        self.store.commit_key(&new.kept.clone().into()).await.unwrap();
         new.text
     }
 
@@ -216,6 +216,7 @@ fn engine(store: &Arc<MemoryStore>, clock: &Arc<Leaping>, outside: Outside) -> E
         directory: Directory::new(vec![service("acme"), service("other")], vec![sender(Channel::Sms, 42)]),
         rates: RateCards::default(),
         history_ms: 86_400_000,
+        acts_ms: 86_400_000,
         traces: None,
     });
     engine.start();

@@ -165,7 +165,13 @@ async fn every_body_is_read_with_the_fields_that_its_schema_has() {
             .replace("{number}", NUMBER)
             .replace("{account_id}", "1")
             .replace("{name}", "login_otp");
-        let is_for_admins = ["recipients", "whatsapp/templates", "whatsapp/accounts", "webhook-endpoints"];
+        let is_for_admins = [
+            "recipients",
+            "whatsapp/templates",
+            "whatsapp/accounts",
+            "webhook-endpoints",
+            "api-keys",
+        ];
         let key = if is_for_admins.iter().any(|part| path.contains(part)) {
             &world.admin
         } else {

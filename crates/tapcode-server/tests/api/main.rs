@@ -1,5 +1,6 @@
 //! Does the API do what its documentation says? The whole router on a real engine, the memory store and the sandbox.
 
+mod access;
 mod documentation;
 mod events;
 mod idempotency;

@@ -437,7 +437,7 @@ async fn who_has_no_valid_key_is_asked_for_one() {
     );
     let mut kept = revoked.kept.clone();
     kept.revoked_at = Some(world.engine.now());
-    world.store.put_key(&kept).await.unwrap();
+    world.store.commit_key(&kept.into()).await.unwrap();
     world.get(&revoked.text, PATH).await.refuses(401, "unauthenticated");
     let forbidden = world
         .post(&world.reader, PATH, "{}")

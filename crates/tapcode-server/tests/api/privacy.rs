@@ -406,6 +406,7 @@ async fn a_cursor_behind_what_is_past_keeping_says_so_and_starting_anew_works() 
         now: world.engine.now(),
         history_before: Timestamp::from_millis(0),
         services: vec![(service, world.engine.now())],
+        acts_before: Timestamp::from_millis(0),
         written_before_hour: 0,
         limit: 1_000,
     };

@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use serde_json::json;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
-use tapcode_core::id::{EndpointId, MessageId};
+use tapcode_core::id::{EndpointId, KeyId, MessageId};
 use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
 use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::phones::Phones;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Snapshot, Store,
-    StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Snapshot,
+    Store, StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_store::memory::MemoryStore;
 
@@ -96,8 +97,24 @@ impl Store for Switched {
         self.there()?.remembered(key, now).await
     }
 
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.there()?.put_key(key).await
+    async fn commit_key(&self, commit: &KeyCommit) -> Result<(), StoreError> {
+        self.there()?.commit_key(commit).await
+    }
+
+    async fn keys_version(&self) -> Result<Version, StoreError> {
+        self.there()?.keys_version().await
+    }
+
+    async fn note_key_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.there()?.note_key_used(id, at).await
+    }
+
+    async fn record_act(&self, act: &Act) -> Result<(), StoreError> {
+        self.there()?.record_act(act).await
+    }
+
+    async fn acts(&self, before: Option<Place>, limit: usize) -> Result<Vec<(Place, Act)>, StoreError> {
+        self.there()?.acts(before, limit).await
     }
 
     async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {

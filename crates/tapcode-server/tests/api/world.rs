@@ -221,6 +221,7 @@ impl World {
                 .keeping([(ServiceName::parse("own").unwrap(), 2 * 86_400_000)]),
             rates: RateCards::default(),
             history_ms: 86_400_000,
+            acts_ms: 86_400_000,
             traces: None,
         });
         engine.start();
@@ -264,7 +265,7 @@ impl World {
         let new = self
             .engine
             .new_key(service.and_then(ServiceName::parse), mode, rights.to_vec(), "test");
-        self.store.put_key(&new.kept).await.unwrap();
+        self.store.commit_key(&new.kept.clone().into()).await.unwrap();
         new.text
     }
 

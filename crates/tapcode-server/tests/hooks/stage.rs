@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::delivery::MessageStatus;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::{Decision, Entry};
@@ -20,8 +21,8 @@ use tapcode_core::verification::{Attempt, Limits, Purpose, Verification};
 use tapcode_engine::access::Caller;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered, Right, Snapshot, Store,
-    StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    AccountCommit, ApiKey, Beside, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place, Remembered, Right,
+    Snapshot, Store, StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
 };
 use tapcode_engine::egress::Egress;
 use tapcode_engine::engine::{Engine, Parts};
@@ -92,6 +93,7 @@ impl Stage {
             directory: directory(&cloud, &twilio, wait_ms, deadline_ms),
             rates: RateCards::default(),
             history_ms: 3_600_000,
+            acts_ms: 3_600_000,
             traces: None,
         });
         engine.start();
@@ -387,8 +389,20 @@ impl Store for Unplugged {
     async fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Result<Option<Remembered>, StoreError> {
         self.there()?.remembered(key, now).await
     }
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.there()?.put_key(key).await
+    async fn commit_key(&self, commit: &KeyCommit) -> Result<(), StoreError> {
+        self.there()?.commit_key(commit).await
+    }
+    async fn keys_version(&self) -> Result<Version, StoreError> {
+        self.there()?.keys_version().await
+    }
+    async fn note_key_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.there()?.note_key_used(id, at).await
+    }
+    async fn record_act(&self, act: &Act) -> Result<(), StoreError> {
+        self.there()?.record_act(act).await
+    }
+    async fn acts(&self, before: Option<Place>, limit: usize) -> Result<Vec<(Place, Act)>, StoreError> {
+        self.there()?.acts(before, limit).await
     }
     async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
         self.there()?.key(digest).await

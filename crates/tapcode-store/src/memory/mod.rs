@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
@@ -14,9 +15,9 @@ use tapcode_core::recipient::{Recipient, RecipientKey, Scope, ServiceName};
 use tapcode_core::statistics::{Group, Span, Tally};
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Beside, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX,
-    Page, Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId, Sweep, TallyCommit,
-    TallyRow, ToldReceipt, Version, Versioned, Written, written_name,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Beside, Browse, Commit, EndpointCommit, KeyCommit, Line, PARKED_MAX,
+    PARKED_PER_MESSAGE_MAX, Page, Parked, Place, REMEMBERED_MS, Remembered, Snapshot, Store, StoreError, Subject, SubjectId,
+    Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written, written_name,
 };
 
 use crate::limits::Full;
@@ -47,6 +48,10 @@ struct State {
     swept: BTreeMap<Option<ServiceName>, Place>,
     remembered: BTreeMap<[u8; 32], Remembered>,
     keys: BTreeMap<KeyId, ApiKey>,
+    keys_version: u64,
+    acts: BTreeMap<Place, Act>,
+    /// No place of an act is given twice either.
+    acts_given: u64,
     accounts: BTreeMap<AccountName, Versioned<Account>>,
     endpoints: BTreeMap<EndpointId, Versioned<Endpoint>>,
     /// Hour, portfolio and recipient.
@@ -113,11 +118,19 @@ impl State {
                 self.apart.insert(Place(self.places_given), commit.key);
             }
         }
+        self.acted(commit.act);
         if let Some(remembered) = commit.remembered {
             self.answers.insert(remembered.key, commit.key);
             self.remembered.insert(remembered.key, remembered);
         }
         Ok(())
+    }
+
+    fn acted(&mut self, act: Option<Act>) {
+        if let Some(act) = act {
+            self.acts_given += 1;
+            self.acts.insert(Place(self.acts_given), act);
+        }
     }
 
     fn append(&mut self, line: Line) {
@@ -255,6 +268,9 @@ impl State {
             let highest = self.swept.entry(service).or_insert(place);
             *highest = place.max(*highest);
         }
+        self.acts.retain(|_, act| !take(act.at < sweep.acts_before));
+        self.keys
+            .retain(|_, key| !take(key.ends_at().is_some_and(|at| at < sweep.acts_before)));
         self.written.retain(|(hour, ..)| !take(*hour < sweep.written_before_hour));
         sweep.limit - left
     }
@@ -435,9 +451,43 @@ impl Store for MemoryStore {
         Ok(self.state().remembered.get(key).filter(|r| now < r.expires_at).cloned())
     }
 
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.state().keys.insert(key.id, key.clone());
+    async fn commit_key(&self, commit: &KeyCommit) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if commit.expected.is_some_and(|expected| expected.0 != state.keys_version) {
+            return Err(StoreError::Conflict);
+        }
+        state.keys_version += 1;
+        let used_at = state.keys.get(&commit.next.id).and_then(|known| known.used_at);
+        let key = ApiKey {
+            used_at,
+            ..commit.next.clone()
+        };
+        state.keys.insert(key.id, key);
+        state.acted(commit.act.clone());
         Ok(())
+    }
+
+    async fn keys_version(&self) -> Result<Version, StoreError> {
+        Ok(Version(self.state().keys_version))
+    }
+
+    async fn note_key_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        if let Some(key) = self.state().keys.get_mut(&id) {
+            key.used_at = key.used_at.max(Some(at));
+        }
+        Ok(())
+    }
+
+    async fn record_act(&self, act: &Act) -> Result<(), StoreError> {
+        self.state().acted(Some(act.clone()));
+        Ok(())
+    }
+
+    async fn acts(&self, before: Option<Place>, limit: usize) -> Result<Vec<(Place, Act)>, StoreError> {
+        let before = before.unwrap_or(Place(u64::MAX));
+        let state = self.state();
+        let acts = state.acts.range(..before).rev().take(limit);
+        Ok(acts.map(|(place, act)| (*place, act.clone())).collect())
     }
 
     async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
@@ -491,6 +541,7 @@ impl Store for MemoryStore {
         if let Some(entry) = commit.entry.clone() {
             state.append(Line::Endpoint(entry));
         }
+        state.acted(commit.act.clone());
         Ok(())
     }
 

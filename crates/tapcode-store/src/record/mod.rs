@@ -8,6 +8,7 @@
 //! The core's types know nothing of this: they have no serde on purpose.
 
 mod account;
+mod act;
 mod endpoint;
 mod entry;
 mod key;

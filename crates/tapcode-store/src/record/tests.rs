@@ -7,6 +7,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tapcode_core::account::Account;
+use tapcode_core::audit::{Act, By, Deed};
 use tapcode_core::code::Alphabet;
 use tapcode_core::delivery::{Failure, FailureClass, Firsts, MessageStatus, ReceiptKind, TripScope};
 use tapcode_core::endpoint::Endpoint;
@@ -17,12 +18,12 @@ use tapcode_core::recipient::{Erased, Failures, Lock, Recipient};
 use tapcode_core::statistics::{Group, Span, Tally};
 use tapcode_core::verification::{Binding, ClientHints, CodeSource, Limits, Platform, Sealed, Status, Verification};
 use tapcode_engine::contract::provider::Billing;
-use tapcode_engine::contract::store::{ApiKey, Line, Right, Snapshot, ToldReceipt};
+use tapcode_engine::contract::store::{ApiKey, Line, Rate, Right, Snapshot, ToldReceipt};
 use tapcode_engine::rates::Category;
 
 use crate::record::{Stored, Unreadable};
 use crate::suite::samples::{
-    BEGIN, account, account_entry, api_key, approved, at, endpoint, endpoint_entry, entry, key, knowledge, message_id,
+    BEGIN, account, account_entry, act, api_key, approved, at, endpoint, endpoint_entry, entry, key, knowledge, message_id,
     message_snapshot, plain_message, plan, purpose, recipient, scope, snapshot, tally_row, verification,
 };
 
@@ -552,6 +553,39 @@ fn api_keys() -> Vec<ApiKey> {
     ]
 }
 
+fn api_keys_v2() -> Vec<ApiKey> {
+    vec![
+        api_key(1, at(1)),
+        ApiKey {
+            expires_at: Some(at(5)),
+            rate: Some(Rate {
+                per_second: 50,
+                burst: 100,
+            }),
+            ..api_key(2, at(2))
+        },
+    ]
+}
+
+/// Every deed, by each kind of actor, from each kind of address.
+fn acts() -> Vec<Act> {
+    let v6 = By {
+        address: Some("2001:db8::7".parse().expect("an address")),
+        ..act(1, at(1)).by
+    };
+    let one = |(deed, n): (&Deed, u8)| Act {
+        deed: *deed,
+        ..act(n, at(n.into()))
+    };
+    let mut all: Vec<Act> = Deed::ALL.iter().zip(1..).map(one).collect();
+    all.push(Act {
+        by: v6,
+        service: None,
+        ..act(99, at(99))
+    });
+    all
+}
+
 #[test]
 fn every_record_of_version_1_still_reads() {
     golden("recipient_v1.hex", &recipients());
@@ -583,6 +617,8 @@ fn every_record_of_version_2_still_reads() {
     };
     golden("group_v1.hex", &[counted.group, bare]);
     golden("tally_v1.hex", &[counted.tally, Tally::default()]);
+    golden("api_key_v2.hex", &api_keys_v2());
+    golden("act_v1.hex", &acts());
 }
 
 #[test]
@@ -640,6 +676,7 @@ fn all_total(bytes: &[u8]) -> Result<(), TestCaseError> {
     total::<Account>(bytes)?;
     total::<Endpoint>(bytes)?;
     total::<ToldReceipt>(bytes)?;
+    total::<Act>(bytes)?;
     total::<ApiKey>(bytes)
 }
 
@@ -648,7 +685,8 @@ fn written() -> Vec<Vec<u8>> {
     all.extend(snapshots().iter().map(Stored::to_bytes));
     all.extend(entries().iter().map(Stored::to_bytes));
     all.extend(receipts().iter().map(Stored::to_bytes));
-    all.extend(api_keys().iter().map(Stored::to_bytes));
+    all.extend(api_keys_v2().iter().map(Stored::to_bytes));
+    all.extend(acts().iter().map(Stored::to_bytes));
     all.extend(recipients_v2().iter().map(Stored::to_bytes));
     all.extend(recipients_v3().iter().map(Stored::to_bytes));
     all.extend(erased_lines().iter().map(Stored::to_bytes));

@@ -1,6 +1,7 @@
 //! Which number stands for which word of a closed set in records and columns? A number is given once and for ever.
 
 use tapcode_core::account::{ButtonKind, Quality, TemplateStatus};
+use tapcode_core::audit::Deed;
 use tapcode_core::code::Alphabet;
 use tapcode_core::delivery::MessageStatus;
 use tapcode_core::endpoint::{Unanswered, WhyDisabled};
@@ -45,6 +46,22 @@ words!(Channel, "channel", Whatsapp = 1, Sms = 2);
 words!(Alphabet, "alphabet", Digits = 1, Alphanumeric = 2);
 words!(Platform, "platform", Android = 1, Ios = 2, Web = 3);
 words!(Right, "right", Verify = 1, Messages = 2, Read = 3, Admin = 4);
+words!(
+    Deed,
+    "act of an administrator",
+    KeyCreated = 1,
+    KeyRevoked = 2,
+    EndpointCreated = 3,
+    EndpointSecretRotated = 4,
+    EndpointReplayed = 5,
+    EndpointEnabled = 6,
+    EndpointDeleted = 7,
+    TemplateSubmitted = 8,
+    TemplateDeleted = 9,
+    RecipientUnlocked = 10,
+    RecipientErased = 11,
+    RecipientExported = 12
+);
 words!(NoFallback, "reason without fallback", HourlyLimit = 1, FailureForbids = 2);
 words!(
     SkipReason,

@@ -15,16 +15,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tapcode_core::account::{Account, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::endpoint::Endpoint;
 use tapcode_core::entry::Entry;
-use tapcode_core::id::{EndpointId, MessageId, VerificationId};
+use tapcode_core::id::{EndpointId, KeyId, MessageId, VerificationId};
 use tapcode_core::recipient::{Recipient, RecipientKey, ServiceName};
 use tapcode_core::statistics::{Group, Span};
 use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Beside, Browse, Commit, EndpointCommit, Line, Page, Parked, Place, Remembered,
-    Snapshot, Store, StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written, written_name,
+    AccountCommit, ApiKey, BROWSE_ROWS_MAX, Beside, Browse, Commit, EndpointCommit, KeyCommit, Line, Page, Parked, Place,
+    Remembered, Snapshot, Store, StoreError, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Versioned, Written,
+    written_name,
 };
 use tokio::sync::Semaphore;
 
@@ -186,6 +188,21 @@ fn bytes<const N: usize>(row: &Row<'_>, at: usize) -> Result<[u8; N], rusqlite::
 /// A limit as SQL takes it: a negative one would be none at all.
 fn rows_max(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A key from its record and when it was last used.
+fn key_of(row: &Row<'_>) -> Result<ApiKey, ReadError> {
+    let key: ApiKey = record(
+        row.get_ref(0)?.as_blob().unwrap_or_default(),
+        "keys",
+        "record",
+        &"of a digest",
+    )?;
+    let used_at: Option<i64> = row.get(1)?;
+    Ok(ApiKey {
+        used_at: used_at.map(Timestamp::from_millis),
+        ..key
+    })
 }
 
 fn browse_rows(connection: &Connection, browse: &Browse) -> Result<Page, ReadError> {
@@ -470,44 +487,71 @@ impl Store for SqliteStore {
         })
     }
 
-    async fn put_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        let work = Work::PutKey {
-            id: key.id,
-            digest: key.digest,
-            created_at: key.created_at.as_millis(),
-            record: key.to_bytes(),
-        };
-        self.writer.write(work).await.map(drop)
+    async fn commit_key(&self, commit: &KeyCommit) -> Result<(), StoreError> {
+        match self.writer.write(Work::Key(commit.into())).await? {
+            Done::Committed(written) if written == [true] => Ok(()),
+            Done::Committed(_) => Err(StoreError::Conflict),
+            _ => unreachable!("a commit is answered as a commit"),
+        }
+    }
+
+    async fn keys_version(&self) -> Result<Version, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT value FROM counters WHERE name = 'keys_version'")?;
+            Ok(Version(statement.query_row([], |row| row.get(0))?))
+        })
+    }
+
+    async fn note_key_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        let at = at.as_millis();
+        self.writer.write(Work::KeyUsed { id, at }).await.map(drop)
     }
 
     async fn key(&self, digest: &[u8; 32]) -> Result<Option<ApiKey>, StoreError> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT record FROM keys WHERE digest = ?1")?;
+            let mut statement = connection.prepare_cached("SELECT record, used_at FROM keys WHERE digest = ?1")?;
             let mut rows = statement.query([digest])?;
-            let Some(row) = rows.next()? else { return Ok(None) };
-            Ok(Some(record(
-                row.get_ref(0)?.as_blob().unwrap_or_default(),
-                "keys",
-                "record",
-                &"of a digest",
-            )?))
+            rows.next()?.map(key_of).transpose()
         })
     }
 
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         self.scan(|connection| {
-            let mut statement = connection.prepare_cached("SELECT record FROM keys ORDER BY created_at, id")?;
+            let mut statement = connection.prepare_cached("SELECT record, used_at FROM keys ORDER BY created_at, id")?;
             let mut rows = statement.query([])?;
             let mut keys = Vec::new();
             while let Some(row) = rows.next()? {
-                keys.push(record(
-                    row.get_ref(0)?.as_blob().unwrap_or_default(),
-                    "keys",
-                    "record",
-                    &keys.len(),
-                )?);
+                keys.push(key_of(row)?);
             }
             Ok(keys)
+        })
+        .await
+    }
+
+    async fn record_act(&self, act: &Act) -> Result<(), StoreError> {
+        self.writer.write(Work::Act(act.into())).await.map(drop)
+    }
+
+    async fn acts(&self, before: Option<Place>, limit: usize) -> Result<Vec<(Place, Act)>, StoreError> {
+        self.scan(move |connection| {
+            let before = before.map_or(i64::MAX, |place| i64::try_from(place.0).unwrap_or(i64::MAX));
+            let mut statement = connection.prepare_cached(
+                "SELECT place, record
+                 FROM acts
+                 WHERE place < ?1
+                 ORDER BY place DESC
+                 LIMIT ?2",
+            )?;
+            let mut rows = statement.query(params![before, rows_max(limit)])?;
+            let mut acts = Vec::new();
+            while let Some(row) = rows.next()? {
+                let place: u64 = row.get(0)?;
+                acts.push((
+                    Place(place),
+                    record(row.get_ref(1)?.as_blob().unwrap_or_default(), "acts", "record", &place)?,
+                ));
+            }
+            Ok(acts)
         })
         .await
     }

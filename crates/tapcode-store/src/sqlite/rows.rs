@@ -1,12 +1,14 @@
 //! What does a commit look like as rows? Records are written down by whoever asks, not on the one writer's thread.
 
+use tapcode_core::audit::Act;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::ID_BYTES;
 use tapcode_core::recipient::{Scope, ServiceName};
 use tapcode_core::statistics::Span;
 use tapcode_core::time::Timestamp;
 use tapcode_engine::contract::store::{
-    AccountCommit, Commit, EndpointCommit, Place, ProviderHandle, Remembered, Snapshot, Subject, SubjectId, TallyCommit, TallyRow,
+    AccountCommit, Commit, EndpointCommit, KeyCommit, Place, ProviderHandle, Remembered, Snapshot, Subject, SubjectId,
+    TallyCommit, TallyRow,
 };
 
 use crate::record::Stored;
@@ -101,6 +103,49 @@ pub(super) struct EndpointWrite {
     /// `None`: it is deleted.
     pub(super) record: Option<Vec<u8>>,
     pub(super) log: Option<LogRow>,
+    pub(super) act: Option<ActRow>,
+}
+
+/// One commit of a key, ready to be written.
+pub(super) struct KeyWrite {
+    pub(super) id: [u8; ID_BYTES],
+    /// The version of all keys.
+    pub(super) expected: Option<i64>,
+    pub(super) digest: [u8; 32],
+    pub(super) created_at: i64,
+    pub(super) ends_at: Option<i64>,
+    pub(super) record: Vec<u8>,
+    pub(super) act: Option<ActRow>,
+}
+
+impl From<&KeyCommit> for KeyWrite {
+    fn from(commit: &KeyCommit) -> Self {
+        let key = &commit.next;
+        Self {
+            id: *key.id.as_bytes(),
+            expected: commit.expected.map(|version| i64::try_from(version.0).unwrap_or(i64::MAX)),
+            digest: key.digest,
+            created_at: key.created_at.as_millis(),
+            ends_at: key.ends_at().map(Timestamp::as_millis),
+            record: key.to_bytes(),
+            act: commit.act.as_ref().map(Into::into),
+        }
+    }
+}
+
+/// An act, ready to be written.
+pub(super) struct ActRow {
+    pub(super) at: i64,
+    pub(super) record: Vec<u8>,
+}
+
+impl From<&Act> for ActRow {
+    fn from(act: &Act) -> Self {
+        Self {
+            at: act.at.as_millis(),
+            record: act.to_bytes(),
+        }
+    }
 }
 
 impl From<&EndpointCommit> for EndpointWrite {
@@ -116,6 +161,7 @@ impl From<&EndpointCommit> for EndpointWrite {
                 scope: None,
                 entry: entry.to_bytes(),
             }),
+            act: commit.act.as_ref().map(Into::into),
         }
     }
 }
@@ -173,6 +219,7 @@ pub(super) struct Write {
     pub(super) history: Vec<HistoryRow>,
     pub(super) log: Vec<LogRow>,
     pub(super) remembered: Option<Remembered>,
+    pub(super) act: Option<ActRow>,
 }
 
 pub(super) struct HistoryRow {
@@ -206,6 +253,7 @@ impl From<Commit> for Write {
             history: commit.snapshots.iter().map(HistoryRow::from).collect(),
             log: commit.entries.iter().map(|entry| LogRow::of(commit.key.0, entry)).collect(),
             remembered: commit.remembered,
+            act: commit.act.as_ref().map(Into::into),
         }
     }
 }

@@ -10,12 +10,13 @@ use crate::sqlite::SqliteOptions;
 /// "TapC": what `file` and `PRAGMA application_id` say of a database of ours.
 const APPLICATION_ID: i32 = 0x5461_7043;
 /// Forward only; a migration is never changed once it has been released.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_accounts.sql"),
     include_str!("migrations/0003_endpoints.sql"),
     include_str!("migrations/0004_privacy.sql"),
     include_str!("migrations/0005_statistics.sql"),
+    include_str!("migrations/0006_access.sql"),
 ];
 /// How long a connection waits for another process, such as `tapcode keys create`, to finish writing.
 const BUSY: Duration = Duration::from_secs(5);

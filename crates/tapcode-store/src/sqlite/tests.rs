@@ -33,6 +33,7 @@ const EVERYTHING_PAST: Sweep = Sweep {
     now: at(1 << 45),
     history_before: at(1 << 45),
     services: Vec::new(),
+    acts_before: at(1 << 45),
     written_before_hour: u32::MAX,
     limit: 1_000_000,
 };
@@ -140,7 +141,7 @@ async fn a_store_that_is_dropped_has_written_what_was_waiting() {
     for n in 0..50 {
         commit(&store, begin(n, BEGIN)).await.unwrap();
     }
-    store.put_key(&api_key(1, at(1))).await.unwrap();
+    store.commit_key(&api_key(1, at(1)).into()).await.unwrap();
     drop(store);
     let left: Vec<_> = std::fs::read_dir(folder.path())
         .unwrap()
@@ -264,7 +265,7 @@ async fn two_processes_may_write_at_once() {
     }
     for n in 0..20 {
         let cli = SqliteStore::open(&path).unwrap();
-        cli.put_key(&api_key(n, at(n.into()))).await.unwrap();
+        cli.commit_key(&api_key(n, at(n.into())).into()).await.unwrap();
         drop(cli);
         assert!(
             server.key(&[n; 32]).await.unwrap().is_some(),
@@ -380,7 +381,7 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_and_loses_nothing
     store.park(&waiting, at(1 << 45)).await.unwrap();
     drop(store);
     let old = Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE accounts; DROP TABLE written; DROP TABLE endpoints; DROP TABLE tallies; ALTER TABLE parked DROP COLUMN told; DROP INDEX log_apart; DROP INDEX log_recipient; DROP INDEX remembered_recipient; ALTER TABLE log DROP COLUMN recipient; ALTER TABLE log DROP COLUMN scope; ALTER TABLE remembered DROP COLUMN recipient; PRAGMA user_version = 1;")
+    old.execute_batch("DROP TABLE accounts; DROP TABLE written; DROP TABLE endpoints; DROP TABLE tallies; DROP TABLE acts; DROP INDEX keys_ends; ALTER TABLE keys DROP COLUMN used_at; ALTER TABLE keys DROP COLUMN ends_at; DELETE FROM counters WHERE name IN ('keys_version', 'acts_given'); ALTER TABLE parked DROP COLUMN told; DROP INDEX log_apart; DROP INDEX log_recipient; DROP INDEX remembered_recipient; ALTER TABLE log DROP COLUMN recipient; ALTER TABLE log DROP COLUMN scope; ALTER TABLE remembered DROP COLUMN recipient; PRAGMA user_version = 1;")
         .unwrap();
     let first = Connection::open_in_memory().unwrap();
     first.execute_batch(include_str!("migrations/0001_first.sql")).unwrap();

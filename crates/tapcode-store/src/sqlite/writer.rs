@@ -19,7 +19,8 @@ use crate::limits::Full;
 use crate::record::Stored;
 use crate::sqlite::checkpoint::Turnstile;
 use crate::sqlite::rows::{
-    AccountWrite, EndpointWrite, HistoryRow, Kind, LogRow, SubjectKey, TallyWrite, Write, scope_text, span_number, swept_counter,
+    AccountWrite, ActRow, EndpointWrite, HistoryRow, KeyWrite, Kind, LogRow, SubjectKey, TallyWrite, Write, scope_text,
+    span_number, swept_counter,
 };
 
 /// Most pieces of work that wait for the writer. A piece is up to [`BATCH_MAX`] commits; whoever comes next waits for room.
@@ -58,12 +59,12 @@ pub(super) enum Work {
         hour: u32,
         recipients: Vec<i64>,
     },
-    PutKey {
+    Key(KeyWrite),
+    KeyUsed {
         id: KeyId,
-        digest: [u8; 32],
-        created_at: i64,
-        record: Vec<u8>,
+        at: i64,
     },
+    Act(ActRow),
     /// Rows, all within one transaction: the caller keeps the limit small.
     Sweep(Sweep),
     /// Rows, as for a sweep.
@@ -272,19 +273,18 @@ impl Turn<'_> {
                 }
                 Ok(Done::Written)
             }
-            Work::PutKey {
-                id,
-                digest,
-                created_at,
-                record,
-            } => {
+            Work::Key(write) => Ok(Done::Committed(vec![self.key(write)?])),
+            Work::KeyUsed { id, at } => {
                 self.execute(
-                    "INSERT INTO keys (id, digest, created_at, record)
-                     VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (id) DO UPDATE
-                     SET digest = excluded.digest, created_at = excluded.created_at, record = excluded.record",
-                    params![id.as_bytes(), digest, created_at, record],
+                    "UPDATE keys
+                     SET used_at = max(coalesce(used_at, ?2), ?2)
+                     WHERE id = ?1",
+                    params![id.as_bytes(), at],
                 )?;
+                Ok(Done::Written)
+            }
+            Work::Act(act) => {
+                self.act(Some(act))?;
                 Ok(Done::Written)
             }
             Work::Sweep(sweep) => Ok(Done::Swept(self.sweep(sweep)?)),
@@ -340,6 +340,7 @@ impl Turn<'_> {
         for row in &write.log {
             self.append(row)?;
         }
+        self.act(write.act.as_ref())?;
         if let Some(new) = &write.remembered {
             self.execute(
                 "INSERT OR REPLACE INTO remembered (key, fingerprint, answer, expires_at, recipient)
@@ -478,12 +479,50 @@ impl Turn<'_> {
             // There is none, and there is to be none.
             (None, None) => return Ok(true),
         };
-        if rows == 1
-            && let Some(row) = &write.log
-        {
-            self.append(row)?;
+        if rows == 1 {
+            if let Some(row) = &write.log {
+                self.append(row)?;
+            }
+            self.act(write.act.as_ref())?;
         }
         Ok(rows == 1)
+    }
+
+    /// A key with its act; `false`: the keys are not at the expected version, and nothing was written.
+    fn key(&self, write: &KeyWrite) -> Result<bool, rusqlite::Error> {
+        let rows = self.execute(
+            "UPDATE counters
+             SET value = value + 1
+             WHERE name = 'keys_version'
+             AND value = coalesce(?1, value)",
+            [write.expected],
+        )?;
+        if rows == 0 {
+            return Ok(false);
+        }
+        self.execute(
+            "INSERT INTO keys (id, digest, created_at, ends_at, record)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO UPDATE
+             SET digest = excluded.digest, created_at = excluded.created_at, ends_at = excluded.ends_at, record = excluded.record",
+            params![write.id, write.digest, write.created_at, write.ends_at, write.record],
+        )?;
+        self.act(write.act.as_ref())?;
+        Ok(true)
+    }
+
+    fn act(&self, act: Option<&ActRow>) -> Result<(), rusqlite::Error> {
+        if let Some(act) = act {
+            self.execute("UPDATE counters SET value = value + 1 WHERE name = 'acts_given'", [])?;
+            self.execute(
+                "INSERT INTO acts (place, at, record)
+                 SELECT value, ?1, ?2
+                 FROM counters
+                 WHERE name = 'acts_given'",
+                params![act.at, act.record],
+            )?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, row: &LogRow) -> Result<(), rusqlite::Error> {
@@ -611,6 +650,23 @@ impl Turn<'_> {
         if left < before_lines {
             self.execute("UPDATE counters SET value = ?1 WHERE name = 'places_given'", [last_place])?;
         }
+        let acts_before = sweep.acts_before.as_millis();
+        left -= self.execute(
+            "DELETE FROM acts
+             WHERE place IN (
+                 SELECT place
+                 FROM (SELECT place, at FROM acts ORDER BY place LIMIT ?2 + ?3)
+                 WHERE at < ?1
+                 ORDER BY place
+                 LIMIT ?2
+             )",
+            params![acts_before, left, LOG_DISORDER_MAX],
+        )?;
+        left -= self.execute(
+            "DELETE FROM keys
+             WHERE id IN (SELECT id FROM keys WHERE ends_at < ?1 ORDER BY ends_at LIMIT ?2)",
+            params![acts_before, left],
+        )?;
         left -= self.execute(
             "DELETE FROM written
              WHERE (hour, portfolio, recipient) IN (

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tapcode_core::account::{AccountEntry, AccountName};
+use tapcode_core::audit::Act;
 use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::entry::Entry;
 use tapcode_core::id::{EndpointId, MessageId, VerificationId};
@@ -11,14 +12,15 @@ use tapcode_core::statistics::Span;
 use tapcode_core::verification::{Sealed, Status};
 use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::{
-    AccountCommit, ApiKey, BATCH_MAX, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, Line, PARKED_MAX, PARKED_PER_MESSAGE_MAX,
-    Parked, Place, Store, StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow, ToldReceipt, Version, Written,
+    AccountCommit, ApiKey, BATCH_MAX, BROWSE_ROWS_MAX, Browse, Commit, EndpointCommit, KeyCommit, Line, PARKED_MAX,
+    PARKED_PER_MESSAGE_MAX, Parked, Place, Rate, Store, StoreError, Subject, SubjectId, Sweep, TallyCommit, TallyRow,
+    ToldReceipt, Version, Written,
 };
 use tapcode_engine::rates::Category;
 use tokio::task::JoinSet;
 
 use crate::suite::samples::{
-    BEGIN, account_commit, api_key, approved, at, begin, endpoint_commit, entry, everything, failed, first, handle, key,
+    BEGIN, account_commit, act, api_key, approved, at, begin, endpoint_commit, entry, everything, failed, first, handle, key,
     message_entry, message_id, message_snapshot, next, plain_message, purpose, recipient, remembered, scope, snapshot, tally_row,
     verification, verification_id,
 };
@@ -109,6 +111,7 @@ const EVERYTHING_PAST: Sweep = Sweep {
     now: at(1_000_000_000_000),
     history_before: at(1_000_000_000_000),
     services: Vec::new(),
+    acts_before: BEGIN,
     written_before_hour: u32::MAX,
     limit: 1_000_000,
 };
@@ -140,6 +143,7 @@ pub async fn unknown_things_are_none(store: Shared) {
     assert_eq!(store.remembered(&[0; 32], BEGIN).await.unwrap(), None);
     assert_eq!(store.key(&[0; 32]).await.unwrap(), None);
     assert_eq!(store.keys().await.unwrap(), []);
+    assert_eq!(store.acts(None, 10).await.unwrap(), []);
     assert_eq!(store.sweep(&EVERYTHING_PAST).await.unwrap(), 0);
     assert!(store.commit(Vec::new()).await.is_empty());
 }
@@ -615,6 +619,7 @@ pub async fn parked_receipts_wait_in_order(store: Shared) {
         now: at(100),
         history_before: BEGIN,
         services: Vec::new(),
+        acts_before: BEGIN,
         written_before_hour: 0,
         limit: 100,
     };
@@ -713,7 +718,6 @@ pub async fn a_version_of_an_endpoint_is_used_once(store: Shared) {
     let id = endpoint_commit(1, None).id;
     assert!(store.endpoint(id).await.unwrap().is_none());
     assert_eq!(store.endpoints().await.unwrap(), []);
-    let refused = |result| matches!(result, Err(StoreError::Conflict));
     assert!(
         refused(store.commit_endpoint(&endpoint_commit(1, Some(1))).await),
         "there is none"
@@ -882,6 +886,7 @@ pub async fn written_recipients_are_a_set_per_hour(store: Shared) {
         now: BEGIN,
         history_before: BEGIN,
         services: Vec::new(),
+        acts_before: BEGIN,
         written_before_hour: 12,
         limit: 3,
     };
@@ -949,6 +954,7 @@ pub async fn parked_receipts_are_bounded(store: Shared) {
                 now: at(100),
                 history_before: BEGIN,
                 services: Vec::new(),
+                acts_before: BEGIN,
                 written_before_hour: 0,
                 limit: 10
             })
@@ -1330,8 +1336,8 @@ pub async fn api_keys_are_found_by_digest(store: Shared) {
             ..api_key(1, at(2))
         },
     );
-    store.put_key(&young).await.unwrap();
-    store.put_key(&old).await.unwrap();
+    store.commit_key(&young.clone().into()).await.unwrap();
+    store.commit_key(&old.clone().into()).await.unwrap();
     assert_eq!(store.key(&[9; 32]).await.unwrap().as_ref(), Some(&old));
     assert_eq!(store.key(&[1; 32]).await.unwrap().as_ref(), Some(&young));
     assert_eq!(store.key(&[2; 32]).await.unwrap(), None);
@@ -1342,11 +1348,155 @@ pub async fn api_keys_are_found_by_digest(store: Shared) {
         digest: [3; 32],
         ..old
     };
-    store.put_key(&revoked).await.unwrap();
+    store.commit_key(&revoked.clone().into()).await.unwrap();
     assert_eq!(store.key(&[3; 32]).await.unwrap().as_ref(), Some(&revoked));
     assert_eq!(store.key(&[9; 32]).await.unwrap(), None, "a replaced key is found no more");
     assert_eq!(store.keys().await.unwrap(), [revoked, young]);
     assert_eq!(store.sweep(&EVERYTHING_PAST).await.unwrap(), 0, "keys are no history");
+}
+
+/// Whoever decides over the keys together meets a conflict when one was written since, and nothing of the commit is written.
+pub async fn keys_are_decided_over_together(store: Shared) {
+    let before = store.keys_version().await.unwrap();
+    let made = |n: u8, expected| KeyCommit {
+        expected,
+        next: api_key(n, at(n.into())),
+        act: Some(act(n, at(n.into()))),
+    };
+    store.commit_key(&made(1, Some(before))).await.unwrap();
+    assert_ne!(store.keys_version().await.unwrap(), before);
+    assert!(
+        refused(store.commit_key(&made(2, Some(before))).await),
+        "another was made since"
+    );
+    assert_eq!(store.keys().await.unwrap(), [api_key(1, at(1))]);
+    assert_eq!(acts(&store).await, [act(1, at(1))]);
+    // Whoever decides over nothing else is never too late, and makes another version all the same.
+    let between = store.keys_version().await.unwrap();
+    store.commit_key(&made(3, None)).await.unwrap();
+    assert!(refused(store.commit_key(&made(2, Some(between))).await));
+    store
+        .commit_key(&made(2, Some(store.keys_version().await.unwrap())))
+        .await
+        .unwrap();
+    assert_eq!(store.keys().await.unwrap().len(), 3);
+}
+
+/// When a key was last used is kept beside it: it only grows, and is no decision about the keys.
+pub async fn the_use_of_a_key_only_grows(store: Shared) {
+    let key = ApiKey {
+        expires_at: Some(at(50)),
+        rate: Some(Rate { per_second: 5, burst: 9 }),
+        ..api_key(1, at(1))
+    };
+    store.note_key_used(key.id, at(1)).await.unwrap();
+    store.commit_key(&key.clone().into()).await.unwrap();
+    assert_eq!(
+        store.key(&[1; 32]).await.unwrap().as_ref(),
+        Some(&key),
+        "an unknown key was not used"
+    );
+    let version = store.keys_version().await.unwrap();
+    store.note_key_used(key.id, at(7)).await.unwrap();
+    store.note_key_used(key.id, at(3)).await.unwrap();
+    let used = ApiKey {
+        used_at: Some(at(7)),
+        ..key.clone()
+    };
+    assert_eq!(store.key(&[1; 32]).await.unwrap().as_ref(), Some(&used));
+    assert_eq!(store.keys_version().await.unwrap(), version);
+    let revoked = ApiKey {
+        revoked_at: Some(at(9)),
+        ..key
+    };
+    store.commit_key(&revoked.into()).await.unwrap();
+    let found = store.keys().await.unwrap().remove(0);
+    assert_eq!((found.used_at, found.revoked_at), (Some(at(7)), Some(at(9))));
+}
+
+/// An act is written with what it did, or not at all; acts are read newest first, each once.
+pub async fn acts_are_written_with_what_they_did(store: Shared) {
+    let with = |n: u8, base: Commit| Commit {
+        act: Some(act(n, at(n.into()))),
+        ..base
+    };
+    assert!(commit(&store, with(1, first(1))).await);
+    assert!(!commit(&store, with(2, first(1))).await, "a conflict");
+    let made = |n: u8, expected| EndpointCommit {
+        act: Some(act(n, at(n.into()))),
+        ..endpoint_commit(n, expected)
+    };
+    store.commit_endpoint(&made(3, None)).await.unwrap();
+    assert!(refused(store.commit_endpoint(&made(4, None)).await));
+    let gone = EndpointCommit {
+        next: None,
+        entry: None,
+        ..made(5, Some(1))
+    };
+    store.commit_endpoint(&gone).await.unwrap();
+    store.record_act(&act(6, at(2))).await.unwrap();
+    assert_eq!(
+        acts(&store).await,
+        [6, 5, 3, 1].map(|n: u8| act(n, at(if n == 6 { 2 } else { n.into() })))
+    );
+    let mut walked = Vec::new();
+    let mut before = None;
+    for _ in 0..4 {
+        let page = store.acts(before, 3).await.unwrap();
+        assert!(page.len() <= 3);
+        let Some((place, _)) = page.last() else { break };
+        before = Some(*place);
+        walked.extend(page.into_iter().map(|(_, act)| act));
+    }
+    assert_eq!(walked, acts(&store).await);
+}
+
+/// A sweep takes acts and keys that are past keeping, within its bound, and no place of an act is given twice.
+pub async fn old_acts_and_ended_keys_are_swept(store: Shared) {
+    for n in 1..=6 {
+        store.record_act(&act(n, at(n.into()))).await.unwrap();
+    }
+    let ended = |n: u8, expires: Option<u64>, revoked: Option<u64>| ApiKey {
+        expires_at: expires.map(at),
+        revoked_at: revoked.map(at),
+        ..api_key(n, at(1))
+    };
+    for key in [
+        ended(1, Some(3), None),
+        ended(2, Some(9), Some(3)),
+        ended(3, Some(4), None),
+        ended(4, None, Some(4)),
+        ended(5, None, None),
+    ] {
+        store.commit_key(&key.into()).await.unwrap();
+    }
+    let newest = store.acts(None, 1).await.unwrap()[0].0;
+    let sweep = |before: u64, limit| Sweep {
+        now: BEGIN,
+        history_before: BEGIN,
+        services: Vec::new(),
+        acts_before: at(before),
+        written_before_hour: 0,
+        limit,
+    };
+    assert_eq!(store.sweep(&sweep(4, 4)).await.unwrap(), 4, "bounded");
+    assert_eq!(store.sweep(&sweep(4, 4)).await.unwrap(), 1);
+    assert_eq!(acts(&store).await, [6, 5, 4].map(|n: u8| act(n, at(n.into()))));
+    let left: Vec<_> = store.keys().await.unwrap().iter().map(|key| key.digest[0]).collect();
+    assert_eq!(left, [3, 4, 5]);
+    assert_eq!(store.sweep(&sweep(100, 100)).await.unwrap(), 5);
+    assert_eq!(store.keys().await.unwrap(), [api_key(5, at(1))]);
+    store.record_act(&act(1, at(200))).await.unwrap();
+    assert!(store.acts(None, 1).await.unwrap()[0].0 > newest);
+}
+
+fn refused(result: Result<(), StoreError>) -> bool {
+    matches!(result, Err(StoreError::Conflict))
+}
+
+async fn acts(store: &Shared) -> Vec<Act> {
+    let all = store.acts(None, 100).await.unwrap();
+    all.into_iter().map(|(_, act)| act).collect()
 }
 
 /// A sweep takes what is past keeping and leaves the rest: documents, what is pending, and what is younger.
@@ -1381,12 +1531,13 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
         .park(&bare("sms:1", "young", &ReceiptKind::Sent), expired.plus_millis(1))
         .await
         .unwrap();
-    store.put_key(&api_key(1, at(1))).await.unwrap();
+    store.commit_key(&api_key(1, at(1)).into()).await.unwrap();
 
     let nothing = Sweep {
         now: expired.minus_millis(1),
         history_before: at(10),
         services: Vec::new(),
+        acts_before: BEGIN,
         written_before_hour: 0,
         limit: 100,
     };
@@ -1395,6 +1546,7 @@ pub async fn a_sweep_removes_only_what_is_past(store: Shared) {
         now: expired,
         history_before: at(100),
         services: Vec::new(),
+        acts_before: BEGIN,
         written_before_hour: 0,
         limit: 100,
     };

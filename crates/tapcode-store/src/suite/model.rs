@@ -10,12 +10,12 @@ use tapcode_core::recipient::{Mode, Scope};
 use tapcode_core::verification::Status;
 use tapcode_engine::contract::provider::Billing;
 use tapcode_engine::contract::store::{
-    Browse, Commit, Line, Page, Parked, REMEMBERED_MS, Store, StoreError, SubjectId, Sweep, ToldReceipt, Version,
+    Browse, Commit, KeyCommit, Line, Page, Parked, REMEMBERED_MS, Store, StoreError, SubjectId, Sweep, ToldReceipt, Version,
 };
 
 use crate::memory::MemoryStore;
 use crate::suite::samples::{
-    BEGIN, api_key, approved, at, entry, everything, failed, handle, key, message_entry, message_id, message_snapshot,
+    BEGIN, act, api_key, approved, at, entry, everything, failed, handle, key, message_entry, message_id, message_snapshot,
     plain_message, purpose, recipient, remembered, scope, snapshot, verification, verification_id,
 };
 
@@ -186,6 +186,7 @@ fn commit(sketch: &Sketch, there: Option<Version>, step: u64) -> Commit {
         snapshots: snapshots.collect(),
         entries: entries.collect(),
         remembered: sketch.remembered.map(|(n, later)| remembered(n, at(later * REMEMBERED_MS))),
+        act: step.is_multiple_of(3).then(|| act(1, at(step % 100))),
     }
 }
 
@@ -225,8 +226,16 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
             Action::PutKey { n, revoked } => {
                 let mut new = api_key(*n, at((*n).into()));
                 new.revoked_at = revoked.then_some(at(step));
-                memory.put_key(&new).await.map_err(fail)?;
-                store.put_key(&new).await.map_err(fail)?;
+                let commit = KeyCommit {
+                    // Now and then one that is stale.
+                    expected: Some(Version(step % 3)).filter(|_| step.is_multiple_of(2)),
+                    next: new,
+                    act: Some(act(*n, at(step))),
+                };
+                let (expected, found) = (memory.commit_key(&commit).await, store.commit_key(&commit).await);
+                prop_assert_eq!(words(vec![expected]), words(vec![found]), "a key in step {}", step);
+                memory.note_key_used(commit.next.id, at(step)).await.map_err(fail)?;
+                store.note_key_used(commit.next.id, at(step)).await.map_err(fail)?;
             }
             Action::Sweep {
                 now,
@@ -240,6 +249,7 @@ async fn play(store: &dyn Store, actions: &[Action]) -> Result<(), TestCaseError
                     written_before_hour: 0,
                     history_before: at(*history_before),
                     services: vec![(scope("acme").service, at(*of_service))],
+                    acts_before: at(*history_before / 4),
                     limit: 10_000,
                 };
                 let (expected, found) = (
@@ -337,6 +347,8 @@ async fn same_answers(memory: &MemoryStore, store: &dyn Store) -> Result<(), Tes
         same!(key(&digest));
     }
     same!(keys());
+    same!(keys_version());
+    same!(acts(None, 1_000));
     same_lists(memory, store).await?;
     // Places may differ between stores; their order may not.
     let (expected, found) = (

@@ -83,6 +83,7 @@ pub async fn a_service_may_keep_less(store: Shared) {
         now: BEGIN,
         history_before: at(5),
         services: vec![(acme.clone(), at(before))],
+        acts_before: at(0),
         written_before_hour: 0,
         limit: 100,
     };

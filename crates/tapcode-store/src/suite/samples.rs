@@ -1,9 +1,12 @@
 //! What does a store keep in the tests? Realistic documents, snapshots and entries, made from small numbers.
 
+use std::net::IpAddr;
+
 use tapcode_core::account::{
     Account, AccountDecision, AccountEntry, AccountName, Breaker, BreakerScope, ButtonKind, MessagingLimit, Quality, SenderFacts,
     Template, TemplateStatus,
 };
+use tapcode_core::audit::{Act, Actor, By, Deed, Object};
 use tapcode_core::delivery::{Delivery, Failure, FailureClass, Firsts, MessageStatus, ReceiptKind};
 use tapcode_core::endpoint::{Endpoint, EndpointEntry, EndpointSecret, Failing, Retry, Told, Try, Unanswered, WhyDisabled};
 use tapcode_core::entry::{Decision, Entry, InputRecord, MessageRef, SendCause};
@@ -335,6 +338,7 @@ pub fn endpoint_commit(n: u8, expected: Option<u64>) -> EndpointCommit {
         expected: expected.map(Version),
         next: Some(endpoint(n)),
         entry: Some(endpoint_entry(n)),
+        act: None,
     }
 }
 
@@ -556,6 +560,7 @@ pub fn first(n: u64) -> Commit {
         snapshots: Vec::new(),
         entries: Vec::new(),
         remembered: None,
+        act: None,
     }
 }
 
@@ -628,8 +633,28 @@ pub fn api_key(n: u8, created_at: Timestamp) -> ApiKey {
         rights: vec![Right::Verify, Right::Read],
         label: "the shop".into(),
         created_at,
+        expires_at: None,
         revoked_at: None,
+        rate: None,
+        used_at: None,
     }
+}
+
+/// The `n`-th act of an administrator, at a moment.
+#[must_use]
+pub fn act(n: u8, done_at: Timestamp) -> Act {
+    let by = if n.is_multiple_of(2) {
+        By::COMMAND_LINE
+    } else {
+        By {
+            actor: Actor::Key(KeyId::new(at(1), [n; 16])),
+            address: Some(IpAddr::from([203, 0, 113, n])),
+        }
+    };
+    let object = Object::Endpoint(EndpointId::new(at(1), [n; 16]));
+    Act::new(done_at, [n; 16], by, Deed::EndpointDeleted, &object)
+        .of(ServiceName::parse("acme"))
+        .with("example.com")
 }
 
 /// Everything of a service, `limit` to a page.

@@ -11,8 +11,10 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::json;
 use tapcode::config::{LogLevel, MASTER_KEY_BYTES, MasterKey, Purpose, Store, environment, load};
+use tapcode_core::audit::By;
 use tapcode_core::number::Number;
 use tapcode_core::recipient::{Mode, ServiceName};
+use tapcode_engine::access::{KeyWish, NotLetIn};
 use tapcode_engine::contract::phones::{Deliver, Network, Phones};
 use tapcode_engine::contract::store::Right;
 use tapcode_engine::engine::Engine;
@@ -191,19 +193,24 @@ fn master_key(file: &Path) -> anyhow::Result<MasterKey> {
 async fn api_key(engine: &Engine, service: ServiceName, file: &Path) -> anyhow::Result<String> {
     if let Ok(text) = fs::read_to_string(file) {
         let text = text.trim();
-        let caller = engine.authenticate(text).await.context("the store")?;
-        if caller.is_some_and(|caller| caller.service.as_ref() == Some(&service)) {
-            return Ok(text.to_owned());
+        match engine.authenticate(text).await {
+            Ok(caller) if caller.service.as_ref() == Some(&service) => return Ok(text.to_owned()),
+            // A key that was given a limit is good all the same.
+            Err(NotLetIn::TooFast { .. }) => return Ok(text.to_owned()),
+            Ok(_) | Err(NotLetIn::NoKey) => {}
+            Err(NotLetIn::Unavailable(error)) => return Err(error).context("the store"),
         }
         fs::remove_file(file).with_context(|| format!("{} cannot be replaced", file.display()))?;
     }
-    let key = engine.new_key(
-        Some(service),
-        Mode::Live,
-        vec![Right::Verify, Right::Messages, Right::Read],
-        "tapcode dev",
-    );
-    engine.store().put_key(&key.kept).await.context("the store")?;
+    let wish = KeyWish {
+        service: Some(service),
+        mode: Mode::Live,
+        rights: vec![Right::Verify, Right::Messages, Right::Read],
+        label: "tapcode dev".into(),
+        expires_at: None,
+        rate: None,
+    };
+    let key = engine.create_key(&wish, &By::COMMAND_LINE).await?;
     write_new(file, &format!("{}\n", key.text)).with_context(|| format!("{} cannot be written", file.display()))?;
     Ok(key.text)
 }

@@ -8,11 +8,14 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tapcode::config::{Config, Purpose, Store};
+use tapcode_core::audit::By;
 use tapcode_core::id::KeyId;
 use tapcode_core::recipient::{Mode, ServiceName};
-use tapcode_engine::contract::store::{ApiKey, Right};
+use tapcode_engine::access::{KeyError, KeyWish};
+use tapcode_engine::contract::store::{ApiKey, Rate, Right};
 use tapcode_engine::engine::Engine;
 use tapcode_engine::service::Directory;
+use tapcode_server::limits::KEY_REQUESTS_MAX;
 use zeroize::Zeroizing;
 
 use super::dev::{new_master_key, write_new};
@@ -30,7 +33,7 @@ pub enum Keys {
     Create(Create),
     /// List the API keys
     List(List),
-    /// Revoke an API key: every server on this store refuses it within a second
+    /// Revoke an API key: every server on this store refuses it at its next request
     Revoke(Revoke),
     /// Make a master key, from which the server derives all its own keys
     GenerateMaster(GenerateMaster),
@@ -51,6 +54,15 @@ pub struct Create {
     /// What people call it
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
+    /// From when on it is good for nothing, in days from now; without it, never
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    expires_in_days: Option<u32>,
+    /// How many requests it may make in every second, counted by each server; without it, any number
+    #[arg(long, value_name = "NUMBER", value_parser = requests())]
+    requests_per_second: Option<u32>,
+    /// How many of them at once, after a while without any; without it, what it may make in a second
+    #[arg(long, value_name = "NUMBER", requires = "requests_per_second", value_parser = requests())]
+    burst: Option<u32>,
     #[command(flatten)]
     configured: Configured,
     /// Print the key as JSON
@@ -116,13 +128,8 @@ impl From<Word> for Right {
     }
 }
 
-const fn right_word(right: Right) -> &'static str {
-    match right {
-        Right::Verify => "verify",
-        Right::Messages => "messages",
-        Right::Read => "read",
-        Right::Admin => "admin",
-    }
+fn requests() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(KEY_REQUESTS_MAX))
 }
 
 fn key_id(text: &str) -> Result<KeyId, String> {
@@ -161,8 +168,22 @@ impl Create {
             Some(name) => Some(known_service(&config, name)?),
         };
         let mode = if self.test { Mode::Test } else { Mode::Live };
-        let key = engine.new_key(service, mode, rights, &label);
-        engine.store().put_key(&key.kept).await.context("the store")?;
+        let expires_at = self
+            .expires_in_days
+            .map(|days| engine.now().plus_millis(u64::from(days) * wire::DAY_MS));
+        let rate = self.requests_per_second.map(|per_second| Rate {
+            per_second,
+            burst: self.burst.unwrap_or(per_second),
+        });
+        let wish = KeyWish {
+            service,
+            mode,
+            rights,
+            label,
+            expires_at,
+            rate,
+        };
+        let key = engine.create_key(&wish, &By::COMMAND_LINE).await?;
         if self.json {
             let mut shown = key_json(&key.kept);
             shown["key"] = Value::String(key.text);
@@ -191,9 +212,11 @@ impl List {
             eprintln!("There are no keys; `tapcode keys create --service NAME` makes one.");
         } else {
             let mut rows = vec![
-                ["ID", "SERVICE", "MODE", "RIGHTS", "CREATED", "REVOKED", "LABEL"]
-                    .map(str::to_owned)
-                    .to_vec(),
+                [
+                    "ID", "SERVICE", "MODE", "RIGHTS", "CREATED", "USED", "EXPIRES", "REVOKED", "LABEL",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
             ];
             rows.extend(keys.iter().map(row));
             screen.write(&table(&rows))?;
@@ -207,21 +230,21 @@ impl Revoke {
         let Some((_, engine)) = open(&self.configured)? else {
             return Ok(ExitCode::FAILURE);
         };
-        let keys = engine.store().keys().await.context("the store")?;
-        let Some(mut key) = keys.into_iter().find(|key| key.id == self.id) else {
-            bail!("there is no key {}; `tapcode keys list` shows them all", self.id);
+        let before = engine.store().keys().await.context("the store")?;
+        let before = before.iter().find(|key| key.id == self.id).and_then(|key| key.revoked_at);
+        let key = match engine.revoke_key(self.id, &By::COMMAND_LINE).await {
+            Err(KeyError::Unknown) => bail!("there is no key {}; `tapcode keys list` shows them all", self.id),
+            revoked => revoked?,
         };
-        let before = key.revoked_at;
-        if before.is_none() {
-            key.revoked_at = Some(engine.now());
-            engine.store().put_key(&key).await.context("the store")?;
-        }
         if self.json {
             screen.line(&key_json(&key).to_string())?;
         } else if let Some(at) = before {
             screen.line(&format!("{} was revoked already, at {}", key.id, time(at)))?;
         } else {
-            screen.line(&format!("{} is revoked; running servers refuse it within a second", key.id))?;
+            screen.line(&format!(
+                "{} is revoked; running servers refuse it at their next request",
+                key.id
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -285,17 +308,20 @@ fn key_json(key: &ApiKey) -> Value {
         "id": key.id.to_string(),
         "service": key.service.as_ref().map(ServiceName::as_str),
         "mode": key.mode.as_str(),
-        "rights": key.rights.iter().map(|right| right_word(*right)).collect::<Vec<_>>(),
+        "rights": key.rights.iter().map(|right| right.as_str()).collect::<Vec<_>>(),
         "label": key.label,
         "created_at": time(key.created_at),
+        "expires_at": key.expires_at.map(time),
         "revoked_at": key.revoked_at.map(time),
+        "last_used_at": key.used_at.map(time),
+        "rate_limit": key.rate.map(|rate| json!({ "requests_per_second": rate.per_second, "burst": rate.burst })),
     })
 }
 
 fn row(key: &ApiKey) -> Vec<String> {
     let mut rights = String::new();
     for (at, right) in key.rights.iter().enumerate() {
-        write!(rights, "{}{}", if at > 0 { "," } else { "" }, right_word(*right)).expect("a string takes everything");
+        write!(rights, "{}{}", if at > 0 { "," } else { "" }, right.as_str()).expect("a string takes everything");
     }
     vec![
         key.id.to_string(),
@@ -303,6 +329,8 @@ fn row(key: &ApiKey) -> Vec<String> {
         key.mode.as_str().to_owned(),
         rights,
         time(key.created_at),
+        key.used_at.map_or_else(|| "-".to_owned(), time),
+        key.expires_at.map_or_else(|| "-".to_owned(), time),
         key.revoked_at.map_or_else(|| "-".to_owned(), time),
         plain(&key.label),
     ]

@@ -1,5 +1,6 @@
 //! What can be typed behind `tapcode`, and who does it?
 
+mod audit;
 mod check;
 mod client;
 mod compact;
@@ -61,6 +62,8 @@ enum Command {
     /// List what codes over WhatsApp cost; look at a new rate card of Meta's
     #[command(subcommand, arg_required_else_help = true)]
     Prices(prices::Prices),
+    /// Tell what administrators did, newest first
+    Audit(audit::Audit),
     /// Set up WhatsApp accounts at Meta
     #[command(subcommand, arg_required_else_help = true)]
     Whatsapp(whatsapp::Whatsapp),
@@ -104,6 +107,7 @@ pub fn run(tapcode: Tapcode) -> ExitCode {
         Command::Dev(dev) => serving(dev.run(&screen)),
         Command::Config(config) => config.run(&screen),
         Command::Keys(keys) => keys.run(&screen),
+        Command::Audit(audit) => calling(audit.run(&screen)),
         Command::Migrate(migrate) => calling(migrate.run(&screen)),
         Command::Prices(prices) => prices.run(&screen),
         Command::Whatsapp(whatsapp) => whatsapp.run(&screen),

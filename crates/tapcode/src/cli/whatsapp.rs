@@ -3,14 +3,15 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tapcode::config::{Config, Purpose, Service};
 use tapcode_core::account::TemplateStatus;
+use tapcode_core::audit::By;
 use tapcode_core::plan::Channel;
 use tapcode_core::recipient::{Mode, ServiceName};
+use tapcode_engine::access::KeyWish;
 use tapcode_engine::clock::{Clock, SystemClock};
 use tapcode_engine::contract::store::{ApiKey, Right};
 use tapcode_engine::engine::Engine;
@@ -94,6 +95,9 @@ impl Whatsapp {
     }
 }
 
+/// How long a key of this command is good where it was ended before it could revoke it. Milliseconds: a day.
+const SETUP_KEY_MS: u64 = 86_400_000;
+
 /// Keys that this command makes for itself in the store, and revokes at its end.
 struct Keys {
     engine: Engine,
@@ -109,18 +113,22 @@ impl Keys {
     }
 
     async fn make(&mut self, service: Option<ServiceName>, rights: &[Right]) -> anyhow::Result<String> {
-        let key = self
-            .engine
-            .new_key(service, Mode::Live, rights.to_vec(), "tapcode whatsapp setup");
-        self.engine.store().put_key(&key.kept).await.context("the store")?;
+        let wish = KeyWish {
+            service,
+            mode: Mode::Live,
+            rights: rights.to_vec(),
+            label: "tapcode whatsapp setup".into(),
+            expires_at: Some(self.engine.now().plus_millis(SETUP_KEY_MS)),
+            rate: None,
+        };
+        let key = self.engine.create_key(&wish, &By::COMMAND_LINE).await?;
         self.made.push(key.kept);
         Ok(key.text)
     }
 
     async fn revoke(mut self) -> anyhow::Result<()> {
-        for mut key in self.made.drain(..) {
-            key.revoked_at = Some(self.engine.now());
-            self.engine.store().put_key(&key).await.context("the store")?;
+        for key in self.made.drain(..) {
+            self.engine.revoke_key(key.id, &By::COMMAND_LINE).await?;
         }
         Ok(())
     }

@@ -97,6 +97,8 @@ pub struct Config {
     pub sms_prices: SmsPrices,
     /// How long finished verifications, messages and log entries stay. Days.
     pub history_days: u32,
+    /// How long the acts of administrators are kept. Days.
+    pub audit_days: u32,
     /// Which machines events may be told to.
     pub outside: Outside,
 }

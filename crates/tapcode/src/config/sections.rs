@@ -28,6 +28,8 @@ const TELEMETRY: [&str; 6] = [
 
 /// Days that `GET /api/v1/events` is promised to reach back.
 const EVENTS_DAYS: u32 = 30;
+/// For how long acts of administrators are kept where nothing else is written. Days.
+const AUDIT_DAYS: u32 = 365;
 
 /// Reads everything. `None` only when a problem was noted.
 pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
@@ -36,8 +38,8 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
     let master_key = master_key(reading, root.section("secrets"));
     let sandbox = sandbox(reading, root.section("sandbox"));
     let log = log(root.section("log"));
+    let (history_days, audit_days) = retention(reading, root.section("retention"));
     let telemetry = telemetry(reading, root.section("telemetry"));
-    let history_days = retention(reading, root.section("retention"));
     let outside = webhooks(reading, root.section("webhooks"));
     let (whatsapp_rates, sms_prices) = prices::read(reading, root.section("prices"));
     let senders = senders::read(reading, &mut root, &whatsapp_rates);
@@ -57,6 +59,7 @@ pub(super) fn config(reading: &Reading, mut root: Table<'_>) -> Option<Config> {
         whatsapp_rates,
         sms_prices,
         history_days,
+        audit_days,
         outside,
     })
 }
@@ -324,10 +327,20 @@ fn telemetry(reading: &Reading, mut table: Table<'_>) -> Option<Telemetry> {
     })
 }
 
-fn retention(reading: &Reading, mut table: Table<'_>) -> u32 {
+/// How long history is kept, and how long what administrators did. Days.
+fn retention(reading: &Reading, mut table: Table<'_>) -> (u32, u32) {
     let days = history_days(reading, &mut table);
+    let audit_days = table.number(
+        "audit_days",
+        AUDIT_DAYS,
+        &Bounds {
+            range: 1..=3_650,
+            unit: "days",
+            because: "",
+        },
+    );
     table.finish();
-    days
+    (days, audit_days)
 }
 
 /// How long history is kept: everybody's, or a service's own.

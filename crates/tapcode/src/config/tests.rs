@@ -30,6 +30,7 @@ format = "json"
 level = "info"
 [retention]
 history_days = 30
+audit_days = 365
 [[services]]
 name = "acme"
 brand = "Acme"
