@@ -88,13 +88,14 @@ async fn main() {
         directory: Directory::new(Vec::new(), Vec::new()),
         rates: RateCards::default(),
         history_ms: 365 * DAY_MS,
+        acts_ms: 365 * DAY_MS,
         traces: None,
     });
     let counted = Instant::now();
     while engine.count_lines().await.expect("the log is counted") {}
     println!(r#"{{"counted_per_s":{}}}"#, per_second(lines, counted));
     let new = engine.new_key(None, Mode::Live, vec![Right::Admin], "bench");
-    store.put_key(&new.kept).await.expect("the key is kept");
+    store.commit_key(&new.kept.into()).await.expect("the key is kept");
     let router = tapcode_server::router(App {
         engine,
         public_url: "https://otp.example.com".into(),
