@@ -104,7 +104,7 @@ async fn main() {
         dev: false,
         version: "0.0.0",
     });
-    for group_by in ["", "&group_by=country,channel", "&group_by=country,channel,provider,day"] {
+    for group_by in ["", "&group_by=country,channel", "&group_by=channel,provider,day"] {
         let mut took_us = Vec::with_capacity(TIMES);
         let mut bytes = 0;
         for _ in 0..TIMES {
