@@ -263,7 +263,8 @@ impl DeliveryTimes {
             let next = match (ours.peek(), theirs.peek()) {
                 (Some(one), Some(other)) if one.0 == other.0 => {
                     let both = (one.0, one.1.saturating_add(other.1));
-                    (ours.next(), theirs.next());
+                    ours.next();
+                    theirs.next();
                     both
                 }
                 (Some(one), Some(other)) if one.0 > other.0 => {

@@ -181,7 +181,7 @@ async fn a_key_makes_as_many_requests_as_it_may_and_others_are_not_held_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_admin_key_stays_whoever_revokes_whom_at_once() {
+async fn the_last_admin_key_is_not_revoked_over_the_api() {
     let world = World::begin().await;
     let (first, other) = made(&world, &json!({"rights":["admin"]})).await;
     // An admin key of a service, or one that has expired, administers nobody else.
