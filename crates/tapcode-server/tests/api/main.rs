@@ -13,5 +13,7 @@ mod races;
 mod recipients;
 mod statistics;
 mod store_gone;
+#[path = "../shared/unplugged.rs"]
+mod unplugged;
 mod verifications;
 mod world;

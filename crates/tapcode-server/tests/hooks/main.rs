@@ -1,6 +1,8 @@
 //! Does what providers tell, or do not tell, decide the fallback? Stories over real HTTP, between stand-ins for Meta and Twilio.
 
 mod stage;
+#[path = "../shared/unplugged.rs"]
+mod unplugged;
 
 use std::time::Duration;
 
