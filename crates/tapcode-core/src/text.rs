@@ -29,8 +29,12 @@ const HOST_MAX: usize = 253;
 
 /// The basic table of GSM 03.38, one septet each.
 const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+/// The septet that stands between the two parts of the basic table: what follows it is of the extension table.
+const GSM7_ESCAPE: u8 = 0x1b;
 /// Its extension table: an escape and another septet.
 const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
+/// The other septets, in this order.
+const GSM7_EXTENSION_SEPTETS: [u8; 10] = [0x0a, 0x14, 0x28, 0x29, 0x2f, 0x3c, 0x3d, 0x3e, 0x40, 0x65];
 
 /// The alphabet that a text is sent in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +110,17 @@ pub fn in_gsm7(text: &str) -> Option<String> {
 /// Latin letters with marks, and the quotes, dashes and spaces of typography.
 fn is_latin_or_sign(c: char) -> bool {
     matches!(c, '\u{80}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' | '\u{2000}'..='\u{206f}' | '`' | '\t')
+}
+
+/// The septets of a character in the GSM alphabet; `None` for one that is not in it.
+#[must_use]
+pub fn gsm7(c: char) -> Option<Vec<u8>> {
+    if let Some(at) = GSM7_BASIC.chars().position(|known| known == c) {
+        let at = u8::try_from(at).ok()?;
+        return Some(vec![at + u8::from(at >= GSM7_ESCAPE)]);
+    }
+    let at = GSM7_EXTENSION.chars().position(|known| known == c)?;
+    Some(vec![GSM7_ESCAPE, GSM7_EXTENSION_SEPTETS[at]])
 }
 
 fn gsm7_septets(c: char) -> Option<usize> {

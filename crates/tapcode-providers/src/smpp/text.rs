@@ -3,7 +3,7 @@
 //! The alphabets and lengths are those of GSM 03.38 and 03.40 as in the facts read 2026-11-22; over SMPP a septet takes a byte
 //! of its own, and whoever brings the message to the phone packs them.
 
-use tapcode_core::text::{Encoding, GSM7_PART, GSM7_SINGLE, UCS2_PART, UCS2_SINGLE, segments};
+use tapcode_core::text::{Encoding, GSM7_PART, GSM7_SINGLE, UCS2_PART, UCS2_SINGLE, gsm7, segments};
 
 use super::pdu::{SHORT_MESSAGE_MAX, tag};
 
@@ -117,11 +117,11 @@ fn written(text: &str, coding: Coding) -> (u8, Vec<Unit>) {
     let latin = |c: char| {
         let bytes = vec![u8::try_from(u32::from(c)).ok()?];
         // The phone gets it in the GSM alphabet all the same.
-        let weight = gsm(c)?.len();
+        let weight = gsm7(c)?.len();
         Some(Unit { bytes, weight })
     };
     let septets = |c: char| {
-        let bytes = gsm(c)?;
+        let bytes = gsm7(c)?;
         let weight = bytes.len();
         Some(Unit { bytes, weight })
     };
@@ -145,32 +145,4 @@ fn written(text: &str, coding: Coding) -> (u8, Vec<Unit>) {
         };
         (UCS2, text.chars().map(wide).collect())
     })
-}
-
-/// Where the basic table has its characters: a byte is its position.
-const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\u{1b}ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Characters behind an escape.
-const EXTENSION: [(char, u8); 10] = [
-    ('\u{c}', 0x0A),
-    ('^', 0x14),
-    ('{', 0x28),
-    ('}', 0x29),
-    ('\\', 0x2F),
-    ('[', 0x3C),
-    ('~', 0x3D),
-    (']', 0x3E),
-    ('|', 0x40),
-    ('€', 0x65),
-];
-const ESCAPE: u8 = 0x1B;
-
-fn gsm(c: char) -> Option<Vec<u8>> {
-    if c == '\u{1b}' {
-        return None;
-    }
-    if let Some(at) = BASIC.chars().position(|known| known == c) {
-        return u8::try_from(at).ok().map(|septet| vec![septet]);
-    }
-    let (_, septet) = EXTENSION.iter().find(|(known, _)| *known == c)?;
-    Some(vec![ESCAPE, *septet])
 }
