@@ -37,17 +37,19 @@ pub(crate) fn hmac_sha256_hex(key: &Secret, bytes: &[u8]) -> String {
 
 /// The 32 bytes behind 64 lower-case hexadecimal digits; one spelling, so that one signature is one text.
 pub(crate) fn sha256_from_hex(text: &[u8]) -> Option<[u8; 32]> {
+    from_hex(text)?.try_into().ok()
+}
+
+/// The bytes behind lower-case hexadecimal digits.
+pub(crate) fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |c: u8| match c {
         b'0'..=b'9' => Some(c - b'0'),
         b'a'..=b'f' => Some(c - b'a' + 10),
         _ => None,
     };
-    let text: &[u8; 64] = text.try_into().ok()?;
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
+    let byte = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+    let is_whole = text.len().is_multiple_of(2);
+    is_whole.then(|| text.chunks_exact(2).map(byte).collect())?
 }
 
 fn keyed_sha256(key: &Secret) -> Hmac<Sha256> {

@@ -19,7 +19,7 @@ use tapcode_engine::contract::provider::{Heard, HookError, InboundHook, Message,
 use crate::answer::{self, is_message_id, text, unclear};
 use crate::request::sms_text;
 use crate::secret::Secret;
-use crate::signature::is_hmac;
+use crate::signature::{self, is_hmac};
 use crate::{vonage, vonage_errors};
 
 /// The parameter of the signature.
@@ -183,10 +183,5 @@ pub(crate) fn is_signed(told: &BTreeMap<String, String>, secret: &Secret) -> boo
 /// The bytes behind hexadecimal digits whose letters are all small or all large.
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
     let is_one_case = !text.iter().any(u8::is_ascii_uppercase) || !text.iter().any(u8::is_ascii_lowercase);
-    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
-    if !is_one_case || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    text.chunks_exact(2).map(byte).collect()
+    is_one_case.then(|| signature::from_hex(&text.to_ascii_lowercase()))?
 }
