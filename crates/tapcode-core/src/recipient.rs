@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 use crate::verification::{Purpose, Sealed, Status, Verification};
 
 /// The window of the hourly limit, in milliseconds.
-pub const HOUR_MS: u64 = 3_600_000;
+pub const HOUR_MS: u64 = crate::time::HOUR_MS;
 /// How long a finished verification or message stays in the document, so that late receipts find it. Milliseconds.
 pub const FINISHED_KEPT_MS: u64 = 3_600_000;
 /// Most purposes with failed checks that a number can have in one service.
@@ -364,6 +364,13 @@ impl Recipient {
         self.knowledge.identities.clear();
         let at = self.erased.map_or(now, |erased| erased.at);
         self.erased = Some(Erased { at, under_way: true });
+    }
+
+    /// The facts about a message, of a verification or plain, while the document still holds it.
+    #[must_use]
+    pub fn delivery(&self, message: MessageId) -> Option<&Delivery> {
+        let of_attempt = self.attempt(message).map(|(_, attempt)| &attempt.delivery);
+        of_attempt.or_else(|| self.message(message).map(|plain| &plain.delivery))
     }
 
     /// The verification with this id, while the document still holds it.

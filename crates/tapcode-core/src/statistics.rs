@@ -14,11 +14,9 @@ use crate::money::{Currency, Money};
 use crate::number::Country;
 use crate::plan::{Channel, Route};
 use crate::recipient::Scope;
-use crate::time::Timestamp;
+use crate::time::HOUR_MS;
 use crate::verification::{Purpose, Status};
 
-/// Milliseconds of an hour, in which is counted.
-pub const HOUR_MS: u64 = 3_600_000;
 /// Hours of a day.
 pub const DAY_HOURS: u32 = 24;
 /// Most reasons of failures that are told apart within one tally; those that come on top are counted as [`OTHER`].
@@ -84,13 +82,6 @@ pub struct Tally {
     pub cost: BTreeMap<Currency, i64>,
     /// Messages whose cost is known.
     pub priced: u64,
-}
-
-/// Hours since 1970.
-#[must_use]
-pub fn hour_of(at: Timestamp) -> u32 {
-    let millis = u64::try_from(at.as_millis()).unwrap_or(0);
-    u32::try_from(millis / HOUR_MS).unwrap_or(u32::MAX)
 }
 
 /// A channel, and whose API carries it, where that is known.
@@ -253,40 +244,16 @@ impl DeliveryTimes {
     }
 
     fn add_all(&mut self, other: &Self) {
-        if self.0.is_empty() {
-            self.0.clone_from(&other.0);
-            return;
-        }
-        let mut merged = Vec::with_capacity(self.0.len().max(other.0.len()));
-        let (mut ours, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
-        loop {
-            let next = match (ours.peek(), theirs.peek()) {
-                (Some(one), Some(other)) if one.0 == other.0 => {
-                    let both = (one.0, one.1.saturating_add(other.1));
-                    ours.next();
-                    theirs.next();
-                    both
-                }
-                (Some(one), Some(other)) if one.0 > other.0 => {
-                    let (_, taken) = (**one, **other);
-                    theirs.next();
-                    taken
-                }
-                (Some(one), _) => {
-                    let taken = **one;
-                    ours.next();
-                    taken
-                }
-                (None, Some(other)) => {
-                    let taken = **other;
-                    theirs.next();
-                    taken
-                }
-                (None, None) => break,
-            };
-            merged.push(next);
-        }
-        self.0 = merged;
+        self.0.extend_from_slice(&other.0);
+        // Two sorted runs: the sort sees them, and merges.
+        self.0.sort_by_key(|(step, _)| *step);
+        self.0.dedup_by(|next, kept| {
+            let is_one = next.0 == kept.0;
+            if is_one {
+                kept.1 = kept.1.saturating_add(next.1);
+            }
+            is_one
+        });
     }
 
     /// The times that so many of a hundred messages arrived within, in milliseconds, each known to one part in a hundred.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Milliseconds of an hour.
+pub const HOUR_MS: u64 = 3_600_000;
+
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -17,6 +20,19 @@ impl Timestamp {
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// The beginning of an hour, counted since the Unix epoch.
+    #[must_use]
+    pub fn from_hour(hour: u32) -> Self {
+        Self(0).plus_millis(u64::from(hour) * HOUR_MS)
+    }
+
+    /// The hour that it is in, counted since the Unix epoch; 0 for what was before.
+    #[must_use]
+    pub fn hour(self) -> u32 {
+        let millis = u64::try_from(self.0).unwrap_or(0);
+        u32::try_from(millis / HOUR_MS).unwrap_or(u32::MAX)
     }
 
     /// This moment and `millis` milliseconds later, without overflow.

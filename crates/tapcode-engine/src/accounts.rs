@@ -53,16 +53,10 @@ const BURST_MS: u64 = 10_000;
 const HOURS: u32 = 25;
 /// Most recipients of one portfolio that are remembered: twice the highest limit that is a number.
 const WRITTEN_MAX: usize = 200_000;
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
 
 /// The first hour whose written-to recipients still count.
 pub(crate) fn oldest_hour(now: Timestamp) -> u32 {
-    hour(now).saturating_sub(HOURS - 1)
-}
-
-fn hour(at: Timestamp) -> u32 {
-    u32::try_from(at.as_millis() / HOUR_MS).unwrap_or(0)
+    now.hour().saturating_sub(HOURS - 1)
 }
 
 /// This process's copies, and what it counts between two looks at the store.
@@ -537,7 +531,7 @@ impl Engine {
 
     /// Counts a recipient whom the provider took a message for, or may have; gives the place back of one for whom it did not.
     fn count_written(&self, sender: &Sender, key: RecipientKey, is_written: bool) {
-        let (hour, recipient) = (hour(self.now()), written_name(key));
+        let (hour, recipient) = (self.now().hour(), written_name(key));
         self.with_people(sender, |people| {
             if let Some(calls) = people.called.get_mut(&recipient) {
                 *calls -= 1;
@@ -612,7 +606,7 @@ impl Engine {
         }
         let known = accounts.known(name);
         if at_people && matches!(known.account.messaging_limit, Some(MessagingLimit::People(_))) {
-            let since = hour(self.now()).saturating_sub(1);
+            let since = self.now().hour().saturating_sub(1);
             // It is read again soon.
             let _logged = self.load_people(name, &known.account, since).await;
         }

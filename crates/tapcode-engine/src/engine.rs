@@ -476,7 +476,7 @@ impl Engine {
                 ..
             } = decision
                 && let Some(document) = document
-                && let Some(called_at) = called_at(document, message.id)
+                && let Some(called_at) = document.delivery(message.id).and_then(|d| d.claimed_at)
             {
                 let language = Self::language_of(document, message.id);
                 let template = (!is_plain).then_some(language);
@@ -571,13 +571,6 @@ pub(crate) fn route_of(document: &Recipient, message: MessageId) -> Option<&Rout
         .and_then(|(v, a)| v.plan.step(a.step))
         .map(|s| &s.route);
     of_attempt.or_else(|| document.message(message).map(|m| &m.route))
-}
-
-/// When the call of a message started.
-fn called_at(document: &Recipient, message: MessageId) -> Option<Timestamp> {
-    let of_attempt = document.attempt(message).map(|(_, attempt)| &attempt.delivery);
-    let of_plain = || document.message(message).map(|m| &m.delivery);
-    of_attempt.or_else(of_plain)?.claimed_at
 }
 
 fn snapshots_of(key: RecipientKey, next: Option<&Recipient>, entries: &[Entry]) -> Vec<Snapshot> {

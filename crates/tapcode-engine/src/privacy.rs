@@ -103,10 +103,10 @@ impl Engine {
         let mut things = Vec::with_capacity(found.len());
         for mut snapshot in found {
             self.open_names(&mut snapshot);
-            let lines = store.timeline(id_of(&snapshot), TIMELINE_MAX).await?;
+            let lines = store.timeline(snapshot.subject.id(), TIMELINE_MAX).await?;
             things.push((snapshot, lines));
         }
-        let next = things.last().filter(|_| more).map(|(snapshot, _)| id_of(snapshot));
+        let next = things.last().filter(|_| more).map(|(snapshot, _)| snapshot.subject.id());
         Ok(Kept {
             document,
             beside,
@@ -128,12 +128,5 @@ impl Engine {
             let opened = kept.and_then(|kept| self.inner.keyring.open_provider_message_id(&kept));
             delivery.provider_message_id = opened.map(Into::into);
         }
-    }
-}
-
-fn id_of(snapshot: &Snapshot) -> SubjectId {
-    match &snapshot.subject {
-        Subject::Verification(verification) => SubjectId::Verification(verification.id),
-        Subject::Message(message) => SubjectId::Message(message.id),
     }
 }

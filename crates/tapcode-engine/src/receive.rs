@@ -179,7 +179,9 @@ impl Engine {
             Some(Billing::Free) => return Some(Money::zero(sender.currency)),
             Some(Billing::Category(_) | Billing::Unknown) | None => {}
         }
-        if !matches!(told.kind, ReceiptKind::Delivered | ReceiptKind::Read) {
+        // What is priced stays so: nothing is made for a price that is not booked.
+        let is_priced = document.delivery(id).is_some_and(|delivery| delivery.price.is_some());
+        if is_priced || !matches!(told.kind, ReceiptKind::Delivered | ReceiptKind::Read) {
             return None;
         }
         let prices = sender.prices.as_ref()?;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use tapcode_core::recipient::ServiceName;
-use tapcode_core::statistics::{DAY_HOURS, Group, OTHER, PURPOSES_MAX, Span, Tally, count, hour_of};
+use tapcode_core::statistics::{DAY_HOURS, Group, OTHER, PURPOSES_MAX, Span, Tally, count};
 use tapcode_core::verification::Purpose;
 
 use crate::call::chain;
@@ -56,7 +56,7 @@ impl Engine {
         let mut hours: BTreeMap<u32, BTreeMap<Group, Tally>> = BTreeMap::new();
         for (_, line) in &lines {
             if let Line::Recipient(entry) = line {
-                count(entry, hours.entry(hour_of(entry.at)).or_default());
+                count(entry, hours.entry(entry.at.hour()).or_default());
             }
         }
         let mut days: BTreeMap<u32, BTreeMap<Group, Tally>> = BTreeMap::new();
@@ -79,7 +79,7 @@ impl Engine {
                 }));
             }
         }
-        let today = hour_of(self.now()) / DAY_HOURS;
+        let today = self.now().hour() / DAY_HOURS;
         let commit = TallyCommit {
             expected,
             through: *through,

@@ -110,11 +110,7 @@ impl SpanId {
 }
 
 fn digest(subject: SubjectId) -> [u8; 32] {
-    let id = match subject {
-        SubjectId::Verification(id) => id.to_string(),
-        SubjectId::Message(id) => id.to_string(),
-    };
-    Sha256::digest(id).into()
+    Sha256::digest(subject.to_string()).into()
 }
 
 tokio::task_local! {

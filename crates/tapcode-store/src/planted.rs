@@ -292,11 +292,7 @@ impl Faulty {
             Bug::FirstSnapshotStays => {
                 let mut new = Vec::new();
                 for snapshot in commit.snapshots {
-                    let id = match &snapshot.subject {
-                        Subject::Verification(v) => SubjectId::Verification(v.id),
-                        Subject::Message(m) => SubjectId::Message(m.id),
-                    };
-                    if self.inner.snapshot(id).await.unwrap().is_none() {
+                    if self.inner.snapshot(snapshot.subject.id()).await.unwrap().is_none() {
                         new.push(snapshot);
                     }
                 }

@@ -109,6 +109,17 @@ pub enum Subject {
     Message(PlainMessage),
 }
 
+impl Subject {
+    /// Its name.
+    #[must_use]
+    pub const fn id(&self) -> SubjectId {
+        match self {
+            Self::Verification(verification) => SubjectId::Verification(verification.id),
+            Self::Message(message) => SubjectId::Message(message.id),
+        }
+    }
+}
+
 /// Names a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SubjectId {
@@ -116,6 +127,15 @@ pub enum SubjectId {
     Verification(VerificationId),
     /// A plain message's id.
     Message(MessageId),
+}
+
+impl fmt::Display for SubjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verification(id) => id.fmt(f),
+            Self::Message(id) => id.fmt(f),
+        }
+    }
 }
 
 /// A receipt that waits for its message to be known.

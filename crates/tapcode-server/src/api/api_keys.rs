@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::api::Shared;
 use crate::api::answers::Shown;
-use crate::api::call::{Answered, Call, answer};
+use crate::api::call::{Answered, Call, answer, gone};
 use crate::api::operation::{Body, Operation, Route, Success, keyed, schema};
 use crate::api::reader::Reading;
 use crate::api::refusal::unavailable;
@@ -358,9 +358,7 @@ async fn get(call: Call) -> Answered {
 async fn revoke(call: Call) -> Answered {
     let key = found(&call).await?;
     call.engine().revoke_key(key.id, &call.by()).await.map_err(problem)?;
-    let mut gone = axum::response::Response::default();
-    *gone.status_mut() = StatusCode::NO_CONTENT;
-    Ok(gone)
+    Ok(gone())
 }
 
 fn problem(error: KeyError) -> Problem {

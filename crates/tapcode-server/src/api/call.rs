@@ -286,6 +286,13 @@ pub(crate) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     written(status, to_json(body))
 }
 
+/// The answer where something is gone: there is nothing to say of it.
+pub(crate) fn gone() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// Writes JSON.
 pub(crate) fn to_json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("an answer is plain data")

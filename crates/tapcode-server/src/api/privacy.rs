@@ -9,6 +9,7 @@ use tapcode_core::audit::{Deed, Object};
 use tapcode_core::id::{MessageId, VerificationId};
 use tapcode_core::number::{Masked, Number};
 use tapcode_core::recipient::Recipient;
+use tapcode_core::time::Timestamp;
 use tapcode_core::verification::{Sealed, Verification};
 use tapcode_engine::contract::store::{Beside, Right, Snapshot, Subject, SubjectId};
 use tapcode_engine::engine::Engine;
@@ -19,16 +20,13 @@ use utoipa::ToSchema;
 use crate::api::Shared;
 use crate::api::announce::ClientAnswer;
 use crate::api::answers::{AttemptAnswer, MessageAnswer, Pairs, Shown, TimelineEntry, attempts};
-use crate::api::call::{Answered, Call, answer, scope_of};
+use crate::api::call::{Answered, Call, answer, gone, scope_of};
 use crate::api::operation::{Operation, Parameter, Route, Success, keyed, schema};
 use crate::api::recipients::{RecipientAnswer, number_in_path};
 use crate::api::refusal::unavailable;
 use crate::api::time::Moment;
 use crate::api::verifications::SERVICE;
 use crate::problem::{Code, Problem};
-
-/// Milliseconds of an hour.
-const HOUR_MS: i64 = 3_600_000;
 
 /// A part of what is kept about a number. Codes, keys and texts of messages are in none.
 #[derive(Serialize, ToSchema)]
@@ -249,9 +247,7 @@ async fn erase(call: Call) -> Answered {
     record(&call, Deed::RecipientErased, Masked::erased()).await?;
     let erased = call.engine().erase(&scope, &number).await;
     erased.map_err(|error| unavailable(&error))?;
-    let mut gone = axum::response::Response::default();
-    *gone.status_mut() = StatusCode::NO_CONTENT;
-    Ok(gone)
+    Ok(gone())
 }
 
 async fn export(call: Call) -> Answered {
@@ -278,10 +274,7 @@ async fn export(call: Call) -> Answered {
         }),
         beside: first,
         data: data(call.engine(), &kept, &number),
-        next_cursor: kept.next.map(|id| match id {
-            SubjectId::Verification(id) => id.to_string(),
-            SubjectId::Message(id) => id.to_string(),
-        }),
+        next_cursor: kept.next.map(|id| id.to_string()),
     };
     Ok(answer(StatusCode::OK, &exported))
 }
@@ -353,9 +346,7 @@ impl<'a> BesideAnswer<'a> {
                 .iter()
                 .map(|(account, hour)| WrittenAnswer {
                     account,
-                    hour: Moment(tapcode_core::time::Timestamp::from_millis(
-                        i64::from(*hour).saturating_mul(HOUR_MS),
-                    )),
+                    hour: Moment(Timestamp::from_hour(*hour)),
                 })
                 .collect(),
         }

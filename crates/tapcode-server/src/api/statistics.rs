@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use tapcode_core::money::Currency;
 use tapcode_core::plan::Channel;
-use tapcode_core::statistics::{DAY_HOURS, HOUR_MS, Span, Tally, hour_of};
-use tapcode_core::time::Timestamp;
+use tapcode_core::statistics::{DAY_HOURS, Span, Tally};
+use tapcode_core::time::{HOUR_MS, Timestamp};
 use tapcode_core::verification::Purpose;
 use tapcode_engine::contract::store::{Right, TallyRow};
 use tapcode_engine::statistics::{DAYS_KEPT, HOURS_KEPT_DAYS};
@@ -208,9 +208,9 @@ async fn statistics(call: Call) -> Answered {
     if from >= to {
         return Err(refuse("?from", "a moment before `to` belongs here".into()));
     }
-    let mut end = hour_of(to.plus_millis(HOUR_MS - 1));
-    let mut start = hour_of(from);
-    let today = hour_of(now) / DAY_HOURS;
+    let mut end = to.plus_millis(HOUR_MS - 1).hour();
+    let mut start = from.hour();
+    let today = now.hour() / DAY_HOURS;
     if end.saturating_sub(start) > DAYS_KEPT * DAY_HOURS {
         return Err(refuse("?from", format!("at most {DAYS_KEPT} days can be added up at once")));
     }
@@ -271,7 +271,7 @@ fn key<'a>(row: &'a TallyRow, by: &BTreeSet<Dimension>) -> Key<'a> {
 }
 
 fn moment(hour: u32) -> Moment {
-    Moment(Timestamp::from_millis(0).plus_millis(u64::from(hour) * HOUR_MS))
+    Moment(Timestamp::from_hour(hour))
 }
 
 fn shown<'a>(key: &Key<'a>, tally: &'a Tally) -> StatisticsOf<'a> {

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::api::Shared;
 use crate::api::announce::{TYPES, events};
 use crate::api::answers::Shown;
-use crate::api::call::{Answered, Call, answer, to_json};
+use crate::api::call::{Answered, Call, answer, gone, to_json};
 use crate::api::events::Wanted;
 use crate::api::operation::{Body, Operation, Route, Success, keyed, schema};
 use crate::api::reader::Reading;
@@ -472,9 +472,7 @@ async fn delete(call: Call) -> Answered {
     call.query().done()?;
     let id = call.id(EndpointId::parse)?;
     call.engine().delete_endpoint(id, &call.by()).await.map_err(problem)?;
-    let mut gone = axum::response::Response::default();
-    *gone.status_mut() = StatusCode::NO_CONTENT;
-    Ok(gone)
+    Ok(gone())
 }
 
 async fn rotate(call: Call) -> Answered {

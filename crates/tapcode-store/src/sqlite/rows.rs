@@ -260,12 +260,12 @@ impl From<Commit> for Write {
 
 impl From<&Snapshot> for HistoryRow {
     fn from(snapshot: &Snapshot) -> Self {
-        let (id, verification) = match &snapshot.subject {
-            Subject::Verification(v) => (SubjectId::Verification(v.id), Some(v)),
-            Subject::Message(m) => (SubjectId::Message(m.id), None),
+        let verification = match &snapshot.subject {
+            Subject::Verification(verification) => Some(verification),
+            Subject::Message(_) => None,
         };
         Self {
-            id: subject_key(id),
+            id: subject_key(snapshot.subject.id()),
             recipient: snapshot.key.0,
             scope: scope_text(&snapshot.scope),
             status: verification.map(|v| v.status.number()),

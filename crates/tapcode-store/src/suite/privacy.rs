@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tapcode_core::delivery::ReceiptKind;
 use tapcode_core::recipient::Scope;
 use tapcode_engine::contract::store::{
-    Beside, Commit, Line, Parked, Place, REMEMBERED_MS, Snapshot, Store, Subject, SubjectId, Sweep, ToldReceipt, Written,
-    written_name,
+    Beside, Commit, Line, Parked, Place, REMEMBERED_MS, Snapshot, Store, SubjectId, Sweep, ToldReceipt, Written, written_name,
 };
 
 use crate::suite::samples::{
@@ -25,13 +24,6 @@ async fn write(store: &Shared, batch: Vec<Commit>) {
 
 async fn log(store: &Shared) -> Vec<(Place, Line)> {
     store.lines(None, EVERYTHING).await.unwrap()
-}
-
-fn named(snapshot: &Snapshot) -> SubjectId {
-    match &snapshot.subject {
-        Subject::Verification(v) => SubjectId::Verification(v.id),
-        Subject::Message(m) => SubjectId::Message(m.id),
-    }
 }
 
 /// Something of everything that can be kept about the `n`-th recipient of a service: seven rows beside its document.
@@ -236,7 +228,7 @@ pub async fn a_recipients_history_is_walked(store: Shared) {
             let page = store.history(&key(1), after, limit).await.unwrap();
             assert!(page.len() <= limit);
             let Some(last) = page.last() else { break };
-            after = Some(named(last));
+            after = Some(last.subject.id());
             found.extend(page);
         }
         let mut expected: Vec<Snapshot> = things(1);
